@@ -1,0 +1,58 @@
+"""The Cityscapes folder layout: which image belongs to which label file.
+
+``ROOT/leftImg8bit/SPLIT/CITY/CITY_SEQ_FRAME_leftImg8bit.png`` (or ``.jpg``) and
+``ROOT/gtFine/SPLIT/CITY/CITY_SEQ_FRAME_gtFine_labelIds.png``, as cityscapesScripts reads it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+IMAGE_FOLDER = "leftImg8bit"
+LABEL_FOLDER = "gtFine"
+IMAGE_SUFFIXES = (".png", ".jpg")
+
+
+class Pair(NamedTuple):
+    """An image and its label file; ``label`` is None where the file does not exist. ``name`` is CITY_SEQ_FRAME."""
+
+    name: str
+    image: Path
+    label: Path | None
+
+
+def image_path(root: Path, split: str, city: str, name: str, suffix: str = ".png") -> Path:
+    """Where the image of frame ``name`` (CITY_SEQ_FRAME) lies."""
+    return root / IMAGE_FOLDER / split / city / f"{name}_{IMAGE_FOLDER}{suffix}"
+
+
+def label_path(root: Path, split: str, city: str, name: str) -> Path:
+    """Where the label ids of frame ``name`` (CITY_SEQ_FRAME) lie."""
+    return root / LABEL_FOLDER / split / city / f"{name}_{LABEL_FOLDER}_labelIds.png"
+
+
+def splits(root: Path) -> list[str]:
+    """Names of the splits under ``root``, sorted; empty if ``root`` is not laid out as Cityscapes."""
+    folder = root / IMAGE_FOLDER
+    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def find_pairs(root: Path, split: str) -> list[Pair]:
+    """All images of one split with their label files, ordered by name (within a sequence: by time).
+
+    Raises FileNotFoundError, naming the splits that exist, if the split is missing or has no images.
+    """
+    folder = root / IMAGE_FOLDER / split
+    images = [p for p in folder.glob(f"*/*_{IMAGE_FOLDER}.*") if p.suffix in IMAGE_SUFFIXES]
+    if not images:
+        raise FileNotFoundError(
+            f"{folder}: no images named CITY/CITY_SEQ_FRAME_{IMAGE_FOLDER}.png or .jpg; "
+            f"splits under {root}: {', '.join(splits(root)) or 'none'}"
+        )
+    pairs = []
+    for image in sorted(images):
+        name = image.stem.removesuffix(f"_{IMAGE_FOLDER}")
+        label = label_path(root, split, image.parent.name, name)
+        pairs.append(Pair(name, image, label if label.is_file() else None))
+    return pairs
