@@ -1,0 +1,177 @@
+"""The UNet (Ronneberger et al. 2015, arXiv:1505.04597): encoder with max-pooling, up-convolutional decoder, skips.
+
+One class, several named configurations. ``unet_classic`` is the paper's own shape (with padded convolutions and batch
+normalisation, as is usual today). The family that ships, ``nano`` and ``s``, is the same idea made for real time:
+a strided stem, residual stages, a context block at the bottleneck and one 3×3 convolution per decoder scale.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from unet_seg_ros.labels import NUM_CLASSES
+
+
+@dataclass(frozen=True)
+class UNetConfig:
+    """Shape of a UNet. ``widths[i]`` and ``depths[i]`` are channels and blocks of the encoder's i-th scale.
+
+    Raises ValueError, naming the field, for a shape that cannot be built.
+    """
+
+    widths: tuple[int, ...]
+    depths: tuple[int, ...]
+    stem_stride: int = 2
+    residual: bool = True
+    context: bool = True
+    decoder_convs: int = 1
+    num_classes: int = NUM_CLASSES
+
+    def __post_init__(self) -> None:
+        if len(self.widths) < 2 or len(self.widths) != len(self.depths):
+            raise ValueError(f"widths and depths need one number for each of at least 2 scales: {self}")
+        if min(*self.widths, *self.depths, self.decoder_convs, self.num_classes) < 1:
+            raise ValueError(f"widths, depths, decoder_convs and num_classes must be at least 1: {self}")
+        if self.stem_stride not in (1, 2):
+            raise ValueError(f"stem_stride must be 1 or 2, not {self.stem_stride}")
+        if self.num_classes > 255:
+            raise ValueError(f"num_classes must be at most 255 to fit a uint8 mask, not {self.num_classes}")
+
+    @property
+    def stride(self) -> int:
+        """Input sizes are padded to a multiple of this."""
+        return self.stem_stride * 2 ** (len(self.widths) - 1)
+
+
+CONFIGS: dict[str, UNetConfig] = {
+    "unet_classic": UNetConfig(
+        widths=(64, 128, 256, 512, 1024),
+        depths=(2, 2, 2, 2, 2),
+        stem_stride=1,
+        residual=False,
+        context=False,
+        decoder_convs=2,
+    ),
+    "nano": UNetConfig(widths=(16, 32, 64, 128, 192), depths=(1, 1, 2, 2, 2)),
+    "s": UNetConfig(widths=(32, 64, 128, 256, 384), depths=(1, 2, 3, 3, 3), decoder_convs=2),
+}
+
+
+class ConvNormAct(nn.Sequential):
+    """3×3 (or 1×1) convolution, batch normalisation and, unless told otherwise, ReLU."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, act: bool = True) -> None:
+        layers: list[nn.Module] = [
+            nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=False),
+            nn.BatchNorm2d(outputs),
+        ]
+        if act:
+            layers.append(nn.ReLU(inplace=True))
+        super().__init__(*layers)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3×3 convolutions beside an identity (He et al. 2016), projected where the width changes."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(ConvNormAct(inputs, outputs), ConvNormAct(outputs, outputs, act=False))
+        self.shortcut = nn.Identity() if inputs == outputs else ConvNormAct(inputs, outputs, kernel=1, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.body(x) + self.shortcut(x), inplace=True)
+
+
+class Context(nn.Module):
+    """Widens the field of view at the bottleneck: parallel dilated convolutions and the image's mean, added up.
+
+    In the spirit of ASPP (Chen et al. 2017, arXiv:1706.05587), grouped by dilation to stay cheap.
+    """
+
+    dilations = (1, 2, 4)
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        inner = width // 2
+        self.reduce = ConvNormAct(width, inner, kernel=1)
+        self.branches = nn.ModuleList(
+            nn.Conv2d(inner, inner, 3, padding=d, dilation=d, groups=8 if inner % 8 == 0 else 1, bias=False)
+            for d in self.dilations
+        )
+        self.image = nn.Conv2d(inner, inner, 1)
+        self.norm = nn.BatchNorm2d(inner * len(self.dilations))
+        self.expand = ConvNormAct(inner * len(self.dilations), width, kernel=1, act=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.reduce(x)
+        y = y + self.image(y.mean(dim=(2, 3), keepdim=True))
+        y = F.relu(self.norm(torch.cat([branch(y) for branch in self.branches], dim=1)))
+        return F.relu(x + self.expand(y), inplace=True)
+
+
+class UpBlock(nn.Module):
+    """One decoder scale: 2×2 up-convolution, concatenation with the skip connection, 3×3 convolutions."""
+
+    def __init__(self, inputs: int, outputs: int, convs: int) -> None:
+        super().__init__()
+        self.up = nn.ConvTranspose2d(inputs, outputs, kernel_size=2, stride=2)
+        self.fuse = nn.Sequential(*(ConvNormAct(outputs * (2 if i == 0 else 1), outputs) for i in range(convs)))
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        fused: Tensor = self.fuse(torch.cat([self.up(x), skip], dim=1))
+        return fused
+
+
+class UNet(nn.Module):
+    """Images float[N, 3, H, W], normalised → logits float[N, num_classes, H / stem_stride, W / stem_stride].
+
+    H and W must be multiples of ``config.stride`` (ValueError); the Segmenter pads frames of other sizes.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        widths = config.widths
+        self.stem = ConvNormAct(3, widths[0], stride=2) if config.stem_stride == 2 else nn.Identity()
+        first = widths[0] if config.stem_stride == 2 else 3
+        inputs = (first, *widths[:-1])
+        self.encoder = nn.ModuleList(
+            self._stage(i, o, depth, config.residual)
+            for i, o, depth in zip(inputs, widths, config.depths, strict=True)
+        )
+        self.context = Context(widths[-1]) if config.context else nn.Identity()
+        self.decoder = nn.ModuleList(
+            UpBlock(widths[i + 1], widths[i], config.decoder_convs) for i in reversed(range(len(widths) - 1))
+        )
+        self.head = nn.Conv2d(widths[0], config.num_classes, 1)
+
+    @staticmethod
+    def _stage(inputs: int, outputs: int, depth: int, residual: bool) -> nn.Sequential:
+        block = ResidualBlock if residual else ConvNormAct
+        return nn.Sequential(*(block(inputs if i == 0 else outputs, outputs) for i in range(depth)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        stride = self.config.stride
+        if x.shape[-2] % stride or x.shape[-1] % stride:
+            raise ValueError(f"height and width must be multiples of {stride}, not {tuple(x.shape[-2:])}")
+        x = self.stem(x)
+        skips = []
+        for scale, stage in enumerate(self.encoder):
+            x = stage(x if scale == 0 else F.max_pool2d(x, 2))
+            skips.append(x)
+        x = self.context(skips.pop())
+        for block in self.decoder:
+            x = block(x, skips.pop())
+        logits: Tensor = self.head(x)
+        return logits
+
+
+def build(name: str) -> UNet:
+    """A UNet of one of the named configurations, randomly initialised. Raises ValueError for another name."""
+    if name not in CONFIGS:
+        raise ValueError(f"no UNet is called {name!r}; there are {', '.join(CONFIGS)}")
+    return UNet(CONFIGS[name])
