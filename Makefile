@@ -1,0 +1,54 @@
+# Two commands, each with all of its own set-up in .venv:
+#
+#   make demo    a drive through the real node over real DDS, into out/demo
+#                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays that instead of the synthetic town;
+#                GROUPING=camvid11 compares with labels of that grouping
+#   make test    lint, types and the whole suite
+#
+# PYTHON=python3.12 chooses the interpreter that .venv is made from.
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+TOWN := out/town
+SOURCE := $(or $(BAG),$(VIDEO),$(IMAGES))
+ifneq (,$(word 2,$(if $(BAG),BAG) $(if $(VIDEO),VIDEO) $(if $(IMAGES),IMAGES)))
+$(error give one of BAG, VIDEO and IMAGES)
+endif
+
+# These commands always use the wheels in .venv, whatever ROS the calling shell has sourced.
+unexport $(filter AMENT_% COLCON_% ROS_% RMW_% RCL_% RCUTILS_% FASTDDS_% FASTRTPS_% CYCLONEDDS_%,$(.VARIABLES))
+unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XML _ROS_WHEELS_BOOTSTRAP_COMPLETE
+
+.DELETE_ON_ERROR:
+.PHONY: demo test
+
+demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
+	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --output out/demo $(if $(GROUPING),--grouping $(GROUPING))
+
+test: $(VENV)/.messages $(VENV)/.dev
+	$(PY) -m ruff check
+	$(PY) -m mypy
+	$(PY) -m pytest
+
+$(TOWN)/.rendered: $(VENV)/.installed $(wildcard training/synthetic* training/town*)
+	$(PY) -m training.synthetic $(TOWN)
+	touch $@
+
+$(VENV)/.created:
+	@command -v $(PYTHON) >/dev/null || { echo "unet_seg_ros: no $(PYTHON): install Python 3.10 to 3.13" >&2; exit 1; }
+	@$(PYTHON) tools/check_host.py
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.installed: $(VENV)/.created requirements/run.txt requirements/ros.txt
+	$(PY) -m pip install --disable-pip-version-check -r requirements/run.txt -r requirements/ros.txt
+	touch $@
+
+$(VENV)/.messages: $(VENV)/.installed tools/build_msgs.py $(wildcard unet_seg_msgs/* unet_seg_msgs/msg/*)
+	$(PY) tools/build_msgs.py
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.installed requirements/dev.txt
+	$(PY) -m pip install --disable-pip-version-check -r requirements/dev.txt
+	touch $@
