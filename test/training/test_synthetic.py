@@ -1,0 +1,116 @@
+"""The synthetic town: deterministic, complete in its classes, exact in its sizes and readable as Cityscapes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.synthetic import DriveConfig, camera, drive, main
+from unet_seg_ros.cityscapes import find_pairs
+from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
+
+SMALL = DriveConfig(seed=3, width=160, height=120, fps=2, seconds=2)
+
+
+def test_the_same_configuration_gives_the_same_bytes() -> None:
+    for first, second in zip(drive(SMALL), drive(SMALL), strict=True):
+        assert first.image.tobytes() == second.image.tobytes()
+        assert first.label.tobytes() == second.label.tobytes()
+        assert first.stamp_ns == second.stamp_ns
+
+
+def test_seeds_differ() -> None:
+    other = DriveConfig(seed=4, width=160, height=120)
+    first, second = next(drive(SMALL)), next(drive(other))
+    assert (first.label != second.label).mean() > 0.05
+    assert np.abs(first.image.astype(int) - second.image).mean() > 5
+    assert camera(SMALL) != camera(other)
+
+
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (33, 57), (201, 99), (64, 128)])
+def test_any_size(width: int, height: int) -> None:
+    frame = next(drive(DriveConfig(seed=1, width=width, height=height)))
+    assert frame.image.shape == (height, width, 3)
+    assert frame.label.shape == (height, width)
+    assert frame.image.dtype == frame.label.dtype == np.uint8
+
+
+def test_labels_are_in_the_table_and_every_class_occurs() -> None:
+    seen = np.zeros(256, np.int64)
+    for seed in range(12):
+        for frame in drive(DriveConfig(seed=seed, width=240, height=180, fps=0.25, seconds=8)):
+            seen += np.bincount(frame.label.ravel(), minlength=256)
+    assert not seen[len(LABELS) :].any()
+    shares = np.bincount(ID_TO_TRAIN_ID, seen, minlength=256) / seen.sum()
+    assert (shares[:NUM_CLASSES] > 0).all()
+    assert shares[VOID] == 0
+    assert 0.2 < shares[0] < 0.45  # road
+    assert 0.05 < shares[10] < 0.3  # sky
+
+
+def test_colours_change_where_labels_do() -> None:
+    """The contrast across label borders is far above the contrast elsewhere, and falls when the label is moved."""
+    frame = next(drive(DriveConfig(seed=0, width=320, height=240)))
+    step = np.abs(np.diff(frame.image.astype(int), axis=1)).sum(-1)
+
+    def contrast(label: np.ndarray) -> float:
+        return float(step[label[:, 1:] != label[:, :-1]].mean())
+
+    assert contrast(frame.label) > 2 * step.mean()
+    assert contrast(frame.label) > 1.3 * contrast(np.roll(frame.label, 3, axis=1))
+
+
+def test_motion_is_coherent() -> None:
+    frames = list(drive(DriveConfig(seed=2, width=240, height=180, fps=10, seconds=1)))
+    assert [frame.stamp_ns for frame in frames] == [index * 100_000_000 for index in range(10)]
+    near = (frames[0].label != frames[1].label).mean()
+    far = (frames[0].label != frames[9].label).mean()
+    assert 0 < near < 0.1
+    assert near < far
+
+
+def test_low_rates_show_the_same_moments() -> None:
+    fast = list(drive(DriveConfig(seed=5, width=80, height=60, fps=4, seconds=2)))
+    slow = list(drive(DriveConfig(seed=5, width=80, height=60, fps=1, seconds=2)))
+    for i, frame in enumerate(slow):
+        np.testing.assert_array_equal(frame.label, fast[4 * i].label)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seed", -1), ("width", 31), ("height", 10**6), ("fps", 0.0), ("seconds", float("nan"))]
+)
+def test_a_bad_configuration_says_what_is_allowed(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"{field} is .*, must be from .* to "):
+        DriveConfig(**{field: value})
+
+
+def test_whole_numbers_are_whole() -> None:
+    with pytest.raises(ValueError, match=r"width must be a whole number, not 64\.5"):
+        DriveConfig(width=64.5)  # type: ignore[arg-type]
+
+
+def test_the_command_writes_cityscapes(tmp_path: Path) -> None:
+    size = ["--width", "64", "--height", "48", "--fps", "1", "--seconds", "2"]
+    main([str(tmp_path), "--split", "val", "--drives", "2", "--seed", "7", *size])
+    pairs = find_pairs(tmp_path, "val")
+    assert [pair.name for pair in pairs] == [
+        f"town000{seed}_000000_00000{index}" for seed in (7, 8) for index in (0, 1)
+    ]
+    expected = [frame for seed in (7, 8) for frame in drive(DriveConfig(seed, 64, 48, 1.0, 2.0))]
+    for pair, frame in zip(pairs, expected, strict=True):
+        assert pair.label is not None
+        np.testing.assert_array_equal(cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED), frame.label)
+        np.testing.assert_array_equal(cv2.imread(str(pair.image))[..., ::-1], frame.image)
+    intrinsics = json.loads((pairs[0].image.parent / "camera.json").read_text())
+    assert intrinsics["width"] == 64
+    assert intrinsics["fx"] > 0
+
+
+def test_the_command_refuses_bad_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main([str(tmp_path), "--width", "5"])
+    assert "width is 5, must be from 32 to 8192" in capsys.readouterr().err
