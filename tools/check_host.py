@@ -13,7 +13,7 @@ from pathlib import Path
 OLDEST, NEWEST = (3, 10), (3, 13)  # PyTorch and the ROS wheels are to be had for these
 
 
-def missing():
+def missing() -> "str | None":
     """One sentence on the first thing that is missing, or None."""
     major, minor = version = sys.version_info[:2]
     if not OLDEST <= version <= NEWEST:
