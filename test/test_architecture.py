@@ -1,0 +1,124 @@
+"""The rules of the house: dependencies point one way, and files stay short."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAX_LINES = 400
+MAX_LINES_OF = {"unet_seg_ros/ros/node.py": 250}
+NOT_OURS = {"build", "install", "log"}
+ROS = re.compile(
+    r"(rclpy|launch\w*|ament_\w+|rosidl_\w+|ros2\w+|cv_bridge|tf2\w*|\w+_msgs|\w+_interfaces|\w+_srvs)(\.|$)"
+)
+OPTIONAL = {("unet_seg_ros/images.py", "cv_bridge")}  # asked where it is installed, inside the function that needs it
+
+
+def sources(*folders: str) -> list[str]:
+    """Python files under ``folders``, relative to the repository; hidden folders and colcon's outputs left out."""
+    found = []
+    for folder in folders:
+        for parent, names, files in os.walk(ROOT / folder):
+            names[:] = [name for name in names if not name.startswith(".") and name not in NOT_OURS]
+            found += [(Path(parent) / name).relative_to(ROOT).as_posix() for name in files if name.endswith(".py")]
+    return sorted(found)
+
+
+RUN_TIME = sources("unet_seg_ros")
+SHELLS = ("unet_seg_ros/ros/", "unet_seg_ros/replay/")
+CORE = [path for path in RUN_TIME if not path.startswith(SHELLS)]
+
+
+def imports(source: str, package: str) -> set[str]:
+    """Absolute names of all that a module of ``package`` imports, at any depth; ``from a import b`` gives a and a.b."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")
+            above = parents[: len(parents) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found.update([base, *(f"{base}.{alias.name}" for alias in node.names)])
+    return found
+
+
+def imports_of(path: str) -> set[str]:
+    return imports((ROOT / path).read_text(encoding="utf-8"), ".".join(Path(path).parent.parts))
+
+
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
+
+
+def module_name(path: str) -> str:
+    return ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__")
+
+
+def test_imports_are_found_however_they_are_written() -> None:
+    assert imports("import a.b as c", "p") == {"a.b"}
+    assert imports("def f():\n    from a import b, c", "p") == {"a", "a.b", "a.c"}
+    assert imports("from . import a", "p.q") == {"p.q", "p.q.a"}
+    assert imports("from ..a import b", "p.q") == {"p.a", "p.a.b"}
+    assert all(ROS.match(name) for name in ("rclpy", "rclpy.node", "sensor_msgs.msg", "launch_ros.actions"))
+    assert not any(ROS.match(name) for name in ("numpy", "torch.nn", "unet_seg_ros.ros", "rosbags.rosbag2"))
+
+
+def test_the_tree_is_found() -> None:
+    assert {"unet_seg_ros/labels.py", "unet_seg_ros/model/unet.py"} <= set(CORE)
+    assert set(RUN_TIME) - set(CORE)
+
+
+@pytest.mark.parametrize("path", CORE)
+def test_the_core_imports_neither_ros_nor_its_shells(path: str) -> None:
+    for name in imports_of(path):
+        assert not ROS.match(name) or (path, name.split(".")[0]) in OPTIONAL, name
+        assert not within(name, "unet_seg_ros.ros"), name
+        assert not within(name, "unet_seg_ros.replay"), name
+
+
+@pytest.mark.parametrize("path", RUN_TIME)
+def test_run_time_does_not_import_training(path: str) -> None:
+    assert [name for name in imports_of(path) if within(name, "training")] == []
+
+
+@pytest.mark.parametrize("path", sources("training"))
+def test_training_imports_neither_ros_nor_the_shells(path: str) -> None:
+    for name in imports_of(path):
+        assert not ROS.match(name), name
+        assert not within(name, "unet_seg_ros.ros"), name
+        assert not within(name, "unet_seg_ros.replay"), name
+
+
+def test_the_node_does_not_know_the_replay() -> None:
+    for path in sources("unet_seg_ros/ros"):
+        assert [name for name in imports_of(path) if within(name, "unet_seg_ros.replay")] == []
+
+
+def test_importing_the_core_loads_no_ros() -> None:
+    """What it loads indirectly counts too."""
+    script = (
+        "import importlib, sys\n"
+        "before = set(sys.modules)\n"
+        f"for name in {[module_name(path) for path in CORE]!r}:\n"
+        "    importlib.import_module(name)\n"
+        "print(*sorted(set(sys.modules) - before))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    loaded = done.stdout.split()
+    assert "unet_seg_ros.labels" in loaded
+    assert [name for name in loaded if ROS.match(name) or within(name, "training")] == []
+
+
+def test_files_are_short() -> None:
+    lengths = {path: len((ROOT / path).read_text(encoding="utf-8").splitlines()) for path in sources(".")}
+    too_long = {path: n for path, n in lengths.items() if n > MAX_LINES_OF.get(path, MAX_LINES)}
+    assert too_long == {}
