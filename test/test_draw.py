@@ -99,6 +99,14 @@ def test_any_sizes_make_a_sheet(shapes: list[tuple[int, int]], columns: int, wid
     assert (sheet == BACKGROUND).all(axis=-1)[:GAP].all()
 
 
+def test_shrinking_does_not_alias() -> None:
+    """Black and white columns become even grey."""
+    stripes = np.zeros((300, 900, 3), np.uint8)
+    stripes[:, ::2] = 255
+    tile = contact_sheet([stripes], 1, 150 + 2 * GAP)[GAP:-GAP, GAP:-GAP]
+    assert np.abs(tile - 127.5).max() <= 1
+
+
 @pytest.mark.parametrize(("count", "columns", "width"), [(0, 3, 100), (2, 3, 4 * GAP + 2)])
 def test_no_sheet(count: int, columns: int, width: int) -> None:
     with pytest.raises(ValueError, match=f"{count} images in {columns} columns"):
