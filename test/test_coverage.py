@@ -30,14 +30,14 @@ def crossings_right(polygon: Any, x: Fraction, y: Fraction) -> list[Fraction]:
 
 @given(polygon=polygons, height=sizes, width=sizes)
 def test_pixels_equal_an_exact_point_in_polygon_test(polygon: Any, height: int, width: int) -> None:
-    """Every pixel whose centre does not lie on an edge (there, rounding decides)."""
+    """Every pixel whose centre, rounded to float64, is not within rounding of where an edge crosses its row."""
     inside = Region("r", polygon).pixels(height, width)
     assert inside.shape == (height, width)
     assert inside.dtype == np.bool_
     exact = tuple((Fraction(x), Fraction(y)) for x, y in polygon)
     for y in range(height):
         for x in range(width):
-            distances = crossings_right(exact, Fraction(2 * x + 1, 2 * width), Fraction(2 * y + 1, 2 * height))
+            distances = crossings_right(exact, Fraction((x + 0.5) / width), Fraction((y + 0.5) / height))
             if all(abs(distance) > 1e-12 for distance in distances):
                 assert inside[y, x] == (sum(distance > 0 for distance in distances) % 2 == 1)
 
