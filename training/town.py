@@ -6,12 +6,15 @@ The street is made in blocks, each from its own random stream, so a drive of any
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from training.town_ground import BLOCK, HALF_WIDTH, Band, Shadow, Surface, paint_block
+from training.town_ground import BLOCK, HALF_WIDTH, Band, Ground, Shadow, Surface, join, paint_block
+from training.town_people import person, two_wheeler
 from training.town_shapes import (
     GREENS,
     ID,
@@ -25,12 +28,10 @@ from training.town_shapes import (
     hedge,
     house_color,
     lamp,
-    person,
     pick,
     sign,
     traffic_light,
     tree,
-    two_wheeler,
 )
 from training.town_vehicles import Mesh, bus, car, tram, truck
 
@@ -44,6 +45,17 @@ class Panel:
 
     corners: NDArray[np.float64]
     texture: Texture
+
+    @cached_property
+    def normal(self) -> NDArray[np.float64]:
+        """Length 1, to either side."""
+        normal = np.cross(self.corners[1] - self.corners[0], self.corners[2] - self.corners[0])
+        return np.asarray(normal / np.linalg.norm(normal))
+
+    def light(self, sun: NDArray[np.float64], eye: NDArray[np.float64]) -> float:
+        """How bright the side is that is seen from ``eye``; ``sun`` points to the sun (both s, t, h)."""
+        towards = float(np.sign(self.normal @ (eye - self.corners[0])))
+        return 0.8 + 0.25 * towards * float(self.normal @ sun)
 
 
 @dataclass(frozen=True)
@@ -94,26 +106,27 @@ class Town:
         rng = np.random.default_rng([seed, 0])
         self.side = 1 if rng.random() < 0.5 else -1  # traffic keeps right or left
         self.speed = float(rng.uniform(2, 12))
-        self.lane = float(rng.uniform(2.8, 3.7))
-        lanes = 2 if rng.random() < 0.2 else 1
-        parking = float(rng.uniform(2.0, 2.4)) if rng.random() < 0.55 else 0.0
+        self.lane = float(rng.uniform(2.5, 3.3))
+        lanes = 2 if rng.random() < 0.12 else 1
+        parking = float(rng.uniform(2.0, 2.4)) if rng.random() < 0.5 else 0.0
         self.half = lanes * self.lane + parking
-        self.has_tram = rng.random() < 0.25
+        self.has_tram = rng.random() < 0.4
         self.ego_t = self.side * self.lane * (int(rng.integers(lanes)) + 0.5)
         self.bend, self.period = float(rng.choice([0, rng.uniform(0.05, 0.4)])), float(rng.uniform(180, 320))
         self.phase = float(rng.uniform(0, 2 * np.pi))
-        self.sun = float(rng.uniform(-1.6, 1.6))  # shadow length across the street per metre of height
+        self.lean = float(rng.uniform(-1.6, 1.6))  # shadow length across the street per metre of height
+        self.sun = np.array([0.35, -0.6 * np.sign(self.lean), 0.7])
         self.surface = self._surface(rng, parking)
-        self.lots = rng.dirichlet([3.0, 0.8, 0.6])  # building, park, walled
-        self.storeys = rng.uniform(1.5, 4.5)
+        self.lots = rng.dirichlet([3.0, 0.8, 0.8])  # building, park, walled
+        self.storeys = rng.uniform(2, 5.5)
         self.fullness = {
             name: float(rng.uniform(low, high))
             for name, low, high in (
                 ("trees", 0, 1),
                 ("people", 0.3, 3),
-                ("parked", 0.2, 0.95),
+                ("parked", 0.4, 0.95),
                 ("front", 0.2, 0.9),
-                ("junction", 0.1, 0.5),
+                ("junction", 0.2, 0.7),
             )
         }
         self._pools(rng)
@@ -132,13 +145,13 @@ class Town:
         sides, fronts, lines = [], [], []
         for _ in range(2):
             edge, bands = self.half, []
-            if rng.random() < 0.2:
+            if rng.random() < 0.15:
                 edge += float(rng.uniform(0.8, 3))
                 bands.append(Band(edge, ID["terrain"], grass))
-            if rng.random() < 0.94:
-                edge += float(rng.uniform(1.8, 5))
+            if rng.random() < 0.95:
+                edge += float(rng.uniform(1.8, 4.5))
                 bands.append(Band(edge, ID["sidewalk"], paving, seam))
-            garden = float(rng.choice([0, rng.uniform(1.5, 6)]))
+            garden = float(rng.choice([0, rng.uniform(1.0, 5)]))
             if garden or not bands:
                 edge += garden or 2.0
                 bands.append(Band(edge, ID["terrain"], grass if rng.random() < 0.7 else soil))
@@ -150,14 +163,25 @@ class Town:
         self.lines, self.fronts = tuple(lines), tuple(fronts)  # where houses and where garden walls stand, per side
         edges: list[Color | None] = [None, (200, 170, 60), (214, 214, 210)]
         return Surface(
-            asphalt, (sides[0], sides[1]), self.half, self.lane, parking, int(rng.integers(3)), float(rng.uniform(1.5, 4)),
-            edges[int(rng.integers(3))], rails, pick(rng, [(216, 216, 210)], 8), float(rng.uniform(0.1, 0.8)),
-            float(rng.choice([1.0, rng.uniform(0.4, 0.7)])),
-        )  # fmt: skip
+            asphalt=asphalt,
+            bands=(sides[0], sides[1]),
+            half=self.half,
+            lane=self.lane,
+            parking=parking,
+            centre=int(rng.integers(3)),
+            dash=float(rng.uniform(1.5, 4)),
+            edge_line=edges[int(rng.integers(3))],
+            rails=rails,
+            paint=pick(rng, [(216, 216, 210)], 8),
+            wear=float(rng.uniform(0.1, 0.8)),
+            shadow=float(rng.choice([1.0, rng.uniform(0.4, 0.7)])),
+        )
 
     def _pools(self, rng: np.random.Generator) -> None:
-        self.cars = [car(rng) for _ in range(10)]
-        self.trees = [(tree(rng, w, h), w, h) for w, h in rng.uniform([3, 4.5], [7, 10.5], (5, 2))]
+        self.cars = [car(rng) for _ in range(8)]
+        winter = float(rng.choice([0, 0, rng.random()]))
+        sizes = rng.uniform([3.5, 5], [7, 10.5], (5, 2)).tolist()
+        self.trees = [(tree(rng, w, h, bool(rng.random() < winter)), w, h) for w, h in sizes]
         self.people = [person(int(rng.integers(1 << 30))) for _ in range(8)]
         self.hedges = [hedge(rng, 8, h) for h in (1.2, 1.8, 4.0)]
         self.fences = [fence(rng, 8, float(rng.uniform(1, 1.9))) for _ in range(2)]
@@ -170,30 +194,36 @@ class Town:
         self.bollard = flat(rng, 0.2, 1, pick(rng, METALS), ID["pole"])
         self.cabinet = flat(rng, 0.9, 1.2, pick(rng, METALS), ID["wall"])
 
+    def _car(self, rng: np.random.Generator) -> Mesh:
+        return self.cars[int(rng.integers(len(self.cars)))]
+
     def _vehicle(self, rng: np.random.Generator) -> Mesh:
-        odds = [0.62, 0.14, 0.14, 0.1] if self.has_tram else [0.7, 0.15, 0.15, 0]
+        """What drives in the lanes."""
+        odds = [0.5, 0.1, 0.1, 0.3] if self.has_tram else [0.72, 0.14, 0.14, 0]
         kind = int(rng.choice(4, p=odds))
-        return self.cars[int(rng.integers(len(self.cars)))] if kind == 0 else (truck, bus, tram)[kind - 1](rng)
+        return self._car(rng) if kind == 0 else (truck, bus, tram)[kind - 1](rng)
 
     def _traffic(self, rng: np.random.Generator, seconds: float) -> list[Thing]:
         things, far = [], self.speed * seconds + VIEW
-        pace, gap = float(rng.uniform(4, 13)), float(rng.uniform(14, 60))
-        for s in np.arange(rng.uniform(5, 40), far + pace * seconds, gap):
-            if rng.random() < 0.75:
-                spot = s + rng.uniform(0, 0.2 * gap)
-                things.append(Thing(spot, -self.side * self.lane / 2, self._vehicle(rng), yaw=np.pi, speed=-pace))
+        pace, gap = float(rng.uniform(4, 13)), float(rng.uniform(10, 50))
+        s = float(rng.uniform(5, 40))
+        while s < far + pace * seconds:
+            vehicle = self._vehicle(rng)
+            s += vehicle.length
+            things.append(Thing(s - vehicle.length / 2, -self.side * self.lane / 2, vehicle, yaw=np.pi, speed=-pace))
+            s += float(rng.uniform(0.3, 2)) * gap
         ahead = float(rng.uniform(9, 70))
-        while rng.random() < 0.7 and ahead < 120:
+        while rng.random() < 0.8 and ahead < 120:
             vehicle = self._vehicle(rng)
             things.append(Thing(ahead + vehicle.length / 2, self.ego_t, vehicle, paced=True))
             ahead += vehicle.length + float(rng.uniform(10, 40))
         kerb = self.half - self.surface.parking - 0.7
         for s in np.arange(rng.uniform(6, 40), far, rng.uniform(25, 90)):
             motor, way = rng.random() < 0.45, int(rng.choice([-1, 1]))
-            look = two_wheeler(rng, motor, True, False)
+            picture = two_wheeler(rng, motor, True, False)
             speed = way * float(rng.uniform(7, 10) if motor else rng.uniform(2.5, 5))
             start = s - speed * seconds * rng.uniform(0, 1)
-            things.append(Thing(start, way * self.side * kerb, (look,), 2.0, 1.9, speed=speed))
+            things.append(Thing(start, way * self.side * kerb, (picture,), 2.0, 1.9, speed=speed))
         for s in np.arange(rng.uniform(15, 60), far, rng.uniform(30, 90)):
             walk = 2 * (self.half + 1)
             pace = float(rng.uniform(0.9, 1.6))
@@ -220,12 +250,15 @@ class Town:
         """The street's middle line at ``s``: metres to the right and ahead on a flat map."""
         return np.interp(s, self._path[0], self._path[1]), np.interp(s, self._path[0], self._path[2])
 
-    def blocks(self, ego: float) -> list[tuple[int, Block]]:
-        """The numbered blocks that can be seen from ``ego`` metres along."""
+    def blocks(self, ego: float) -> tuple[list[Block], Ground]:
+        """The blocks that can be seen from ``ego`` metres along, and their ground in one piece."""
         first, last = int(np.floor((ego - 12) / BLOCK)), int(np.floor((ego + VIEW) / BLOCK))
         visible = range(first, last + 1)
-        self._blocks = {i: self._blocks[i] if i in self._blocks else self._block(i) for i in visible}
-        return list(self._blocks.items())
+        if list(visible) != list(self._blocks):
+            self._blocks = {i: self._blocks[i] if i in self._blocks else self._block(i) for i in visible}
+            made = list(self._blocks.values())
+            self._ground = join(first * BLOCK, [block.color for block in made], [block.label for block in made])
+        return list(self._blocks.values()), self._ground
 
     def _block(self, index: int) -> Block:
         rng = np.random.default_rng([self.seed, 1, index + 1000])
@@ -241,7 +274,7 @@ class Town:
             self._furnish(rng, start, number, junction, things)
         for thing in things:
             if not isinstance(thing.look, Mesh) and thing.height > 3:
-                reach = self.sun * thing.height
+                reach = self.lean * thing.height
                 s, t, wide = thing.s - start, thing.t, thing.width / 4
                 shadows.append([(s - 0.1, t), (s + 0.1, t), (s + wide, t + reach * 0.6), (s + wide, t + reach),
                                 (s - wide, t + reach), (s - wide, t + reach * 0.6)])  # fmt: skip
@@ -252,7 +285,7 @@ class Town:
         plots = []
         for low, high in ((0.0, junction[0]), (junction[1], BLOCK)) if junction else ((0.0, BLOCK),):
             cuts = np.linspace(low, high, max(1, round((high - low) / rng.uniform(7, 14))) + 1)
-            plots += [(float(a), float(b)) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+            plots += [(a, b) for a, b in itertools.pairwise(cuts.tolist())]
         return plots
 
     def _plot(self, rng: np.random.Generator, start: float, span: tuple[float, float], number: int,
@@ -263,9 +296,9 @@ class Town:
         if kind == 0:
             self._house(rng, s0 + float(rng.choice([0, 0, rng.uniform(0.5, 3)])), s1, side, line, panels)
             high = float(panels[-1].corners[0, 2])
-            if side * self.sun < 0:
-                shadows.append([(span[0], side * line), (span[1], side * line),
-                                (span[1], side * line + self.sun * high), (span[0], side * line + self.sun * high)])  # fmt: skip
+            if side * self.lean < 0:
+                t0, t1 = side * line, side * line + self.lean * high
+                shadows.append([(span[0], t0), (span[1], t0), (span[1], t1), (span[0], t1)])
         else:
             far = side * (line + 6)
             panels.append(_upright((s0, far), (s1, far), float(rng.uniform(2.5, 6)), self.hedges[2]))
@@ -315,7 +348,7 @@ class Town:
             things.append(Thing(start + junction[0] - 1, kerb, (traffic_light(rng),), 0.6, 3.4))
             if rng.random() < 0.5:
                 yaw = side * np.pi / 2
-                things.append(Thing(start + sum(junction) / 2, side * (line + 3), self._vehicle(rng), yaw=yaw))
+                things.append(Thing(start + sum(junction) / 2, side * (line + 3), self._car(rng), yaw=yaw))
         if rng.random() < 0.25:
             things += [Thing(s, kerb, (self.bollard,), 0.16, 1.0) for s in spots(2.5)]
         if rng.random() < 0.3:
@@ -324,8 +357,8 @@ class Town:
             for s in spots(float(rng.uniform(8, 16))):
                 self._tree(rng, s, side * (self.half + 0.9), things)
         for s in spots(30):
-            look = two_wheeler(rng, rng.random() < 0.35, False, rng.random() < 0.6)
-            things.append(Thing(s, side * (self.half + float(rng.uniform(0.4, 1.2))), (look,), 2.0, 1.9))
+            parked = two_wheeler(rng, rng.random() < 0.45, False, rng.random() < 0.6)
+            things.append(Thing(s, side * (self.half + float(rng.uniform(0.4, 1.2))), (parked,), 2.0, 1.9))
         for _ in range(int(rng.poisson(fullness["people"]))):
             s, t = (
                 start + float(rng.uniform(0, BLOCK)),
@@ -340,7 +373,7 @@ class Town:
         if self.surface.parking:
             for s in spots(float(rng.uniform(5.6, 7))):
                 if rng.random() < fullness["parked"]:
-                    look = truck(rng) if rng.random() < 0.04 else self.cars[int(rng.integers(len(self.cars)))]
+                    look = truck(rng) if rng.random() < 0.04 else self._car(rng)
                     yaw = 0.0 if side == self.side else np.pi
                     things.append(Thing(s, side * (self.half - self.surface.parking / 2 + 0.1), look, yaw=yaw))
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from training.town_ground import CELL_S, CELL_T, HALF_WIDTH
+from training.town_ground import CELL_S, CELL_T, HALF_WIDTH, Ground
 from training.town_shapes import Texture
 
 NEAR = 0.3
@@ -55,7 +55,7 @@ class Pose:
 
 
 class Raster:
-    """One frame being drawn, far things first; ``haze`` is the colour of the distance, ``sight`` its scale in metres."""
+    """One frame being drawn, far things first; ``haze`` is the colour of the distance, ``sight`` its metres."""
 
     def __init__(self, camera: Camera, pose: Pose, haze: tuple[float, float, float], sight: float) -> None:
         self.camera, self.pose, self.haze, self.sight = camera, pose, np.asarray(haze), sight
@@ -70,8 +70,15 @@ class Raster:
         camera = self.camera
         return points[:, :2] / points[:, 2:] * (camera.fx, camera.fy) + (camera.cx, camera.cy)
 
-    def ground(self, color: NDArray[np.uint8], label: NDArray[np.uint8], start: float) -> None:
-        """Everything below the horizon, from the ground seen from above: uint8[S, T, 3], uint8[S, T] from ``start``."""
+    def sees(self, points: Array) -> NDArray[np.bool_]:
+        """Which of the point sets float[..., n, 3] are not wholly behind the camera or beside the image."""
+        camera, (x, z) = self.camera, (points[..., 0], points[..., 2])
+        left = (camera.fx * x + (camera.cx + 1) * z < 0).all(-1)
+        right = (camera.fx * x + (camera.cx - camera.width) * z > 0).all(-1)
+        return np.asarray((z > NEAR).any(-1) & ~left & ~right)
+
+    def ground(self, ground: Ground) -> None:
+        """Everything below the horizon."""
         camera, pose = self.camera, self.pose
         rows = np.arange(self.horizon, camera.height)
         if not rows.size:
@@ -80,27 +87,23 @@ class Raster:
         cos, sin = np.cos(pose.pitch), np.sin(pose.pitch)
         scale = pose.height / np.maximum(y * cos + sin, 1e-4)
         ahead = scale * (cos - y * sin)
-        turn = np.interp(ahead, pose.path_z, pose.path_turn)
+        turn = np.interp(ahead, pose.path_z, pose.path_turn)[:, None]
         x = (np.arange(camera.width) - camera.cx) / camera.fx
         off = scale[:, None] * x - np.interp(ahead, pose.path_z, pose.path_x)[:, None]
-        s = np.interp(ahead, pose.path_z, pose.path_s)[:, None] + off * np.sin(turn)[:, None] - start
-        across = ((off * np.cos(turn)[:, None] + HALF_WIDTH) / CELL_T - 0.5).astype(np.float32)
+        s = np.interp(ahead, pose.path_z, pose.path_s)[:, None] - ground.start + off * np.sin(turn)
+        across = ((off * np.cos(turn) + HALF_WIDTH) / CELL_T - 0.5).astype(np.float32)
         along = (s / CELL_S - 0.5).astype(np.float32)
         edge = cv2.BORDER_REPLICATE
-        self.label[self.horizon :] = cv2.remap(label, across, along, cv2.INTER_NEAREST, borderMode=edge)
-        coarse = np.clip(np.log(np.gradient(-ahead) / CELL_S if rows.size > 1 else np.ones(1)) / np.log(4), 0, 3)
-        for level in range(4):  # far rows look at the mean of many ground pixels along the street
-            here = np.flatnonzero(coarse.astype(int) == level)
+        self.label[self.horizon :] = cv2.remap(ground.label, across, along, cv2.INTER_NEAREST, borderMode=edge)
+        steps = -np.gradient(ahead) if rows.size > 1 else np.ones(1)
+        coarse = np.clip(np.log(np.maximum(steps, 1e-3) / CELL_S) / np.log(4), 0, len(ground.levels) - 1).astype(int)
+        for level, color in enumerate(ground.levels):
+            here = np.flatnonzero(coarse == level)
             if here.size:
-                if level:
-                    color = cv2.resize(
-                        color, (color.shape[1], max(1, color.shape[0] // 4)), interpolation=cv2.INTER_AREA
-                    )
-                low, high = int(here[0]), int(here[-1]) + 1
-                v = (along[low:high] + 0.5) / 4**level - 0.5
-                self.image[self.horizon + low : self.horizon + high] = cv2.remap(
-                    color, across[low:high], v, cv2.INTER_LINEAR, borderMode=edge
-                )
+                part = slice(int(here[0]), int(here[-1]) + 1)
+                v = (along[part] + 0.5) / 4**level - 0.5
+                seen = cv2.remap(color, across[part], v, cv2.INTER_LINEAR, borderMode=edge)
+                self.image[self.horizon + part.start : self.horizon + part.stop] = seen
         clear = np.exp(-ahead / self.sight)[:, None, None].astype(np.float32)
         below = self.image[self.horizon :]
         below[:] = below * clear + self.haze.astype(np.float32) * (1 - clear)
@@ -114,10 +117,10 @@ class Raster:
         part = self.image[low[1] : high[1], low[0] : high[0]]
         if part.size:
             mask = np.zeros(part.shape[:2], np.uint8)
-            cv2.fillConvexPoly(mask, (pixels - 16 * low).astype(np.int32), (1,), cv2.LINE_8, 4)
+            cv2.fillConvexPoly(mask, pixels - 16 * low, (1,), cv2.LINE_8, 4)
             cv2.copyTo(cv2.convertScaleAbs(part, alpha=factor), mask, part)
 
-    def _outline(self, points: Array) -> NDArray[np.int64] | None:
+    def _outline(self, points: Array) -> NDArray[np.int32] | None:
         """The polygon cut off at NEAR, as pixels × 16; None if nothing is left or it is far outside the image."""
         if (points[:, 2] < NEAR).any():
             kept = []
@@ -131,55 +134,84 @@ class Raster:
             points = np.array(kept)
         pixels = self._pixels(points)
         outside = (pixels.max(0) < 0).any() or (pixels.min(0) > (self.camera.width, self.camera.height)).any()
-        return None if outside else np.round(np.clip(pixels, -30000, 30000) * 16).astype(np.int64)
+        return None if outside else np.round(np.clip(pixels, -30000, 30000) * 16).astype(np.int32)
 
-    def polygon(self, points: Array, color: Array, label: int, distance: float) -> None:
-        """A convex polygon (camera coordinates, float[n, 3]) of one RGB colour."""
-        pixels = self._outline(points)
-        if pixels is not None:
-            fog = self._fog(distance)
-            tone = np.clip(color * (1 - fog) + self.haze * fog, 0, 255).tolist()
-            cv2.fillConvexPoly(self.image, pixels.astype(np.int32), tone, cv2.LINE_8, 4)
-            cv2.fillConvexPoly(self.label, pixels.astype(np.int32), (label,), cv2.LINE_8, 4)
+    def mesh(self, points: Array, starts: NDArray[np.int64], colors: Array, label: int, distance: float) -> None:
+        """Convex faces ``points[starts[i]:starts[i + 1]]`` (camera coordinates, float[n, 3]) of RGB ``colors[i]``.
 
-    def panel(self, corners: Array, texture: Texture, distance: float, light: float = 1) -> None:
+        Only those are drawn whose outside, their right-handed side on a map with height upwards, is towards the camera.
+        """
+        fog = self._fog(distance)
+        tones = np.clip(colors * (1 - fog) + self.haze * fog, 0, 255).tolist()
+        a, b, c = (points[starts[:-1] + i] for i in range(3))
+        facing = np.einsum("ij,ij->i", np.cross(b - a, c - a), a) > 0
+        whole = bool((points[:, 2] >= NEAR).all())
+        pixels = np.round(np.clip(self._pixels(points), -30000, 30000) * 16).astype(np.int32) if whole else None
+        for i in np.flatnonzero(facing):
+            face = slice(starts[i], starts[i + 1])
+            outline = pixels[face] if pixels is not None else self._outline(points[face])
+            if outline is not None:
+                cv2.fillConvexPoly(self.image, outline, tones[i], cv2.LINE_8, 4)
+                cv2.fillConvexPoly(self.label, outline, (label,), cv2.LINE_8, 4)
+
+    def panel(self, corners: Array, texture: Texture, distance: float, light: float) -> None:
         """A texture on the parallelogram with these top left, top right and bottom left corners, float[3, 3]."""
         camera, origin, u, v = self.camera, corners[0], corners[1] - corners[0], corners[2] - corners[0]
-        rows, columns = texture.label.shape
-        nearest, slope = origin[2] + min(0.0, v[2]), u[2]
+        columns = texture.label.shape[1]
+        nearest, slope = float(origin[2] + min(0.0, v[2])), float(u[2])
         first, last = 0, columns  # the texture columns that are wholly in front of the camera
         if min(nearest, nearest + slope) < NEAR:
             if max(nearest, nearest + slope) <= NEAR:
                 return
             cut = (NEAR - nearest) / slope * columns
             first, last = (int(np.ceil(cut)), columns) if slope > 0 else (0, int(cut))
-            if first >= last:
-                return
-        ends = np.array([first, last]) / columns
-        quad = np.array([origin + a * u + b * v for a in ends for b in (0, 1)])
-        pixels = self._pixels(quad)
-        left, top = np.maximum(np.floor(pixels.min(0)), 0).astype(int)
-        right, bottom = np.minimum(np.ceil(pixels.max(0)) + 1, (camera.width, camera.height)).astype(int)
+        if first >= last:
+            return
+        ends = np.array([first, first, last, last])[:, None] / columns
+        pixels = self._pixels(origin + ends * u + np.array([[0], [1], [0], [1]]) * v)
+        lens = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
+        uv_to_pixel = lens @ np.stack([u, v, origin], 1)
+        if abs(np.linalg.det(uv_to_pixel)) > 1e-6:  # else seen edge-on
+            low, high = pixels.min(0).tolist(), pixels.max(0).tolist()
+            self._texture(texture, (first, last), (*low, *high), np.linalg.inv(uv_to_pixel), distance, light)
+
+    def picture(self, foot: Array, width: float, height: float, texture: Texture, distance: float) -> None:
+        """A texture that faces the camera, its bottom's middle at ``foot`` (float[3]), in metres."""
+        camera, (x, y, z) = self.camera, foot.tolist()
+        left, top = camera.fx * (x - width / 2) / z + camera.cx, camera.fy * (y - height) / z + camera.cy
+        wide, high = camera.fx * width / z, camera.fy * height / z
+        pixel_to_uv = np.array([[1 / wide, 0, -left / wide], [0, 1 / high, -top / high], [0, 0, 1]])
+        box = (left, top, left + wide, top + high)
+        self._texture(texture, (0, texture.label.shape[1]), box, pixel_to_uv, distance, 1)
+
+    def _texture(self, texture: Texture, columns: tuple[int, int], box: tuple[float, float, float, float],
+                 pixel_to_uv: Array, distance: float, light: float) -> None:  # fmt: skip
+        """Some columns of a texture, which fill the ``box`` (left, top, right, bottom); ``pixel_to_uv`` is the
+        homography from pixels to 0..1 across and down the texture."""
+        left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
+        right = min(self.camera.width, int(np.ceil(box[2])) + 1)
+        bottom = min(self.camera.height, int(np.ceil(box[3])) + 1)
         if right <= left or bottom <= top:
             return
-        matrix = np.array([[camera.fx, 0, camera.cx], [0, camera.fy, camera.cy], [0, 0, 1]])
-        forward = matrix @ np.stack([u, v, origin], 1)
-        if abs(np.linalg.det(forward)) < 1e-6:
-            return
-        pixel_to_uv = np.linalg.inv(forward) @ np.array([[1, 0, left], [0, 1, top], [0, 0, 1]])
-        size, flags = (int(right - left), int(bottom - top)), cv2.WARP_INVERSE_MAP
-        to_label = np.array([[columns, 0, -0.5 - first], [0, rows, -0.5], [0, 0, 1]]) @ pixel_to_uv
-        label = cv2.warpPerspective(texture.label[:, first:last], to_label, size, flags=flags | cv2.INTER_NEAREST)
-        span = pixels.max(0) - pixels.min(0)
-        shrink = np.sqrt((last - first) * rows / max(1.0, float(span[0] * span[1])))
-        level = int(np.clip(np.log2(max(shrink, 1)) + 0.3, 0, len(texture.levels) - 1))
-        source = texture.levels[level]
-        to_color = np.array([[source.shape[1], 0, -0.5], [0, source.shape[0], -0.5], [0, 0, 1]]) @ pixel_to_uv
-        color = cv2.warpPerspective(
-            source, to_color, size, flags=flags | cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        fog = self._fog(distance)
-        color = cv2.add(cv2.convertScaleAbs(color, alpha=light * (1 - fog)), (*(self.haze * fog).tolist(), 0))
-        mask = (label > 0).astype(np.uint8)
-        cv2.copyTo(color, mask, self.image[top:bottom, left:right])
-        cv2.copyTo(label, mask, self.label[top:bottom, left:right])
+        texels = (columns[1] - columns[0]) * texture.label.shape[0] / max(1.0, (box[2] - box[0]) * (box[3] - box[1]))
+        level = min(len(texture.levels) - 1, max(0, int(0.5 * np.log2(texels) + 0.3)))
+
+        def warp(source: NDArray[np.uint8], size: tuple[int, ...], skip: int, how: int, edge: int) -> NDArray[np.uint8]:
+            rows = [pixel_to_uv[0] * size[1] - (0.5 + skip) * pixel_to_uv[2], pixel_to_uv[1] * size[0]]
+            matrix = np.stack([rows[0], rows[1] - 0.5 * pixel_to_uv[2], pixel_to_uv[2]])
+            matrix[:, 2] += matrix[:, 0] * left + matrix[:, 1] * top
+            flags = cv2.WARP_INVERSE_MAP | how
+            warped = cv2.warpPerspective(source, matrix, (right - left, bottom - top), flags=flags, borderMode=edge)
+            return np.asarray(warped, np.uint8)
+
+        shape, source = texture.label.shape, texture.levels[level]
+        label = warp(texture.label[:, slice(*columns)], shape, columns[0], cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+        color = warp(source, source.shape, 0, cv2.INTER_LINEAR, cv2.BORDER_REPLICATE)
+        fog, part = self._fog(distance), self.image[top:bottom, left:right]
+        tones = np.minimum(np.arange(256)[:, None] * (light * (1 - fog)) + self.haze * fog, 255).astype(np.uint8)
+        seen = cv2.LUT(color[..., :3], tones[None])
+        if color.shape[2] == 4:
+            cover = color[..., 3:] * np.float32(1 / 255)
+            seen = (seen * cover + part * (1 - cover)).astype(np.uint8)
+        cv2.copyTo(seen, label, part)
+        cv2.copyTo(label, label, self.label[top:bottom, left:right])

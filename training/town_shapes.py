@@ -23,11 +23,6 @@ Color = tuple[float, float, float]
 GLASS: Color = (46, 54, 62)
 TYRE: Color = (28, 28, 30)
 METALS: tuple[Color, ...] = ((70, 72, 74), (120, 124, 126), (52, 66, 58), (150, 150, 146), (88, 84, 76))
-CLOTHES: tuple[Color, ...] = (
-    (30, 32, 40), (52, 60, 84), (122, 36, 36), (188, 186, 180), (66, 82, 60), (96, 76, 58),
-    (40, 74, 120), (150, 130, 100), (196, 150, 40), (84, 84, 88), (220, 100, 30), (20, 20, 22),
-)  # fmt: skip
-SKINS: tuple[Color, ...] = ((222, 184, 156), (190, 140, 110), (130, 90, 66), (84, 58, 44))
 PAINTS: tuple[Color, ...] = (
     (18, 18, 20), (186, 188, 190), (228, 228, 226), (98, 102, 106), (136, 22, 24), (26, 44, 96),
     (60, 88, 130), (32, 66, 48), (150, 130, 96), (196, 60, 30), (210, 176, 40), (70, 74, 80),
@@ -41,7 +36,7 @@ def noise() -> NDArray[np.float32]:
     total = np.zeros((1024, 1024), np.float32)
     for cells in (8, 32, 128, 512, 1024):
         grid = rng.standard_normal((cells, cells), np.float32)
-        total += cv2.resize(grid, (1024, 1024), interpolation=cv2.INTER_CUBIC)
+        total += np.asarray(cv2.resize(grid, (1024, 1024), interpolation=cv2.INTER_CUBIC), np.float32)
     return np.asarray((total - total.mean()) / total.std(), np.float32)
 
 
@@ -50,8 +45,8 @@ def grain(rng: np.random.Generator, height: int, width: int, strength: float) ->
     row, col = (int(rng.integers(0, 1024 - min(1023, size))) for size in (height, width))
     window = noise()[row : row + height, col : col + width]
     if window.shape != (height, width):
-        window = cv2.resize(window, (width, height))
-    return np.clip(1 + strength * window, 0.2, 1.8)[..., None]
+        window = np.asarray(cv2.resize(window, (width, height)), np.float32)
+    return np.asarray(np.clip(1 + strength * window, 0.2, 1.8)[..., None], np.float32)
 
 
 def pick(rng: np.random.Generator, colors: Sequence[Color], spread: float = 12) -> Color:
@@ -68,7 +63,8 @@ def shade(color: Color, factor: float) -> Color:
 
 @dataclass(frozen=True)
 class Texture:
-    """``label``: uint8[h, w], 0 = see-through; ``levels``: RGB uint8, the full size and its repeated halves."""
+    """``label``: uint8[h, w], 0 = not there; ``levels``: uint8, the full size and its repeated halves, RGB, or RGB and
+    opacity for what one sees through but which owns its gaps, as annotators have it: railings and bare trees."""
 
     label: NDArray[np.uint8]
     levels: tuple[NDArray[np.uint8], ...]
@@ -83,10 +79,11 @@ class Canvas:
         self.image: NDArray[np.uint8] = np.empty((*shape, 3), np.uint8)
         self.image[:] = color
         self.label: NDArray[np.uint8] = np.full(shape, label, np.uint8)
+        self.veil: NDArray[np.uint8] = np.zeros(shape, np.uint8)
 
     def _pixels(self, points: Sequence[tuple[float, float]]) -> NDArray[np.int32]:
-        xy = np.asarray(points, np.float64)
-        return np.stack([xy[:, 0], self.height - xy[:, 1]], 1).__mul__(self.scale * 16).round().astype(np.int32)
+        sixteenths = [(x * self.scale * 16, (self.height - y) * self.scale * 16) for x, y in points]
+        return np.asarray(np.round(sixteenths), np.int32)
 
     def polygon(self, points: Sequence[tuple[float, float]], color: Color, label: int) -> None:
         pixels = [self._pixels(points)]
@@ -106,16 +103,22 @@ class Canvas:
         cv2.polylines(self.label, pixels, False, (label,), thickness, shift=4)
 
     def texture(self, rng: np.random.Generator, strength: float = 0.08) -> Texture:
-        """The finished texture, with noise over it; halves are means of the visible pixels alone."""
-        mask = (self.label > 0).astype(np.float32)[..., None]
-        color = self.image * grain(rng, *self.label.shape, strength) * mask
-        levels = [np.clip(color, 0, 255).astype(np.uint8)]
-        while min(color.shape[:2]) >= 8:
+        """The finished texture, with noise over it; halves are means of the visible pixels alone.
+
+        Where ``veil`` has a label and nothing is drawn, the texture is transparent but has that label.
+        """
+        cover = (self.label > 0).astype(np.float32)[..., None]
+        height, width = self.label.shape
+        color = np.clip(self.image * grain(rng, height, width, strength), 0, 255) * cover
+        levels = []
+        while True:
+            level = np.clip(color / np.maximum(cover, 1e-3), 0, 255)
+            levels.append((np.dstack([level, cover * 255]) if self.veil.any() else level).astype(np.uint8))
             size = color.shape[1] // 2, color.shape[0] // 2
-            color = cv2.resize(color, size, interpolation=cv2.INTER_AREA)
-            mask = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)[..., None]
-            levels.append(np.clip(color / np.maximum(mask, 1e-3), 0, 255).astype(np.uint8))
-        return Texture(self.label, tuple(levels))
+            if min(size) < 4:
+                return Texture(np.where(self.label > 0, self.label, self.veil), tuple(levels))
+            color = np.asarray(cv2.resize(color, size, interpolation=cv2.INTER_AREA), np.float32)
+            cover = np.asarray(cv2.resize(cover, size, interpolation=cv2.INTER_AREA), np.float32)[..., None]
 
 
 def house_color(rng: np.random.Generator) -> Color:
@@ -177,10 +180,13 @@ def flat(rng: np.random.Generator, width: float, height: float, color: Color, la
 
 
 def fence(rng: np.random.Generator, width: float, height: float) -> Texture:
-    """Boards, or rails between whose bars one sees through."""
+    """Boards, or a railing."""
     label, canvas = ID["fence"], Canvas(width, height, 32)
     boards = rng.random() < 0.4
     color = pick(rng, [(120, 92, 66), (90, 76, 62), (150, 140, 124)] if boards else METALS)
+    if boards:
+        canvas.box(0, 0, width, height, shade(color, 0.6), label)
+    canvas.veil[:] = 0 if boards else label
     step, bar = (0.16, 0.14) if boards else (float(rng.uniform(0.2, 0.3)), 0.07)
     for x in np.arange(0.05, width, step):
         canvas.line([(x, 0), (x, height)], bar, shade(color, float(rng.uniform(0.85, 1.15))), label)
@@ -214,22 +220,46 @@ def foliage(
 GREENS: tuple[Color, ...] = ((74, 96, 44), (58, 82, 40), (98, 112, 52), (88, 92, 60), (120, 108, 48), (46, 66, 42))
 
 
-def tree(rng: np.random.Generator, width: float, height: float) -> Texture:
-    """A trunk under a crown of several blobs; some are conifers."""
+def tree(rng: np.random.Generator, width: float, height: float, bare: bool) -> Texture:
+    """A trunk under a crown of several blobs, or ``bare`` branches; some are conifers."""
     canvas, bark = Canvas(width, height, 26), pick(rng, [(74, 60, 48), (96, 88, 78), (60, 52, 44)], 6)
     label, middle, stem = ID["vegetation"], width / 2, float(rng.uniform(0.22, 0.4)) * height
     canvas.line([(middle, 0), (middle + 0.1, stem + 0.2 * height)], 0.04 * height, bark, label)
     for angle in (-0.5, 0.4):
         canvas.line([(middle, stem), (middle + angle * width / 2, 0.7 * height)], 0.02 * height, bark, label)
+    if bare:
+        _branch(rng, canvas, (middle, stem), 0.0, 0.3 * (height - stem), 0.03 * height, shade(bark, 0.9))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (round(0.7 * canvas.scale),) * 2)
+        canvas.veil[:] = cv2.morphologyEx(canvas.label, cv2.MORPH_CLOSE, disc)
+        return canvas.texture(rng)
     if rng.random() < 0.2:
         blobs = [(middle, height * (0.2 + 0.13 * i), width * (0.46 - 0.07 * i)) for i in range(6)]
     else:
         count, crown = int(rng.integers(6, 12)), (height + stem) / 2
-        angle, radius = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
-        xs, ys = middle + 0.28 * width * radius * np.cos(angle), crown + 0.24 * height * radius * np.sin(angle)
+        angles, radius = rng.uniform(0, 2 * np.pi, count), np.sqrt(rng.uniform(0, 1, count))
+        xs, ys = middle + 0.28 * width * radius * np.cos(angles), crown + 0.24 * height * radius * np.sin(angles)
         blobs = list(zip(xs, ys, rng.uniform(0.16, 0.28, count) * width, strict=True))
     foliage(rng, canvas, blobs, pick(rng, GREENS, 8))
     return canvas.texture(rng)
+
+
+def _branch(
+    rng: np.random.Generator,
+    canvas: Canvas,
+    foot: tuple[float, float],
+    lean: float,
+    long: float,
+    thick: float,
+    color: Color,
+) -> None:
+    """A branch that leaves ``foot`` at ``lean`` radians from upright, and its twigs."""
+    tip = foot[0] + long * float(np.sin(lean)), foot[1] + long * float(np.cos(lean))
+    canvas.line([foot, tip], thick, color, ID["vegetation"])
+    if long > 0.32:
+        for turn in rng.normal([-0.5, 0.05, 0.5], 0.2):
+            _branch(
+                rng, canvas, tip, 0.95 * lean + float(turn), long * float(rng.uniform(0.6, 0.8)), 0.55 * thick, color
+            )
 
 
 def hedge(rng: np.random.Generator, width: float, height: float) -> Texture:
@@ -239,85 +269,6 @@ def hedge(rng: np.random.Generator, width: float, height: float) -> Texture:
     blobs += [(float(x), height * 0.05, radius) for x in np.arange(0, width + 0.5, 0.5)]
     foliage(rng, canvas, blobs, pick(rng, GREENS, 8))
     canvas.label[-3:] = ID["vegetation"]
-    return canvas.texture(rng)
-
-
-def body(
-    canvas: Canvas, rng: np.random.Generator, x: float, stride: float, label: int, coat: Color, legs: Color
-) -> None:
-    """A standing or walking human whose feet are at (x, 0), 1.75 m tall; ``stride`` -1..1 swings the legs."""
-    swing = 0.28 * stride
-    skin, hair = pick(rng, SKINS, 8), pick(rng, [(40, 30, 24), (90, 66, 40), (150, 140, 130), (20, 18, 18)], 6)
-    for side, tone in ((-1, 0.8), (1, 1.0)):
-        foot = x + side * (swing + 0.06)
-        canvas.line([(x + 0.05 * side, 0.9), (x + 0.6 * side * (swing + 0.09), 0.48), (foot, 0.07)], 0.15,
-                    shade(legs, tone), label)  # fmt: skip
-        canvas.line([(foot - 0.03, 0.05), (foot + 0.1, 0.05)], 0.09, TYRE, label)
-        hand = x + side * (0.24 - 0.5 * swing)
-        canvas.line([(x + 0.2 * side, 1.4), (hand, 1.1), (hand - 0.3 * side * swing, 0.85)], 0.11,
-                    shade(coat, 0.85), label)  # fmt: skip
-    canvas.polygon([(x - 0.2, 0.82), (x + 0.2, 0.82), (x + 0.24, 1.42), (x + 0.1, 1.5), (x - 0.1, 1.5), (x - 0.24, 1.42)],
-                   coat, label)  # fmt: skip
-    canvas.disc(x, 1.63, 0.11, 0.14, skin, label)
-    canvas.polygon([(x - 0.12, 1.64), (x - 0.1, 1.76), (x, 1.8), (x + 0.1, 1.76), (x + 0.12, 1.66)], hair, label)
-
-
-def person(seed: int) -> tuple[Texture, ...]:
-    """A pedestrian, 1.0 × 1.85 m: one texture per phase of the walk, the first one standing."""
-    phases = []
-    for stride in (0.0, 0.6, 1.0, 0.5):
-        rng = np.random.default_rng(seed)  # the same clothes in every phase
-        canvas = Canvas(1.0, 1.85, 64)
-        coat, legs = pick(rng, CLOTHES), pick(rng, CLOTHES)
-        long_coat, bag = rng.random() < 0.3, rng.random() < 0.4
-        body(canvas, rng, 0.5, stride, ID["person"], coat, legs)
-        if long_coat:
-            canvas.polygon([(0.3, 0.85), (0.7, 0.85), (0.76, 0.5), (0.24, 0.5)], shade(coat, 0.9), ID["person"])
-        if bag:
-            canvas.box(0.62, 0.75, 0.84, 1.02, pick(rng, CLOTHES), ID["person"])
-        phases.append(canvas.texture(rng))
-    return tuple(phases)
-
-
-def two_wheeler(rng: np.random.Generator, motor: bool, ridden: bool, sideways: bool) -> Texture:
-    """A bicycle or a motorcycle (``motor``), 2.0 × 1.9 m, from its side or its end, with a rider or parked."""
-    canvas, label, human = Canvas(2.0, 1.9, 56), ID["motorcycle" if motor else "bicycle"], ID["rider"]
-    paint, coat, legs = pick(rng, PAINTS, 20), pick(rng, CLOTHES), pick(rng, CLOTHES)
-    seat = 0.85
-    if sideways:
-        for x in (0.42, 1.52):
-            canvas.disc(x, 0.34, 0.34, 0.34, TYRE, label)
-            canvas.disc(x, 0.34, 0.26, 0.26, (112, 112, 114), label)
-        spine = [(0.42, 0.34), (0.72, 0.8), (1.3, 0.78), (1.52, 0.34), (1.28, 0.98), (1.42, 1.04)]
-        canvas.line(spine, 0.16 if motor else 0.06, paint, label)
-        canvas.line([(0.72, 0.8), (0.9, 0.34), (1.3, 0.78)], 0.2 if motor else 0.06, shade(paint, 0.8), label)
-        canvas.line([(0.42, 0.34), (0.9, 0.34)], 0.08, METALS[0], label)
-        canvas.box(0.5, seat - 0.06, 0.9, seat + 0.04, TYRE, label)
-        if motor:
-            canvas.polygon([(0.72, 0.3), (1.24, 0.3), (1.34, 0.85), (1.0, 0.95), (0.8, 0.8)], shade(paint, 0.7), label)
-        if ridden:
-            canvas.line([(0.72, seat), (1.1, 0.72), (0.96, 0.28)], 0.16, legs, human)
-            canvas.line([(0.74, seat), (0.98, 1.38)], 0.36, coat, human)
-            canvas.line([(1.0, 1.34), (1.2, 1.12), (1.4, 1.06)], 0.11, shade(coat, 0.85), human)
-    else:
-        wide = 0.3 if motor else 0.05
-        canvas.disc(1.0, 0.33, 0.1 if motor else 0.06, 0.33, TYRE, label)
-        canvas.line([(1.0, 0.5), (1.0, seat)], max(0.06, wide), paint, label)
-        canvas.line([(0.68, 1.02), (1.32, 1.02)], 0.07, METALS[0], label)
-        if motor:
-            canvas.polygon([(0.8, 0.45), (1.2, 0.45), (1.26, 0.95), (0.74, 0.95)], paint, label)
-        if ridden:
-            for side in (-1, 1):
-                canvas.line(
-                    [(1 + 0.12 * side, seat), (1 + 0.22 * side, 0.55), (1 + 0.15 * side, 0.2)], 0.14, legs, human
-                )
-                canvas.line([(1 + 0.2 * side, 1.36), (1 + 0.3 * side, 1.1)], 0.11, shade(coat, 0.85), human)
-            canvas.polygon([(0.82, 0.8), (1.18, 0.8), (1.24, 1.38), (0.76, 1.38)], coat, human)
-    if ridden:
-        x = 1.06 if sideways else 1.0
-        canvas.disc(x, 1.58, 0.12, 0.14, pick(rng, SKINS, 8), human)
-        canvas.polygon([(x - 0.15, 1.58), (x - 0.12, 1.74), (x, 1.79), (x + 0.12, 1.74), (x + 0.15, 1.6)],
-                       pick(rng, PAINTS, 25), human)  # fmt: skip
     return canvas.texture(rng)
 
 

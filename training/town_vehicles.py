@@ -18,7 +18,8 @@ class Mesh:
     """Faces in drawing order; faces seen from behind are not drawn.
 
     ``vertices``: float64[n, 3], metres forward, right and up of the spot on the ground under the vehicle's middle;
-    face ``i`` is ``vertices[starts[i]:starts[i + 1]]``, ``colors[i]`` its RGB and ``normals[i]`` points outwards.
+    face ``i`` is ``vertices[starts[i]:starts[i + 1]]``, its right-handed side, where ``normals[i]`` points, is outside;
+    ``colors[i]`` is its RGB.
     """
 
     vertices: NDArray[np.float64]
@@ -35,7 +36,10 @@ class _Builder:
         self.faces: list[tuple[NDArray[np.float64], NDArray[np.float64], Color]] = []
 
     def face(self, points: Sequence[Point], normal: Point, color: Color) -> None:
-        self.faces.append((np.asarray(points), np.asarray(normal), color))
+        corners, out = np.asarray(points, np.float64), np.asarray(normal, np.float64)
+        if np.cross(corners[1] - corners[0], corners[2] - corners[0]) @ out < 0:
+            corners = corners[::-1]
+        self.faces.append((corners, out, color))
 
     def prism(
         self,
@@ -174,8 +178,8 @@ def tram(rng: np.random.Generator) -> Mesh:
     paint, band = pick(rng, [(226, 226, 220), (196, 40, 36), (230, 196, 60), (50, 110, 90)], 14), pick(rng, PAINTS, 20)
     end, half, high = float(rng.uniform(9, 14)), 1.25, 3.3
     build.prism(_box(-end + 0.8, end - 0.8, 0.08, 0.4), half - 0.1, TYRE)
-    build.prism([(-end, 0.25), (-end, 1.2), (-end + 0.7, high), (end - 0.7, high), (end, 1.2), (end, 0.25)], half, paint,
-                (1, 3))  # fmt: skip
+    profile = [(-end, 0.25), (-end, 1.2), (-end + 0.7, high), (end - 0.7, high), (end, 1.2), (end, 0.25)]
+    build.prism(profile, half, paint, (1, 3))
     build.side_panes([_box(f + 0.08, f + 1.52, 1.3, 2.5) for f in np.arange(-end + 1.2, end - 2.5, 1.6)], half + 0.01)
     build.side_panes([_box(-end + 0.2, end - 0.2, 0.4, 0.75)], half + 0.01, band)
     build.prism(_box(-1.2, 1.2, high, high + 0.35), 0.8, (90, 92, 94))
