@@ -108,7 +108,7 @@ class Town:
         self.speed = float(rng.uniform(2, 12))
         self.lane = float(rng.uniform(2.5, 3.3))
         lanes = 2 if rng.random() < 0.12 else 1
-        parking = float(rng.uniform(2.0, 2.4)) if rng.random() < 0.5 else 0.0
+        parking = float(rng.uniform(2.0, 2.4)) if rng.random() < 0.4 else 0.0
         self.half = lanes * self.lane + parking
         self.has_tram = rng.random() < 0.4
         self.ego_t = self.side * self.lane * (int(rng.integers(lanes)) + 0.5)
@@ -117,13 +117,13 @@ class Town:
         self.lean = float(rng.uniform(-1.6, 1.6))  # shadow length across the street per metre of height
         self.sun = np.array([0.35, -0.6 * np.sign(self.lean), 0.7])
         self.surface = self._surface(rng, parking)
-        self.lots = rng.dirichlet([3.0, 0.8, 0.8])  # building, park, walled
+        self.lots = rng.dirichlet([2.8, 0.8, 1.1])  # building, park, walled
         self.storeys = rng.uniform(2, 5.5)
         self.fullness = {
             name: float(rng.uniform(low, high))
             for name, low, high in (
                 ("trees", 0, 1),
-                ("people", 0.3, 3),
+                ("people", 0.5, 4.5),
                 ("parked", 0.4, 0.95),
                 ("front", 0.2, 0.9),
                 ("junction", 0.2, 0.7),
@@ -149,7 +149,7 @@ class Town:
                 edge += float(rng.uniform(0.8, 3))
                 bands.append(Band(edge, ID["terrain"], grass))
             if rng.random() < 0.95:
-                edge += float(rng.uniform(1.8, 4.5))
+                edge += float(rng.uniform(2.2, 5))
                 bands.append(Band(edge, ID["sidewalk"], paving, seam))
             garden = float(rng.choice([0, rng.uniform(1.0, 5)]))
             if garden or not bands:
@@ -342,8 +342,8 @@ class Town:
             return [start + float(s) for s in along if not blocked[0] < s < blocked[1]]
 
         if number == start // BLOCK % 2 or self.half > 7:
-            things += [Thing(s, kerb, (self.lamp,), 2.0, self.lamp_height) for s in spots(30)]
-        things += [Thing(s, kerb, (sign(rng),), 1.0, 3.0) for s in spots(26)]
+            things += [Thing(s, kerb, (self.lamp,), 2.0, self.lamp_height) for s in spots(22)]
+        things += [Thing(s, kerb, (sign(rng),), 1.0, 3.0) for s in spots(22)]
         if junction:
             things.append(Thing(start + junction[0] - 1, kerb, (traffic_light(rng),), 0.6, 3.4))
             if rng.random() < 0.5:

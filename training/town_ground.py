@@ -125,8 +125,10 @@ def _paint_road(
         for stripe in np.arange(-surface.half + 0.5, surface.half - 0.5, 1.1):
             paint[_rows(first - 4, first - 1), _columns(stripe, stripe + 0.55)] = 1
         paint[_rows(first - 5.2, first - 4.8), _columns(0, surface.half)] = 1
-    worn = np.clip(0.85 - surface.wear * (grain(rng, rows, columns, 0.8) - 0.9), 0.2, 0.95)
-    color[:, road] += paint[:, road, None] * worn * (np.asarray(surface.paint, np.float32) - color[:, road])
+    painted = paint[:, road] > 0
+    worn = np.clip(0.85 - surface.wear * (grain(rng, rows, columns, 0.8)[painted] - 0.9), 0.2, 0.95)
+    asphalt = color[:, road]
+    asphalt[painted] += paint[:, road][painted, None] * worn * (surface.paint - asphalt[painted])
     for t in surface.rails:
         color[:, _columns(t - 0.06, t + 0.06)] = (96, 94, 92)
         color[:, _columns(t - 0.02, t + 0.02)] = (168, 168, 170)
@@ -175,5 +177,6 @@ def paint_block(
         for outline in shadows:
             pixels = [((t + HALF_WIDTH) / CELL_T, s / CELL_S) for s, t in outline]
             cv2.fillPoly(light, [np.asarray(pixels).round().astype(np.int32)], surface.shadow)
-        color *= cv2.blur(light, (5, 3))[..., None]
+        soft = cv2.blur(light, (5, 3))
+        color *= cv2.merge((soft, soft, soft))
     return np.clip(color, 0, 255).astype(np.uint8), label

@@ -41,12 +41,13 @@ def noise() -> NDArray[np.float32]:
 
 
 def grain(rng: np.random.Generator, height: int, width: int, strength: float) -> NDArray[np.float32]:
-    """A random window of the noise as factors about 1, float32[height, width, 1]."""
+    """A random window of the noise as factors about 1, float32[height, width, 3], the same in each channel."""
     row, col = (int(rng.integers(0, 1024 - min(1023, size))) for size in (height, width))
     window = noise()[row : row + height, col : col + width]
     if window.shape != (height, width):
         window = np.asarray(cv2.resize(window, (width, height)), np.float32)
-    return np.asarray(np.clip(1 + strength * window, 0.2, 1.8)[..., None], np.float32)
+    factors = np.clip(1 + np.float32(strength) * window, 0.2, 1.8)
+    return np.asarray(cv2.merge((factors, factors, factors)), np.float32)  # numpy broadcasts a channel slowly
 
 
 def pick(rng: np.random.Generator, colors: Sequence[Color], spread: float = 12) -> Color:
@@ -275,8 +276,8 @@ def hedge(rng: np.random.Generator, width: float, height: float) -> Texture:
 def lamp(rng: np.random.Generator, height: float) -> Texture:
     """A street lamp, 2 m wide, its post in the middle."""
     canvas, color, label = Canvas(2.0, height, 30), pick(rng, METALS), ID["pole"]
-    canvas.line([(1, 0), (1, height - 0.3), (1.3, height - 0.12), (1.9, height - 0.1)], 0.14, color, label)
-    canvas.box(0.92, 0, 1.08, 1.2, color, label)
+    canvas.line([(1, 0), (1, height - 0.3), (1.3, height - 0.12), (1.9, height - 0.1)], 0.18, color, label)
+    canvas.box(0.88, 0, 1.12, 1.2, color, label)
     canvas.box(1.5, height - 0.2, 1.95, height - 0.05, shade(color, 1.3), label)
     return canvas.texture(rng)
 
@@ -295,7 +296,7 @@ def traffic_light(rng: np.random.Generator) -> Texture:
 def sign(rng: np.random.Generator) -> Texture:
     """A traffic sign on its post, 1 × 3 m: a disc, a triangle, a plate or a diamond."""
     canvas, label, kind = Canvas(1.0, 3.0, 60), ID["traffic sign"], int(rng.integers(6))
-    canvas.box(0.46, 0, 0.54, 2.5, METALS[1], ID["pole"])
+    canvas.box(0.45, 0, 0.55, 2.5, METALS[1], ID["pole"])
     red, blue, white = (186, 24, 28), (24, 72, 160), (232, 232, 228)
     if kind <= 1:
         canvas.disc(0.5, 2.5, 0.38, 0.38, red, label)
