@@ -1,0 +1,182 @@
+"""The model bundle: the seam between training and run time.
+
+One ``.safetensors`` file whose metadata holds a JSON manifest, so that weights never travel without what they mean.
+Nothing is unpickled. Whatever does not fit is refused with one line that names the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from unet_seg_ros.labels import CLASS_COLORS, CLASS_NAMES
+from unet_seg_ros.model.unet import UNet, UNetConfig
+
+FORMAT = 1
+MEAN = (0.485, 0.456, 0.406)
+STD = (0.229, 0.224, 0.225)
+MEAN_COLOR = tuple(round(255 * value) for value in MEAN)
+"""What padding is filled with, in training and at run time: RGB, about 0 once normalised."""
+
+
+class BundleError(ValueError):
+    """A bundle that cannot be used; the message names the file and what is wrong with it."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the weights are and what they were made from.
+
+    ``class_ids[c]`` is the mask's value for the network's class ``c`` (255 = no class); ``mean`` and ``std`` normalise
+    RGB scaled to 0..1; ``max_pixels`` is the working resolution's budget; ``data`` are the training sets' names and
+    fingerprints, ``data_terms`` their terms of use; ``metrics`` is free-form.
+    """
+
+    name: str
+    config: UNetConfig
+    max_pixels: int
+    class_names: tuple[str, ...] = CLASS_NAMES
+    class_ids: tuple[int, ...] = tuple(range(len(CLASS_NAMES)))
+    palette: tuple[tuple[int, int, int], ...] = CLASS_COLORS
+    mean: tuple[float, ...] = MEAN
+    std: tuple[float, ...] = STD
+    data: dict[str, str] = field(default_factory=dict)
+    data_terms: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+    code_version: str = ""
+
+    def __post_init__(self) -> None:
+        classes = self.config.num_classes
+        if not len(self.class_names) == len(self.class_ids) == len(self.palette) == classes:
+            raise ValueError(f"class_names, class_ids and palette need {classes} entries, one for each class")
+        named = range(len(self.class_names))
+        if not all(isinstance(i, int) and (i in named or i == 255) for i in self.class_ids):
+            raise ValueError(f"class_ids must be indices into class_names or 255, not {list(self.class_ids)}")
+        if not all(len(color) == 3 and all(0 <= c <= 255 for c in color) for color in self.palette):
+            raise ValueError("palette must hold RGB triples in 0..255")
+        if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < s < math.inf for s in self.std):
+            raise ValueError("mean and std need 3 numbers, std above 0")
+        if self.max_pixels < self.config.stride**2:
+            raise ValueError(f"max_pixels must be at least {self.config.stride**2}, not {self.max_pixels}")
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), sort_keys=True)
+
+    @classmethod
+    def from_json(cls, text: str) -> Manifest:
+        """Raises ValueError (TypeError for a missing or unknown field) if the text is not a manifest."""
+        values = _tuples(json.loads(text))
+        return cls(**{**values, "config": UNetConfig(**values["config"])})
+
+
+def _tuples(value: Any) -> Any:
+    """JSON's lists as tuples, so that what is read back equals what was written."""
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle read and checked. ``digest`` is the SHA-256 of manifest and tensors, hexadecimal."""
+
+    manifest: Manifest
+    tensors: dict[str, Tensor]
+    digest: str
+
+    @property
+    def model_id(self) -> str:
+        """Name and the digest's first 12 digits: what outputs are stamped with."""
+        return f"{self.manifest.name}-{self.digest[:12]}"
+
+    def build(self) -> UNet:
+        """The network with its weights, in eval mode."""
+        model = UNet(self.manifest.config)
+        model.load_state_dict(self.tensors)
+        return model.eval()
+
+
+def _digest(manifest: str, tensors: dict[str, Tensor]) -> str:
+    sha = hashlib.sha256(manifest.encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        sha.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file that is either whole or not there: temporary file, fsync, rename."""
+    data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of a safetensors file. Raises BundleError if it is missing, cut short or another format."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except FileNotFoundError:
+        raise BundleError(f"{path}: no such file") from None
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path}: not a whole safetensors file ({error})") from error
+
+
+def save_bundle(path: Path, model: UNet, manifest: Manifest) -> Bundle:
+    """Write the model's weights with their manifest, atomically; returns what ``load_bundle`` will read."""
+    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    text = manifest.to_json()
+    digest = _digest(text, tensors)
+    write_tensors(path, tensors, {"format": str(FORMAT), "manifest": text, "sha256": digest})
+    return Bundle(manifest, tensors, digest)
+
+
+def load_bundle(path: Path) -> Bundle:
+    """Read and check a bundle.
+
+    Raises BundleError, one line, if the file is missing, cut short, altered, of another version, or if its tensors are
+    not those of the network that its manifest describes.
+    """
+    tensors, metadata = read_tensors(path)
+    if "manifest" not in metadata:
+        raise BundleError(f"{path}: a safetensors file without a manifest, not a model bundle")
+    if metadata.get("format") != str(FORMAT):
+        raise BundleError(f"{path}: bundle format {metadata.get('format')}, this version reads format {FORMAT}")
+    text = metadata["manifest"]
+    try:
+        manifest = Manifest.from_json(text)
+    except (ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"{path}: its manifest is not valid: {error}") from error
+    digest = _digest(text, tensors)
+    if digest != metadata.get("sha256"):
+        raise BundleError(f"{path}: its contents do not match its SHA-256; copy or export it again")
+    with torch.device("meta"):
+        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in UNet(manifest.config).state_dict().items()}
+    actual = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
+    wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+    if wrong:
+        raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {wrong[0]}")
+    return Bundle(manifest, tensors, digest)
