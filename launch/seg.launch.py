@@ -5,21 +5,20 @@ from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from unet_seg_ros.ros.bringup import ARGUMENTS, NODE_NAME, bringup
+from unet_seg_ros.ros.bringup import ARGUMENTS, NODE_NAME, bringup, ros_args
 
 
 def start(context: LaunchContext) -> list[Node]:
-    """The actions that the arguments ask for. The node takes itself through its life cycle (its parameter `autostart`),
-    so it is started like any other."""
+    """What the arguments ask for. The node takes itself through its life cycle (its parameter `autostart`), so it is
+    started like any other."""
     plan = bringup({argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS})
     actions = [
         Node(
             package="unet_seg_ros",
             executable="segmentation",
             name=NODE_NAME,
-            namespace=plan.namespace,
-            parameters=[str(plan.params_file), plan.parameters],
-            remappings=plan.remappings,
+            # Not by `parameters`: launch_ros writes a camera named `y` into a file unquoted, which reads as a boolean.
+            arguments=ros_args(plan),
             additional_env=plan.environment,
             output="screen",
             emulate_tty=True,

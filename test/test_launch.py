@@ -1,0 +1,96 @@
+"""The launch description, run by ROS's own launch with stand-ins for the executables."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("launch_ros", reason="ROS's launch is not installed (there are no wheels of it)")
+
+from launch import LaunchContext, LaunchService
+from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+
+from unet_seg_ros.ros.bringup import ARGUMENTS, bringup, ros_args
+from unet_seg_ros.share import share_folder
+
+LAUNCH_FILE = str(share_folder() / "launch" / "seg.launch.py")
+PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
+STAND_IN = f"""#!{sys.executable}
+import json, os, sys
+with open(os.environ["TOLD"] + "/" + os.path.basename(sys.argv[0]), "w") as file:
+    json.dump([sys.argv[1:], os.environ.get("{PROFILE}")], file)
+"""
+
+
+@pytest.fixture
+def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A ROS prefix whose executables write the arguments and the profile that they were started with."""
+    for package, executable in (("unet_seg_ros", "segmentation"), ("rviz2", "rviz2")):
+        marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+        script = tmp_path / "lib" / package / executable
+        script.parent.mkdir(parents=True)
+        script.write_text(STAND_IN)
+        script.chmod(0o755)
+    monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}{os.environ.get('AMENT_PREFIX_PATH', '')}")
+    monkeypatch.setenv("TOLD", str(tmp_path))
+    monkeypatch.delenv(PROFILE, raising=False)
+    return tmp_path
+
+
+def launch(arguments: dict[str, str]) -> int:
+    """Runs the launch file to its end; the exit status of `ros2 launch`."""
+    service = LaunchService(noninteractive=True)
+    source = PythonLaunchDescriptionSource(LAUNCH_FILE)
+    service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments.items()))
+    return service.run()
+
+
+def test_every_argument_is_declared():
+    description = PythonLaunchDescriptionSource(LAUNCH_FILE).try_get_launch_description_without_context()
+    declared = [entity for entity in description.entities if isinstance(entity, DeclareLaunchArgument)]
+    assert [(entity.name, entity.description) for entity in declared] == [(a.name, a.description) for a in ARGUMENTS]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {},
+        {"cameras": "y=/y/image_raw,off=/off", "transport": "compressed", "namespace": "/ego", "use_sim_time": "true"},
+        {"model": "on", "device": "cpu", "shared_memory": "false"},
+    ],
+)
+def test_the_node_gets_what_bringup_says(told: Path, arguments: dict[str, str]):
+    assert launch(arguments) == 0
+    args, profile = json.loads((told / "segmentation").read_text())
+    plan = bringup(arguments)
+    expected = ros_args(plan)
+    assert args[: len(expected)] == expected
+    assert args[len(expected) :] == ["--ros-args", "-r", "__node:=segmentation"]
+    assert profile == plan.environment.get(PROFILE)
+    assert not (told / "rviz2").exists()
+
+
+def test_rviz_shows_the_first_camera(told: Path):
+    assert launch({"rviz": "true", "cameras": "front=/a,left=/b", "namespace": "ego"}) == 0
+    args, profile = json.loads((told / "rviz2").read_text())
+    assert args[:2] == ["-d", str(share_folder() / "config" / "seg.rviz")]
+    assert "/segmentation/camera/mask:=/ego/segmentation/front/mask" in args
+    assert profile.endswith("shared_memory.xml")
+
+
+def test_a_bad_argument_ends_the_launch_before_the_node_starts(told: Path):
+    assert launch({"cameras": "front"}) == 1
+    assert not (told / "segmentation").exists()
+
+
+def test_the_reason_is_that_of_bringup():
+    description = PythonLaunchDescriptionSource(LAUNCH_FILE).try_get_launch_description_without_context()
+    context = LaunchContext()
+    context.launch_configurations.update({a.name: a.default for a in ARGUMENTS}, cameras="front")
+    with pytest.raises(ValueError, match="cameras: 'front' is not name=topic"):
+        description.entities[-1].execute(context)
