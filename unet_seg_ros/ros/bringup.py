@@ -123,7 +123,7 @@ def parse_cameras(text: str) -> dict[str, str]:
         name, equals, topic = (part.strip() for part in entry.partition("="))
         if not equals:
             raise ValueError(f"cameras: {entry.strip()!r} is not name=topic, for example front=/front/image_raw")
-        if not _TOKEN.fullmatch(name):
+        if not is_camera_name(name):
             raise ValueError(
                 f"cameras: {name!r} can't be a camera's name: letters, digits and underscores, no digit first"
             )
@@ -135,6 +135,11 @@ def parse_cameras(text: str) -> dict[str, str]:
             )
         cameras[name] = topic
     return cameras
+
+
+def is_camera_name(name: str) -> bool:
+    """Whether it can be a token of a topic's name."""
+    return _TOKEN.fullmatch(name) is not None
 
 
 def _is_absolute(name: str) -> bool:
