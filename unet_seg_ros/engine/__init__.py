@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from torch import Tensor
+if TYPE_CHECKING:  # the node imports this module to name its errors where PyTorch may still be missing
+    from torch import Tensor
 
 
 class OutOfMemory(RuntimeError):

@@ -1,0 +1,97 @@
+"""The worker thread: takes what waits in the mailbox, segments it, and has it published. No frame ends it."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Mapping
+from threading import Thread
+from time import monotonic
+from typing import Any
+
+from rclpy.impl.rcutils_logger import RcutilsLogger
+
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.geometry import working_size
+from unet_seg_ros.images import ImageError
+from unet_seg_ros.ros.camera import Camera
+from unet_seg_ros.ros.diagnostics import EngineStats
+from unet_seg_ros.ros.mailbox import Mailbox
+from unet_seg_ros.ros.parameters import Settings
+from unet_seg_ros.segmenter import Segmenter
+
+WARN_EVERY = 5.0
+"""Seconds between two warnings of one kind about one camera."""
+
+
+class Worker:
+    """Runs from its making to ``stop``. ``settings`` gives the current ones; ``on_device_lost`` is called with the
+    reason, on the worker's own thread."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        cameras: Mapping[str, Camera],
+        stats: EngineStats,
+        settings: Callable[[], Settings],
+        logger: RcutilsLogger,
+        on_device_lost: Callable[[str], None],
+    ) -> None:
+        self._segmenter = segmenter
+        self._cameras = cameras
+        self._stats = stats
+        self._settings = settings
+        self._logger = logger
+        self._on_device_lost = on_device_lost
+        self._sizes: dict[str, tuple[int, int]] = {}
+        self._warned: dict[tuple[str, str], float] = {}
+        self._mailbox: Mailbox[Any] = Mailbox()
+        self._thread = Thread(target=self._run, name="segmentation", daemon=True)
+        self._thread.start()
+
+    def receive(self, camera: Camera, message: Any) -> None:
+        """A frame has come; called on the executor's thread, returns at once."""
+        camera.stats.count_received()
+        if self._mailbox.put(camera.name, message):
+            camera.stats.count_drop("replaced by a newer one")
+
+    def stop(self) -> None:
+        """Finish the frame in hand, drop those that wait, end the thread."""
+        for name in self._mailbox.close():
+            self._cameras[name].stats.count_drop("deactivated")
+        self._thread.join()
+
+    def _run(self) -> None:
+        # Frames of one working size share a forward pass; a camera's size is known from its last frame.
+        while waiting := self._mailbox.take(lambda name: self._sizes.get(name, name)):
+            try:
+                self._segment(waiting)
+            except OutOfMemory as error:
+                self._drop(waiting, "out of memory", str(error))
+            except DeviceLost as error:
+                self._drop(waiting, "device lost", str(error))
+                self._on_device_lost(str(error))
+            except Exception:
+                self._drop(waiting, "failed", traceback.format_exc())
+
+    def _segment(self, waiting: dict[str, Any]) -> None:
+        """Segment and publish; a frame leaves ``waiting`` once it is published or dropped."""
+        frames = {}
+        for name in list(waiting):
+            try:
+                frames[name] = self._cameras[name].decode(waiting[name])
+            except ImageError as error:
+                self._drop({name: waiting.pop(name)}, "malformed", str(error))
+        results = self._segmenter(list(frames.values()))
+        for (name, frame), seen in zip(frames.items(), results, strict=True):
+            self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
+            self._stats.milliseconds.append(1000 * sum(seen.timings))
+            self._cameras[name].publish(waiting[name].header, frame, seen, self._settings())
+            del waiting[name]
+
+    def _drop(self, frames: dict[str, Any], reason: str, text: str) -> None:
+        for name in frames:
+            self._cameras[name].stats.count_drop(reason)
+            now = monotonic()
+            if now - self._warned.get((name, reason), -WARN_EVERY) >= WARN_EVERY:
+                self._warned[name, reason] = now
+                self._logger.warning(f"{self._cameras[name].topic}: frame dropped, {reason}: {text}")
