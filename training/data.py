@@ -50,6 +50,19 @@ def read_label(path: Path) -> Image:
     return np.asarray(label, np.uint8)
 
 
+def read_pair(pair: Pair) -> tuple[Image, Image]:
+    """Image (H×W×3 uint8 RGB) and label ids (H×W uint8) of a labelled pair.
+
+    Raises ValueError naming the file that cannot be read or does not fit the other.
+    """
+    if pair.label is None:
+        raise ValueError(f"{pair.image}: has no label file")
+    image, label = read_image(pair.image), read_label(pair.label)
+    if label.shape != image.shape[:2]:
+        raise ValueError(f"{pair.label}: {label.shape} pixels (height, width), its image has {image.shape[:2]}")
+    return image, label
+
+
 def crop_at_scale(
     image: Image, label: Image, size: tuple[int, int], scale: float, at: Sequence[float]
 ) -> tuple[Image, Image]:
@@ -106,11 +119,8 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         which = int(rng.choice(len(self.sources), p=self.share))
         source = self.sources[which]
         pair = self.pairs[which][rng.integers(len(self.pairs[which]))]
-        assert pair.label is not None  # labelled_pairs saw to it
-        image = read_image(pair.image)
-        label = self.sets.tables[source.grouping][read_label(pair.label)]
-        if label.shape != image.shape[:2]:
-            raise ValueError(f"{pair.label}: {label.shape} pixels (height, width), its image has {image.shape[:2]}")
+        image, label_ids = read_pair(pair)
+        label = self.sets.tables[source.grouping][label_ids]
         scale = float(np.exp(rng.uniform(*np.log(source.scale))))
         image, label = crop_at_scale(image, label, self.crop, scale, rng.uniform(size=2))
         if rng.random() < 0.5:
