@@ -21,8 +21,9 @@ def working_size(height: int, width: int, max_pixels: int) -> tuple[int, int]:
     """Height and width that a frame is worked on at: its own, or shrunk to at most ``max_pixels``, aspect kept."""
     if height * width <= max_pixels:
         return height, width
-    scale = math.sqrt(max_pixels / (height * width))
-    return max(1, math.floor(height * scale)), max(1, math.floor(width * scale))
+    # height · sqrt(max_pixels / (height · width)), in whole numbers
+    shrunk = math.isqrt(max_pixels * height // width), math.isqrt(max_pixels * width // height)
+    return min(max(1, shrunk[0]), max_pixels), min(max(1, shrunk[1]), max_pixels)
 
 
 class Axis(NamedTuple):
@@ -64,7 +65,7 @@ def resized_argmax(logits: Tensor, winner: Tensor, ys: Axis, xs: Axis) -> Tensor
     pixels = differs[ys.low][:, xs.low].flatten().nonzero().squeeze(1)
     width, columns = logits.shape[2], len(xs.low)
     flat = logits.permute(1, 2, 0).reshape(-1, logits.shape[0])
-    for some in pixels.split(CHUNK):
+    for some in torch.split(pixels, CHUNK):
         y, x = some.div(columns, rounding_mode="floor"), some % columns
         top, bottom, left, right_ = ys.low[y] * width, ys.high[y] * width, xs.low[x], xs.high[x]
         wx, wy = xs.weight[x, None], ys.weight[y, None]
