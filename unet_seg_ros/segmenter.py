@@ -80,9 +80,11 @@ class Segmenter:
         """
         groups: dict[tuple[int, int], list[int]] = {}
         for index, frame in enumerate(frames):
+            if not isinstance(frame, np.ndarray):
+                raise ValueError(f"frame {index}: a {type(frame).__name__}, not an array uint8[height, width, 3]")
             if frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3 or frame.size == 0:
                 raise ValueError(f"frame {index}: {frame.dtype}{list(frame.shape)}, not uint8[height, width, 3]")
-            groups.setdefault(working_size(*frame.shape[:2], self.max_pixels), []).append(index)
+            groups.setdefault(working_size(frame.shape[0], frame.shape[1], self.max_pixels), []).append(index)
         results: dict[int, Segmentation] = {}
         for size, members in groups.items():
             segmented = self._segment([frames[index] for index in members], size)
@@ -92,8 +94,9 @@ class Segmenter:
     def warm_up(self) -> None:
         """Run a frame of the working budget, so that what is done once is done before the first frame comes."""
         side = int(self.max_pixels**0.5)
+        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)  # takes every path of the decoding
         for _ in range(2):
-            self([np.zeros((side, side, 3), np.uint8)])
+            self([noise])
 
     def _segment(self, frames: list[Frame], size: tuple[int, int]) -> list[Segmentation]:
         start = perf_counter()

@@ -27,12 +27,13 @@ def pick_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
         raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name!r}")
-    device = torch.device(name)
-    if device.type == "cuda":
-        gpus = torch.cuda.device_count()
-        if (device.index or 0) >= gpus:
-            raise ValueError(f"device {name!r}: PyTorch {torch.__version__} finds {gpus} usable GPUs; use device auto or cpu")
-    return device
+    if name == "cpu":
+        return torch.device("cpu")
+    index, gpus = int(name.removeprefix("cuda").removeprefix(":") or 0), torch.cuda.device_count()
+    if index >= gpus:
+        found = f"PyTorch {torch.__version__} finds {gpus} usable GPUs"
+        raise ValueError(f"device {name!r}: {found}; use device auto or cpu")
+    return torch.device("cuda", index)
 
 
 def pick_precision(device: torch.device) -> torch.dtype:
@@ -48,7 +49,10 @@ def fold_norms(model: nn.Module) -> None:
     """Merge every batch normalisation that follows a convolution into it; in place, eval mode only."""
     for module in model.modules():
         if isinstance(module, ConvNormAct):
-            module[0] = fuse_conv_bn_eval(module[0], module[1])
+            conv, norm = module[0], module[1]
+            assert isinstance(conv, nn.Conv2d)
+            assert isinstance(norm, nn.BatchNorm2d)
+            module[0] = fuse_conv_bn_eval(conv, norm)
             module[1] = nn.Identity()
 
 
@@ -57,12 +61,12 @@ def device_errors() -> Iterator[None]:
     """Turn PyTorch's device errors into OutOfMemory and DeviceLost."""
     try:
         yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise OutOfMemory(str(error).splitlines()[0]) from error
+    except (OutOfMemory, DeviceLost):
+        raise
     except RuntimeError as error:
         first = (str(error).splitlines() or [type(error).__name__])[0]
-        if "can't allocate memory" in str(error):
+        if isinstance(error, torch.OutOfMemoryError) or re.search("can't allocate memory|out of memory", first):
+            torch.cuda.empty_cache()
             raise OutOfMemory(first) from error
         if isinstance(error, torch.AcceleratorError) or "CUDA error" in first:
             raise DeviceLost(first) from error
@@ -90,7 +94,8 @@ class TorchEngine:
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
     def allocate(self, frames: int, height: int, width: int) -> Tensor:
-        return torch.empty(frames, height, width, 3, dtype=torch.uint8, pin_memory=self.device != "cpu")
+        with device_errors():
+            return torch.empty(frames, height, width, 3, dtype=torch.uint8, pin_memory=self.device != "cpu")
 
     @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
