@@ -68,8 +68,11 @@ class Manifest:
             raise ValueError("palette must hold RGB triples in 0..255")
         if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < s < math.inf for s in self.std):
             raise ValueError("mean and std need 3 numbers, std above 0")
-        if self.max_pixels < self.config.stride**2:
-            raise ValueError(f"max_pixels must be at least {self.config.stride**2}, not {self.max_pixels}")
+        if not all(math.isfinite(m) for m in self.mean):
+            raise ValueError(f"mean must be finite, not {list(self.mean)}")
+        least = self.config.stride**2
+        if not isinstance(self.max_pixels, int) or self.max_pixels < least:
+            raise ValueError(f"max_pixels must be a whole number of at least {least}, not {self.max_pixels}")
 
     def to_json(self) -> str:
         return json.dumps(dataclasses.asdict(self), sort_keys=True)
@@ -78,6 +81,8 @@ class Manifest:
     def from_json(cls, text: str) -> Manifest:
         """Raises ValueError (TypeError for a missing or unknown field) if the text is not a manifest."""
         values = _tuples(json.loads(text))
+        if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
+            raise ValueError("must be a JSON object with a config")
         return cls(**{**values, "config": UNetConfig(**values["config"])})
 
 
@@ -168,7 +173,7 @@ def load_bundle(path: Path) -> Bundle:
     text = metadata["manifest"]
     try:
         manifest = Manifest.from_json(text)
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError) as error:
         raise BundleError(f"{path}: its manifest is not valid: {error}") from error
     digest = _digest(text, tensors)
     if digest != metadata.get("sha256"):

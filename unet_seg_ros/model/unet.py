@@ -34,8 +34,13 @@ class UNetConfig:
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or len(self.widths) != len(self.depths):
             raise ValueError(f"widths and depths need one number for each of at least 2 scales: {self}")
+        numbers = (*self.widths, *self.depths, self.stem_stride, self.decoder_convs, self.num_classes)
+        if not all(isinstance(number, int) for number in numbers):
+            raise ValueError(f"widths, depths, stem_stride, decoder_convs and num_classes must be integers: {self}")
         if min(*self.widths, *self.depths, self.decoder_convs, self.num_classes) < 1:
             raise ValueError(f"widths, depths, decoder_convs and num_classes must be at least 1: {self}")
+        if self.context and self.widths[-1] < 2:
+            raise ValueError(f"the last of widths must be at least 2 where there is context: {self}")
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, not {self.stem_stride}")
         if self.num_classes > 255:
@@ -44,7 +49,7 @@ class UNetConfig:
     @property
     def stride(self) -> int:
         """Input sizes are padded to a multiple of this."""
-        return self.stem_stride * 2 ** (len(self.widths) - 1)
+        return self.stem_stride << (len(self.widths) - 1)
 
 
 CONFIGS: dict[str, UNetConfig] = {
@@ -140,8 +145,7 @@ class UNet(nn.Module):
         first = widths[0] if config.stem_stride == 2 else 3
         inputs = (first, *widths[:-1])
         self.encoder = nn.ModuleList(
-            self._stage(i, o, depth, config.residual)
-            for i, o, depth in zip(inputs, widths, config.depths, strict=True)
+            self._stage(i, o, depth, config.residual) for i, o, depth in zip(inputs, widths, config.depths, strict=True)
         )
         self.context = Context(widths[-1]) if config.context else nn.Identity()
         self.decoder = nn.ModuleList(
