@@ -64,7 +64,7 @@ def read_pair(pair: Pair) -> tuple[Image, Image]:
 
 
 def crop_at_scale(
-    image: Image, label: Image, size: tuple[int, int], scale: float, at: Sequence[float]
+    image: Image, label: Image, size: tuple[int, int], scale: float, at: Sequence[float] | NDArray[np.float64]
 ) -> tuple[Image, Image]:
     """A window of ``size`` (height, width) from the image magnified by ``scale``; outside it: mean colour and void.
 
@@ -95,7 +95,8 @@ def jitter_color(image: Image, rng: np.random.Generator, strength: float) -> Ima
     x = gray + (x - gray) * np.float32(saturation)
     mean = np.float32(gray.mean())
     x = ((x - mean) * np.float32(contrast) + mean) * (gain * balance).astype(np.float32)
-    return np.clip(x, 0, 255).astype(np.uint8)
+    jittered: Image = np.clip(x, 0, 255).astype(np.uint8)
+    return jittered
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
@@ -129,7 +130,10 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(label))
 
     def pixel_share(self) -> NDArray[np.float64]:
-        """Share of the labelled pixels that each set has in what is drawn, float64[K] (at most 400 files a source)."""
+        """Share of the labelled pixels that each set has in what is drawn, float64[K].
+
+        Of a source of 800 files or more only every n-th is read: 400 to 799.
+        """
         share = np.zeros(len(self.sets.sets))
         for source, pairs, weight in zip(self.sources, self.pairs, self.share, strict=True):
             counts = np.zeros(256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import math
 import time
 from pathlib import Path
 
@@ -33,7 +34,8 @@ def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then poly decay with power 0.9 (Chen et al. 2017)."""
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
-    return config.learning_rate * (1 - (step - config.warmup) / (config.steps - config.warmup)) ** 0.9
+    remaining = 1 - (step - config.warmup) / (config.steps - config.warmup)
+    return config.learning_rate * math.pow(remaining, 0.9)
 
 
 def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Tensor, Tensor]:
@@ -163,9 +165,12 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="loader processes")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    trainer = Trainer(configuration.load(arguments.config), arguments.folder)
-    if (arguments.folder / CHECKPOINT).exists():
-        trainer.resume()
+    try:
+        trainer = Trainer(configuration.load(arguments.config), arguments.folder)
+        if (arguments.folder / CHECKPOINT).exists():
+            trainer.resume()
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
     run(trainer, arguments.workers)
 
 

@@ -39,7 +39,9 @@ class ConfusionMatrix:
         """IoU per class, TP / (TP + FP + FN), 0..1; NaN for a class that neither labels nor predictions hold."""
         true_positive = np.diag(self.matrix).astype(np.float64)
         union = self.matrix.sum(axis=1) + self.matrix[:, :-1].sum(axis=0) - true_positive
-        return np.divide(true_positive, union, out=np.full_like(true_positive, np.nan), where=union > 0)
+        iou = np.full(len(union), np.nan)
+        np.divide(true_positive, union, out=iou, where=union > 0)
+        return iou
 
     def mean_iou(self) -> float:
         """Mean of the IoUs that are not NaN; NaN if all are."""

@@ -54,7 +54,7 @@ def test_a_bundle_of_other_classes_is_refused(town: Path, bundle: Path) -> None:
 def test_a_label_of_another_size_is_named(town: Path, bundle: Path) -> None:
     label = find_pairs(town, "train")[2].label
     assert cv2.imwrite(str(label), np.zeros((64, 79), np.uint8))
-    with pytest.raises(ValueError, match="town_000000_000002_gtFine_labelIds.png: .64, 79. pixels"):
+    with pytest.raises(ValueError, match=r"town_000000_000002_gtFine_labelIds\.png: \(64, 79\) pixels"):
         evaluate(Segmenter.load(bundle, device="cpu"), town, "train", GROUPINGS["cityscapes19"])
 
 
