@@ -1,0 +1,56 @@
+"""Play a drive to the segmentation node over real DDS and leave what came out: a bag, a video, pictures, figures.
+
+SOURCE is a rosbag2 (folder, .mcap or .db3), a video file, or an image folder (in Cityscapes layout, with labels, or
+flat). The node runs in a process of its own, on a DDS domain that no car uses, and gets the frames at their real rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from unet_seg_ros.labels import GROUPINGS
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; the exit status is 2 where something that can be put right is wrong."""
+    parser = argparse.ArgumentParser(
+        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("source", type=Path, metavar="SOURCE")
+    parser.add_argument("--output", type=Path, required=True, help="folder for all that it leaves")
+    parser.add_argument("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
+    parser.add_argument("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
+    parser.add_argument(
+        "--grouping", choices=GROUPINGS, default="cityscapes19", help="classes to compare with labels (%(default)s)"
+    )
+    parser.add_argument("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
+    options = parser.parse_args(arguments)
+    try:
+        from unet_seg_ros.replay.run import ReplayError, replay
+    except ImportError as error:
+        print(
+            f"replay: {error}. Source a ROS 2 workspace in which unet_seg_ros and unet_seg_msgs are built and run "
+            "python3 -m pip install -r requirements/run.txt, or use `make demo`, which brings its own ROS 2.",
+            file=sys.stderr,
+        )
+        return 2
+    try:
+        replay(options.source, options.output, options.model, options.device, options.grouping, options.rate)
+    except ReplayError as error:
+        print(f"replay: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _rate(text: str) -> float:
+    rate = float(text)
+    if not 0.01 <= rate <= 1000:
+        raise argparse.ArgumentTypeError(f"{text} is not from 0.01 to 1000 Hz")
+    return rate
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""What a drive is: frames of one or several cameras, in order of time.
+
+Frames are ROS messages, so that one that was recorded is sent exactly as it was. They are those of rosbags, which
+have the same fields: nothing of ROS is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.typesys import Stores, get_typestore
+
+from unet_seg_ros.images import compressed_to_rgb, to_rgb
+from unet_seg_ros.labels import ID_TO_TRAIN_ID
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+
+Array = NDArray[np.uint8]
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+"""Images are the same in every ROS 2 distribution."""
+
+
+class SourceError(Exception):
+    """A drive that can't be played; the text says in one line what is wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one camera sends at one time.
+
+    ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
+    the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids.
+    """
+
+    camera: str
+    at_ns: int
+    stamp_ns: int
+    message: Any
+    label: Path | None = None
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
+    raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
+    the start at each call, and raises SourceError where it can't be read."""
+
+    source: Path
+    cameras: dict[str, str]
+    transport: str
+    length: int
+    frames: Callable[[], Iterator[Frame]]
+
+    def topic(self, camera: str) -> str:
+        """Where the camera's images are published."""
+        return self.cameras[camera] + ("/compressed" if self.transport == "compressed" else "")
+
+    @property
+    def message_type(self) -> str:
+        """Of all frames."""
+        return COMPRESSED_IMAGE if self.transport == "compressed" else IMAGE
+
+
+def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) -> Any:
+    """A rosbags ``Image`` of H×W×3 uint8 pixels as they lie."""
+    kinds = TYPES.types
+    height, width = pixels.shape[:2]
+    stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+    header = kinds["std_msgs/msg/Header"](stamp, frame_id)
+    return kinds[IMAGE](header, height, width, encoding, 0, width * 3, np.ascontiguousarray(pixels).reshape(-1))
+
+
+def message_stamp(message: Any) -> int:
+    """The stamp in a message's header, nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def message_pixels(message: Any) -> Array:
+    """The frame in a rosbags ``Image`` or ``CompressedImage``, H×W×3 uint8 RGB. Raises images.ImageError."""
+    return compressed_to_rgb(message) if message.__msgtype__ == COMPRESSED_IMAGE else to_rgb(message)
+
+
+def read_label(path: Path) -> Array:
+    """Train ids, H×W uint8, of a file of label ids. Raises SourceError."""
+    ids = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    if ids is None:
+        raise SourceError(f"{path}: can't be read as a label image")
+    return cast(Array, ID_TO_TRAIN_ID[ids])

@@ -1,0 +1,46 @@
+"""Read ahead in a thread, so that decoding a frame does not delay the one before it."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Iterator
+from threading import Event, Thread
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
+    """The items in order, up to ``depth`` of them made ahead of time in a thread; what making one raises is raised."""
+    ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
+    stopped = Event()
+
+    def put(item: T | None, error: BaseException | None, last: bool) -> None:
+        while not stopped.is_set():
+            try:
+                ready.put((item, error, last), timeout=0.1)
+            except queue.Full:
+                continue
+            return
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put(item, None, False)
+                if stopped.is_set():
+                    return
+            put(None, None, True)
+        except BaseException as error:
+            put(None, error, True)
+
+    Thread(target=produce, daemon=True).start()
+    try:
+        while True:
+            item, error, last = ready.get()
+            if error is not None:
+                raise error
+            if last:
+                return
+            yield item  # type: ignore[misc]
+    finally:
+        stopped.set()

@@ -1,0 +1,156 @@
+"""One pass over a recorded drive: what each frame's class shares were, how right its mask was, and the pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from rosbags.highlevel import AnyReader
+from tqdm import tqdm
+
+from unet_seg_ros import draw
+from unet_seg_ros.images import to_rgb
+from unet_seg_ros.labels import CLASS_NAMES, Grouping, palette
+from unet_seg_ros.metrics import ConfusionMatrix
+from unet_seg_ros.replay.drive import Array, Drive, SourceError, message_pixels, message_stamp, read_label
+from unet_seg_ros.replay.playback import OUTPUTS, Sent, frame_rate, output_topic
+from unet_seg_ros.replay.video import OverlayVideo
+
+Key = tuple[str, int]
+"""Camera and stamp in nanoseconds."""
+SHEET_FRAMES = 12
+SHEET_WIDTH = 1920
+TILE_WIDTH = 640
+
+
+@dataclass
+class Review:
+    """``rows`` hold a line per coverage message (see ``coverage.csv`` in ``summary``); ``confusion`` sums all labelled
+    frames, of which there are ``labelled``; ``model`` is the id that the node gives; ``tiles`` are the sheet's
+    pictures by frame: image, overlay, and label where there is one."""
+
+    confusion: ConfusionMatrix
+    model: str = ""
+    class_names: tuple[str, ...] = CLASS_NAMES
+    labelled: int = 0
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    tiles: dict[Key, dict[str, Array]] = field(default_factory=dict)
+
+
+class Reviewer:
+    """Takes messages one by one; keeps no picture but the sheet's, shrunk."""
+
+    def __init__(self, frames: list[Sent], grouping: Grouping, videos: dict[str, OverlayVideo]) -> None:
+        self.review = Review(ConfusionMatrix(grouping))
+        self._frames = {(sent.camera, sent.stamp_ns): sent for sent in frames}
+        self._videos = videos
+        answered = [key for key, sent in self._frames.items() if sent.received_ns is not None]
+        picks = np.linspace(0, len(answered) - 1, min(SHEET_FRAMES, len(answered))).round().astype(int)
+        self.review.tiles = {answered[pick]: {} for pick in picks}
+
+    def take(self, camera: str, what: str, message: Any) -> None:
+        """A message of ``camera``; ``what`` is image, mask, overlay or coverage."""
+        key = camera, message_stamp(message)
+        if what == "coverage":
+            self._coverage(key, message)
+        elif what == "mask":
+            self._mask(key, message)
+        elif what == "overlay":
+            self._videos[camera].write(key[1], to_rgb(message))
+        tiles = self.review.tiles.get(key)
+        if tiles is not None and what in ("image", "overlay"):
+            tiles[what] = _tile(message_pixels(message))
+
+    def _coverage(self, key: Key, message: Any) -> None:
+        sent = self._frames.get(key)
+        if sent is None:
+            return
+        self.review.model = message.model
+        self.review.class_names = tuple(message.class_names)
+        whole = message.regions[0]
+        self.review.rows.append(
+            {
+                "camera": key[0],
+                "stamp_ns": key[1],
+                "time": sent.at_ns / 1e9,
+                "latency": (sent.received_ns - sent.sent_ns) / 1e9 if sent.received_ns is not None else np.nan,
+                "dropped": int(message.dropped),
+                "mean_confidence": float(message.mean_confidence),
+                "low_confidence_fraction": float(message.low_confidence_fraction),
+                **dict(zip(message.class_names, whole.fraction.tolist(), strict=True)),
+            }
+        )
+
+    def _mask(self, key: Key, message: Any) -> None:
+        sent = self._frames.get(key)
+        if sent is None or sent.label is None:
+            return
+        label = read_label(sent.label)
+        mask = message.data.reshape(message.height, message.step)[:, : message.width]
+        if label.shape != mask.shape:
+            raise SourceError(f"{sent.label}: {_size(label)}, its image is {_size(mask)}")
+        self.review.confusion.update(label, mask)
+        self.review.labelled += 1
+        if key in self.review.tiles:
+            self.review.tiles[key]["label"] = _tile(draw.colorize(label, palette()), cv2.INTER_NEAREST)
+
+
+def _size(pixels: Array) -> str:
+    return f"{pixels.shape[1]}×{pixels.shape[0]}"
+
+
+def _tile(pixels: Array, interpolation: int = cv2.INTER_AREA) -> Array:
+    """At most TILE_WIDTH wide, a copy."""
+    scale = min(1.0, TILE_WIDTH / pixels.shape[1])
+    return np.asarray(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=interpolation), np.uint8)
+
+
+def review(bag: Path, drive: Drive, frames: list[Sent], grouping: Grouping, output: Path) -> Review:
+    """Go through ``bag`` and leave the overlay's video in the folder ``output``, one for each camera.
+
+    Raises SourceError for a label that can't be read or is of another size, OSError if a video can't be written.
+    """
+    videos = {}
+    for camera in drive.cameras:
+        mine = [sent for sent in frames if sent.camera == camera]
+        name = "overlay.webm" if len(drive.cameras) == 1 else f"overlay_{camera}.webm"
+        videos[camera] = OverlayVideo(output / name, frame_rate(mine), [sent.stamp_ns for sent in mine])
+    what = {drive.topic(camera): (camera, "image") for camera in drive.cameras}
+    what |= {output_topic(camera, kind): (camera, kind) for camera in drive.cameras for kind in OUTPUTS}
+    reviewer = Reviewer(frames, grouping, videos)
+    with AnyReader([bag]) as reader:
+        total = reader.message_count
+        for connection, _, raw in tqdm(reader.messages(), total=total, unit="message", desc="reviewing"):
+            reviewer.take(*what[connection.topic], reader.deserialize(raw, connection.msgtype))
+    for video in videos.values():
+        video.close()
+    return reviewer.review
+
+
+def sheet(found: Review) -> Array | None:
+    """About twelve frames, evenly spaced: image, overlay and label side by side, with the legend; None without any."""
+    tiles = [_captioned(tiles, key) for key, tiles in found.tiles.items() if tiles.keys() >= {"image", "overlay"}]
+    if not tiles:
+        return None
+    columns = 2 * max(len(row) for row in tiles)
+    pictures = draw.contact_sheet([picture for row in tiles for picture in row], columns, SHEET_WIDTH)
+    colors = [(int(r), int(g), int(b)) for r, g, b in palette()[: len(found.class_names)]]
+    return np.vstack([pictures, draw.legend(found.class_names, colors, SHEET_WIDTH)])
+
+
+def _captioned(tiles: dict[str, Array], key: Key) -> list[Array]:
+    names = [name for name in ("image", "overlay", "label") if name in tiles]
+    pictures = []
+    for name in names:
+        picture = tiles[name].copy()
+        scale = picture.shape[1] / 640
+        text = f"{name}  {key[0]}  {key[1] / 1e9:.2f} s" if name == "image" else name
+        for color, width in ((0, 0, 0), 4), ((255, 255, 255), 1):
+            thickness = max(1, round(width * scale))
+            place = (round(10 * scale), round(28 * scale))
+            cv2.putText(picture, text, place, draw.FONT, 0.9 * scale, color, thickness, cv2.LINE_AA)
+        pictures.append(picture)
+    return pictures
