@@ -108,5 +108,5 @@ def declare_regions(node: Node) -> None:
 
 def values(node: Node) -> dict[str, Any]:
     """All declared parameters' values by name; None for one that was given none."""
-    names = node.list_parameters([], 0).result.names
+    names = node.list_parameters([], 0).names
     return {name: node.get_parameter_or(name).value for name in names}

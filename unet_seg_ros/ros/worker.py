@@ -8,6 +8,7 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
+import rclpy
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
@@ -71,6 +72,8 @@ class Worker:
                 self._drop(waiting, "device lost", str(error))
                 self._on_device_lost(str(error))
             except Exception:
+                if not rclpy.ok():  # interrupted: there is nobody left to publish to
+                    return
                 self._drop(waiting, "failed", traceback.format_exc())
 
     def _segment(self, waiting: dict[str, Any]) -> None:
