@@ -62,8 +62,8 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
         self.samples = Samples(config.data, config.crop, config.seed, config.steps * config.batch)
         share = torch.from_numpy(self.samples.pixel_share()).float()
-        # ENet's weighting (Paszke et al. 2016), softened: rare classes count up to 7 times as much as the road.
-        self.loss = CrossEntropyDice(self.samples.sets.membership(), 1 / torch.log(1.1 + share)).to(self.device)
+        # ENet's weighting (Paszke et al. 2016): rare classes count up to 15 times as much as the road.
+        self.loss = CrossEntropyDice(self.samples.sets.membership(), 1 / torch.log(1.02 + share)).to(self.device)
         decay = [p for p in self.model.parameters() if p.ndim > 1]
         plain = [p for p in self.model.parameters() if p.ndim <= 1]
         groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
