@@ -1,0 +1,176 @@
+"""The PyTorch engine: folded norms, devices, errors. What needs a GPU is faked."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.engine import pytorch as module
+from unet_seg_ros.engine.pytorch import TorchEngine, device_errors, fold_norms, pick_device, pick_precision
+from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, save_bundle
+from unet_seg_ros.model.unet import ConvNormAct, UNet, UNetConfig
+from unet_seg_ros.segmenter import Segmenter
+
+CONFIG = UNetConfig(widths=(8, 16), depths=(1, 2))
+
+
+@pytest.fixture(autouse=True)
+def threads() -> Iterator[None]:
+    """Engines set the process's number of threads."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def trained(config: UNetConfig = CONFIG) -> UNet:
+    """A network whose norms hold what training would leave in them."""
+    torch.manual_seed(0)
+    model = UNet(config).eval()
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            for tensor in (norm.weight, norm.running_var):
+                nn.init.uniform_(tensor, 0.5, 2)  # type: ignore[arg-type]
+            for tensor in (norm.bias, norm.running_mean):
+                nn.init.normal_(tensor)  # type: ignore[arg-type]
+    return model
+
+
+def bundle(model: UNet, folder: Path) -> Bundle:
+    return save_bundle(folder / "x.safetensors", model, Manifest("x", model.config, max_pixels=1024))
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_folded_norms_compute_the_same(residual: bool) -> None:
+    model = trained(UNetConfig(widths=(8, 16), depths=(1, 2), residual=residual, context=residual)).double()
+    folded = copy.deepcopy(model)
+    fold_norms(folded)
+    assert not [m for m in folded.modules() if isinstance(m, ConvNormAct) and isinstance(m[1], nn.BatchNorm2d)]
+    image = torch.randn(2, 3, 32, 48, dtype=torch.float64)
+    torch.testing.assert_close(folded(image), model(image), rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(("precision", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2)])
+def test_logits_are_those_of_the_network(
+    precision: torch.dtype, tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "pick_precision", lambda device: precision)
+    model = trained()
+    engine = TorchEngine(bundle(model, tmp_path), "cpu")
+    assert (engine.device, engine.precision, engine.stride) == ("cpu", {4: "fp32", 2: "bf16"}[precision.itemsize], 4)
+    frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
+    images = engine.allocate(2, 32, 48)
+    assert (images.shape, images.dtype, images.device.type) == ((2, 32, 48, 3), torch.uint8, "cpu")
+    images.copy_(torch.from_numpy(frames))
+    logits = engine(images)
+    assert (logits.shape, logits.dtype) == ((2, 19, 16, 24), torch.float32)
+    normalised = (frames / 255 - MEAN) / STD
+    expected = model.double()(torch.from_numpy(normalised.transpose(0, 3, 1, 2)))
+    assert (logits - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_the_bundle_stays_as_it_was(tmp_path: Path) -> None:
+    read = bundle(trained(), tmp_path)
+    before = {name: tensor.clone() for name, tensor in read.tensors.items()}
+    TorchEngine(read, "cpu")
+    assert all(torch.equal(before[name], tensor) for name, tensor in read.tensors.items())
+
+
+def test_threads(tmp_path: Path) -> None:
+    read = bundle(trained(), tmp_path)
+    TorchEngine(read, "cpu", threads=2)
+    assert torch.get_num_threads() == 2
+    TorchEngine(read, "cpu")
+    assert torch.get_num_threads() == 2
+    with pytest.raises(ValueError, match="threads must not be negative, not -1"):
+        TorchEngine(read, "cpu", threads=-1)
+
+
+def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
+    for name in ("", "CPU", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:0 ", "cpu:0", "meta"):
+        with pytest.raises(ValueError, match=r"^device must be auto, cpu, cuda or cuda:N, not "):
+            pick_device(name)
+    for name in ("cuda", "cuda:0", "cuda:7", "cuda:99999999999999999999"):
+        with pytest.raises(ValueError, match=rf"^device '{name}': PyTorch .* finds 0 usable GPUs; use device auto"):
+            pick_device(name)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert [str(pick_device(name)) for name in ("auto", "cuda", "cuda:1")] == ["cuda:0", "cuda:0", "cuda:1"]
+    with pytest.raises(ValueError, match="finds 2 usable GPUs"):
+        pick_device("cuda:2")
+
+
+def test_precision_is_what_the_device_has_natively(monkeypatch: pytest.MonkeyPatch) -> None:
+    for has_it, precision in ((True, torch.bfloat16), (False, torch.float16)):
+        monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, it=has_it: it)
+        assert pick_precision(torch.device("cuda", 0)) == precision
+    for flags, precision in (("fma avx512_bf16 amx", torch.bfloat16), ("fma avx512f", torch.float32)):
+        monkeypatch.setattr(Path, "exists", lambda path: True)
+        monkeypatch.setattr(Path, "read_text", lambda path, it=flags: f"flags : {it}\n")
+        assert pick_precision(torch.device("cpu")) == precision
+    monkeypatch.setattr(Path, "exists", lambda path: False)
+    assert pick_precision(torch.device("cpu")) == torch.float32
+
+
+class Unlisted(Exception):
+    """None of PyTorch's."""
+
+
+@pytest.mark.parametrize(
+    ("error", "becomes", "message"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory. Tried\nmore"), OutOfMemory, "CUDA out of memory. Tried"),
+        (torch.OutOfMemoryError(""), OutOfMemory, "OutOfMemoryError"),
+        (torch.AcceleratorError("CUDA error: out of memory\nmore"), OutOfMemory, "CUDA error: out of memory"),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: x"), OutOfMemory, None),
+        (torch.AcceleratorError("CUDA error: unspecified launch failure\nmore"), DeviceLost, None),
+        (RuntimeError("CUDA error: device-side assert"), DeviceLost, "CUDA error: device-side assert"),
+        (torch.AcceleratorError(""), DeviceLost, "AcceleratorError"),
+        (OutOfMemory("CUDA error: a"), OutOfMemory, "CUDA error: a"),
+        (DeviceLost("out of memory"), DeviceLost, "out of memory"),
+        (RuntimeError("shapes differ"), RuntimeError, "shapes differ"),
+        (ValueError("CUDA error"), ValueError, "CUDA error"),
+        (Unlisted("out of memory"), Unlisted, "out of memory"),
+    ],
+)
+def test_errors_of_the_device(error: Exception, becomes: type[Exception], message: str | None) -> None:
+    with pytest.raises(becomes) as caught, device_errors():
+        raise error
+    assert type(caught.value) is becomes
+    assert "\n" not in str(caught.value)
+    assert message is None or str(caught.value) == message
+
+
+def test_a_cpu_without_the_memory_says_so_and_goes_on(tmp_path: Path) -> None:
+    engine = TorchEngine(bundle(trained(), tmp_path), "cpu")
+    with pytest.raises(OutOfMemory):
+        engine.allocate(1, 1 << 25, 1 << 25)
+    with pytest.raises(OutOfMemory):
+        engine(torch.zeros(1, dtype=torch.uint8).expand(1, 1 << 20, 1 << 24, 3))
+    assert engine(torch.zeros(1, 8, 8, 3, dtype=torch.uint8)).shape == (1, 19, 4, 4)
+
+
+def test_loading_a_segmenter(tmp_path: Path) -> None:
+    read = bundle(trained(), tmp_path)
+    path = tmp_path / "x.safetensors"
+    one, other = Segmenter.load(path, "cpu", max_pixels=64), Segmenter.load(read, "cpu", max_pixels=64)
+    assert one.model_id == other.model_id == f"x-{read.digest[:12]}"
+    frame = np.random.default_rng(0).integers(0, 256, (31, 17, 3), np.uint8)
+    np.testing.assert_array_equal(one([frame])[0].mask, other([frame])[0].mask)
+    with pytest.raises(BundleError, match=rf"^{tmp_path}/none\.safetensors: no such file$"):
+        Segmenter.load(tmp_path / "none.safetensors")
+    with pytest.raises(ValueError, match=r"^device must be"):
+        Segmenter.load(path, "tpu")
+    with pytest.raises(ValueError, match=r"^threads must not be negative"):
+        Segmenter.load(path, "cpu", threads=-2)
+    with pytest.raises(ValueError, match=r"^max_pixels must be"):
+        Segmenter.load(path, "cpu", max_pixels=15)
