@@ -2,7 +2,8 @@
 #
 #   make demo    a drive through the real node over real DDS, into out/demo
 #                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays that instead of the synthetic town;
-#                GROUPING=camvid11 compares with labels of that grouping
+#                MODEL=bundle segments with another model, GROUPING=camvid11 compares with labels of that
+#                grouping, RATE=15 plays a folder at 15 Hz
 #   make test    lint, types and the whole suite
 #
 # PYTHON=python3.12 chooses the interpreter that .venv is made from.
@@ -24,7 +25,8 @@ unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XM
 .PHONY: demo test
 
 demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
-	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --output out/demo $(if $(GROUPING),--grouping $(GROUPING))
+	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --output out/demo \
+		$(if $(MODEL),--model "$(MODEL)") $(if $(GROUPING),--grouping $(GROUPING)) $(if $(RATE),--rate $(RATE))
 
 test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m ruff check

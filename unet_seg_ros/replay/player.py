@@ -32,7 +32,9 @@ START_SECONDS = 180.0
 SETTLE_SECONDS = 5.0
 """How long to wait for a reliable input subscription: the node first takes what every publisher can give."""
 SILENCE_SECONDS = 3.0
-"""When nothing has come for so long, nothing will."""
+"""When nothing has come for so long from a node that is not busy, nothing will."""
+PATIENCE_SECONDS = 30.0
+"""How long a node that is busy with one frame may be silent at the end."""
 SECOND = 10**9
 
 
@@ -71,6 +73,7 @@ class Player:
         self._open: dict[tuple[str, int], Sent] = {}  # by camera and stamp: sent and not answered
         self._status: dict[str, dict[str, str]] = {}
         self._status_ns = 0
+        self._taken = 0  # messages received
         self._last_ns = 0  # when something was last sent or received
         offered = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
         wanted = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
@@ -141,15 +144,21 @@ class Player:
             except KeyboardInterrupt:
                 bar.write("stopped; summing up what was played")
         self._drain(process)
-        prefix = f"{NODE_NAME}: "
-        cameras = {camera: self._status.get(f"{prefix}camera {camera}", {}) for camera in self._drive.cameras}
-        return Playback(self._frames, cameras, self._status.get(f"{prefix}engine", {}))
+        cameras = {camera: self._camera_status(camera) for camera in self._drive.cameras}
+        return Playback(self._frames, cameras, self._status.get(f"{NODE_NAME}: engine", {}))
 
     def _wait_until(self, due_ns: int, process: NodeProcess) -> None:
         process.check()
-        self._spin(0)
+        self._catch_up()
         while (left := due_ns - monotonic_ns()) > 0:
             self._spin(min(left / SECOND, 0.1))
+
+    def _catch_up(self) -> None:
+        """Take all that has come: a replay that is late must not leave masks waiting as well."""
+        taken = -1
+        while taken != self._taken:
+            taken = self._taken
+            self._spin(0)
 
     def _send(self, frame: Frame) -> None:
         cdr = bytes(TYPES.serialize_cdr(frame.message, self._drive.message_type))
@@ -162,6 +171,7 @@ class Player:
 
     def _receive(self, camera: str, output: str, cdr: bytes) -> None:
         self._last_ns = monotonic_ns()
+        self._taken += 1
         # every output begins with a header: after four bytes of CDR's own, its stamp
         seconds, nanoseconds = struct.unpack_from("<iI", cdr, 4)
         stamp_ns = seconds * SECOND + nanoseconds
@@ -171,13 +181,17 @@ class Player:
 
     def _diagnose(self, message: DiagnosticArray) -> None:
         self._status_ns = monotonic_ns()
+        self._taken += 1
         for status in message.status:
             self._status[status.name] = {pair.key: pair.value for pair in status.values}
 
     def _drain(self, process: NodeProcess) -> None:
-        """Masks come in the order of the frames, so the last one's tells that no other is to come."""
+        """Wait for the masks that are still to come. They come in the order of the frames, so once a camera's last
+        frame is answered no other is; if it is not, because the node dropped it, silence tells."""
         last = {sent.camera: sent for sent in self._frames}
-        while self._quiet() < SILENCE_SECONDS and any(sent.received_ns is None for sent in last.values()):
+        while any(sent.received_ns is None for sent in last.values()) and self._quiet() < PATIENCE_SECONDS:
+            if self._quiet() > SILENCE_SECONDS and not self._busy():
+                break
             self._spin(0.1)
             process.check()
         while self._quiet() < 0.5:  # overlay and coverage follow the mask
@@ -185,6 +199,14 @@ class Player:
         end = monotonic_ns()
         while self._status_ns <= end and monotonic_ns() - end < SILENCE_SECONDS * SECOND:
             self._spin(0.1)  # the node's counts come once a second
+
+    def _busy(self) -> bool:
+        """Whether the node says that it has a frame which it has neither segmented nor dropped."""
+        counts = [self._camera_status(camera) for camera in self._drive.cameras]
+        return any(int(c["received"]) > int(c["processed"]) + int(c["dropped"]) for c in counts if c)
+
+    def _camera_status(self, camera: str) -> dict[str, str]:
+        return self._status.get(f"{NODE_NAME}: camera {camera}", {})
 
     def _quiet(self) -> float:
         return (monotonic_ns() - self._last_ns) / SECOND

@@ -49,12 +49,11 @@ def _shares(axis: Any, rows: list[dict[str, Any]], names: tuple[str, ...]) -> No
         [row["time"] for row in rows],
         [*shares[main], rest],
         colors=[*palette()[main] / 255, REST],
-        labels=[*(names[i] for i in main), "others"],
+        labels=[*(names[i] for i in main), "others" if rest.max() > 0 else "_nothing"],
         edgecolor="white",
         linewidth=0.4,
     )
     axis.set_ylim(0, 100)
-    axis.margins(x=0)
     handles, labels = axis.get_legend_handles_labels()
     axis.legend(handles[::-1], labels[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
@@ -69,6 +68,7 @@ def _latency(axis: Any, frames: list[Sent]) -> None:
     if dropped:
         axis.plot(dropped, np.zeros(len(dropped)), "|", color="#c00000", markersize=9, label=f"{len(dropped)} dropped")
     axis.set_ylim(bottom=0)
+    axis.margins(x=0.01)
     axis.set_xlabel("time (s)")
     axis.grid(alpha=0.3)
     axis.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

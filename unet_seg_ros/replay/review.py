@@ -62,7 +62,9 @@ class Reviewer:
             self._videos[camera].write(key[1], to_rgb(message))
         tiles = self.review.tiles.get(key)
         if tiles is not None and what in ("image", "overlay"):
-            tiles[what] = _tile(message_pixels(message))
+            sent = self._frames[key]
+            title = f"{camera} {sent.at_ns / 1e9:.2f} s" if what == "image" else what
+            tiles[what] = _caption(_tile(message_pixels(message)), title)
 
     def _coverage(self, key: Key, message: Any) -> None:
         sent = self._frames.get(key)
@@ -95,7 +97,9 @@ class Reviewer:
         self.review.confusion.update(label, mask)
         self.review.labelled += 1
         if key in self.review.tiles:
-            self.review.tiles[key]["label"] = _tile(draw.colorize(label, palette()), cv2.INTER_NEAREST)
+            self.review.tiles[key]["label"] = _caption(
+                _tile(draw.colorize(label, palette()), cv2.INTER_NEAREST), "label"
+            )
 
 
 def _size(pixels: Array) -> str:
@@ -132,25 +136,22 @@ def review(bag: Path, drive: Drive, frames: list[Sent], grouping: Grouping, outp
 
 def sheet(found: Review) -> Array | None:
     """About twelve frames, evenly spaced: image, overlay and label side by side, with the legend; None without any."""
-    tiles = [_captioned(tiles, key) for key, tiles in found.tiles.items() if tiles.keys() >= {"image", "overlay"}]
-    if not tiles:
+    frames = [tiles for tiles in found.tiles.values() if tiles.keys() >= {"image", "overlay"}]
+    if not frames:
         return None
-    columns = 2 * max(len(row) for row in tiles)
-    pictures = draw.contact_sheet([picture for row in tiles for picture in row], columns, SHEET_WIDTH)
+    columns = [name for name in ("image", "overlay", "label") if name in frames[0]]
+    blank = np.zeros((1, 1, 3), np.uint8)  # not every frame has a label
+    tiles = [tiles.get(name, blank) for tiles in frames for name in columns]
+    pictures = draw.contact_sheet(tiles, 2 * len(columns), SHEET_WIDTH)
     colors = [(int(r), int(g), int(b)) for r, g, b in palette()[: len(found.class_names)]]
     return np.vstack([pictures, draw.legend(found.class_names, colors, SHEET_WIDTH)])
 
 
-def _captioned(tiles: dict[str, Array], key: Key) -> list[Array]:
-    names = [name for name in ("image", "overlay", "label") if name in tiles]
-    pictures = []
-    for name in names:
-        picture = tiles[name].copy()
-        scale = picture.shape[1] / 640
-        text = f"{name}  {key[0]}  {key[1] / 1e9:.2f} s" if name == "image" else name
-        for color, width in ((0, 0, 0), 4), ((255, 255, 255), 1):
-            thickness = max(1, round(width * scale))
-            place = (round(10 * scale), round(28 * scale))
-            cv2.putText(picture, text, place, draw.FONT, 0.9 * scale, color, thickness, cv2.LINE_AA)
-        pictures.append(picture)
-    return pictures
+def _caption(picture: Array, text: str) -> Array:
+    """A copy with the text in its corner, on a dark ground."""
+    picture, scale = picture.copy(), picture.shape[1] / TILE_WIDTH
+    size, below = cv2.getTextSize(text, draw.FONT, scale, 1)
+    pad = round(8 * scale)
+    cv2.rectangle(picture, (0, 0), (size[0] + 2 * pad, size[1] + below + pad), draw.BACKGROUND, cv2.FILLED)
+    cv2.putText(picture, text, (pad, size[1] + pad // 2), draw.FONT, scale, draw.INK, 1, cv2.LINE_AA)
+    return picture
