@@ -1,0 +1,247 @@
+"""Model bundles: what is written is read, and what is broken is refused in one line that names the file."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from safetensors.torch import save
+from torch import Tensor
+
+from unet_seg_ros.labels import CLASS_NAMES
+from unet_seg_ros.model import bundle as module
+from unet_seg_ros.model.bundle import (
+    BundleError,
+    Manifest,
+    load_bundle,
+    read_tensors,
+    save_bundle,
+    write_tensors,
+)
+from unet_seg_ros.model.unet import UNet, UNetConfig
+
+CONFIG = UNetConfig(widths=(4, 8), depths=(1, 1))
+MANIFEST = Manifest(
+    "small", CONFIG, 1000, data={"town": "abc"}, data_terms="free", metrics={"mIoU": {"val": 0.5}}, code_version="0.1"
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    save_bundle(tmp_path / "small.safetensors", UNet(CONFIG), MANIFEST)
+    return tmp_path / "small.safetensors"
+
+
+def problem(path: Path) -> str | None:
+    """Why it is refused; None if it is not."""
+    try:
+        load_bundle(path)
+    except BundleError as error:
+        return str(error)
+    return None
+
+
+def refusal(path: Path) -> str:
+    """The error of loading ``path``, which must be one line that starts with the file."""
+    with pytest.raises(BundleError) as caught:
+        load_bundle(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    model = UNet(CONFIG)
+    path = tmp_path / "folder" / "small.safetensors"
+    written = save_bundle(path, model, MANIFEST)
+    read = load_bundle(path)
+    assert read.manifest == written.manifest == MANIFEST
+    assert (read.digest, read.model_id) == (written.digest, f"small-{read.digest[:12]}")
+    assert all(torch.equal(read.tensors[name], tensor) for name, tensor in model.state_dict().items())
+    assert read.tensors.keys() == model.state_dict().keys()
+    assert os.stat(path).st_mode & 0o777 == 0o644
+
+
+def test_the_digest_is_of_manifest_and_tensors(path: Path) -> None:
+    read = load_bundle(path)
+    other = save_bundle(path, read.build(), dataclasses.replace(MANIFEST, data_terms="paid"))
+    model = read.build()
+    with torch.no_grad():
+        model.head.bias[0] += 1
+    assert len({read.digest, other.digest, save_bundle(path, model, MANIFEST).digest}) == 3
+    assert save_bundle(path, read.build(), MANIFEST).digest == read.digest
+
+
+def test_missing(tmp_path: Path) -> None:
+    assert refusal(tmp_path / "none.safetensors").endswith("no such file")
+    assert "not a whole safetensors file" in refusal(tmp_path)
+
+
+def test_truncated(path: Path) -> None:
+    data = path.read_bytes()
+    lengths = {*range(0, 40), *np.linspace(0, len(data) - 1, 60).astype(int).tolist(), len(data) - 1}
+    for length in lengths:
+        path.write_bytes(data[:length])
+        assert "not a whole safetensors file" in refusal(path), length
+    path.write_bytes(data + b"x")
+    assert "not a whole safetensors file" in refusal(path)
+
+
+@given(st.binary(max_size=200))
+def test_not_safetensors(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("garbage") / "x.safetensors"
+    path.write_bytes(data)
+    assert "not a whole safetensors file" in refusal(path)
+
+
+def test_any_flipped_byte_is_noticed(path: Path) -> None:
+    data = path.read_bytes()
+    header = 8 + int.from_bytes(data[:8], "little")
+    rng = np.random.default_rng(0)
+    places = [*range(8), *rng.integers(8, header, 150), *rng.integers(header, len(data), 20), header, len(data) - 1]
+    for place in places:
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(flipped)
+        message = problem(path)
+        if message is None:  # nothing was lost: spaces that pad the header
+            assert place < header
+            assert load_bundle(path).manifest == MANIFEST
+        else:
+            assert message.startswith(f"{path}: ")
+            assert "\n" not in message
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
+    assert "do not match its SHA-256" in refusal(path)
+
+
+Parts = tuple[dict[str, Tensor], dict[str, Any], dict[str, str]]
+
+
+def forge(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any], dict[str, str]], None]) -> None:
+    """Rewrite a bundle with changed tensors, manifest (its fields) or metadata, and a digest that fits."""
+    tensors, metadata = read_tensors(path)
+    manifest = json.loads(metadata["manifest"])
+    change(tensors, manifest, metadata)
+    if "manifest" in metadata:
+        metadata["manifest"] = json.dumps(manifest)
+        metadata["sha256"] = module._digest(metadata["manifest"], tensors)
+    path.write_bytes(save(tensors, metadata))
+
+
+def test_without_a_manifest_or_of_another_format(path: Path) -> None:
+    forge(path, lambda tensors, manifest, metadata: metadata.update(format="2"))
+    assert refusal(path).endswith("bundle format 2, this version reads format 1")
+    forge(path, lambda tensors, manifest, metadata: metadata.pop("format"))
+    assert "bundle format None" in refusal(path)
+    forge(path, lambda tensors, manifest, metadata: metadata.pop("manifest"))
+    assert "without a manifest" in refusal(path)
+    path.write_bytes(save({"x": torch.zeros(3)}))
+    assert "without a manifest" in refusal(path)
+
+
+def test_an_edited_manifest_does_not_match(path: Path) -> None:
+    tensors, metadata = read_tensors(path)
+    edited = metadata["manifest"].replace('"free"', '"none"')
+    assert edited != metadata["manifest"]
+    write_tensors(path, tensors, {**metadata, "manifest": edited})
+    assert "do not match its SHA-256" in refusal(path)
+    write_tensors(path, tensors, {key: value for key, value in metadata.items() if key != "sha256"})
+    assert "do not match its SHA-256" in refusal(path)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "{}", '{"config": 3}', '{"config": {}}'])
+def test_a_manifest_that_is_none(path: Path, text: str) -> None:
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, {**metadata, "manifest": text})
+    assert "its manifest is not valid" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"class_names": ["road"]}, "class_names, class_ids and palette need 19"),
+        ({"class_ids": [*range(18), 19]}, "class_ids must be indices"),
+        ({"class_ids": [*range(18), 2.0]}, "class_ids must be indices"),
+        ({"class_ids": [*range(18), -1]}, "class_ids must be indices"),
+        ({"class_ids": 3}, "not valid"),
+        ({"palette": [[0, 0]] * 19}, "palette"),
+        ({"palette": [[0, 0, 256]] * 19}, "palette"),
+        ({"mean": [0.5, 0.5]}, "mean and std"),
+        ({"mean": [0.5, 0.5, float("nan")]}, "mean must be finite"),
+        ({"std": [0.5, 0.5, 0]}, "mean and std"),
+        ({"std": [0.5, 0.5, float("inf")]}, "mean and std"),
+        ({"max_pixels": 15}, "max_pixels must be a whole number of at least 16, not 15"),
+        ({"max_pixels": float("nan")}, "max_pixels"),
+        ({"max_pixels": "many"}, "max_pixels"),
+        ({"surprise": 1}, "surprise"),
+        ({"config": {"widths": [4, 8], "depths": [1, 1], "surprise": 1}}, "surprise"),
+        ({"config": {"widths": [4, 8], "depths": [1, 1.5]}}, "integers"),
+        ({"config": {"widths": 4, "depths": [1, 1]}}, "not valid"),
+        ({"config": {"widths": [], "depths": []}}, "widths and depths"),
+    ],
+)
+def test_a_manifest_that_is_wrong(path: Path, fields: dict[str, Any], message: str) -> None:
+    forge(path, lambda tensors, manifest, metadata: manifest.update(fields))
+    assert "its manifest is not valid" in refusal(path)
+    assert message in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "first"),
+    [
+        (lambda tensors: tensors.pop("head.bias"), "1 tensors do not fit its manifest, the first is head.bias"),
+        (lambda tensors: tensors.update(extra=torch.zeros(1)), "the first is extra"),
+        (lambda tensors: tensors.update({"head.bias": torch.zeros(20)}), "the first is head.bias"),
+        (lambda tensors: tensors.update({"head.bias": torch.zeros(19).half()}), "the first is head.bias"),
+    ],
+    ids=["missing", "extra", "shape", "type"],
+)
+def test_tensors_of_another_network(path: Path, change: Callable[[dict[str, Tensor]], None], first: str) -> None:
+    forge(path, lambda tensors, manifest, metadata: change(tensors))
+    assert first in refusal(path)
+
+
+def test_a_manifest_of_another_network(path: Path) -> None:
+    forge(path, lambda tensors, manifest, metadata: manifest["config"].update(widths=[4, 16]))
+    assert "tensors do not fit its manifest" in refusal(path)
+
+
+def test_class_tables() -> None:
+    ids = (*range(18), 255)
+    assert dataclasses.replace(MANIFEST, class_ids=ids).class_ids == ids
+    merged = (0,) * 19
+    assert dataclasses.replace(MANIFEST, class_ids=merged).class_ids == merged
+    with pytest.raises(ValueError, match="need 19 entries"):
+        dataclasses.replace(MANIFEST, class_names=CLASS_NAMES[:-1])
+
+
+@pytest.mark.parametrize("function", ["fsync", "replace", "chmod"])
+def test_a_failing_write_leaves_what_was_there(path: Path, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError("no space left")
+
+    before = path.read_bytes()
+    monkeypatch.setattr(module.os, function, fail)
+    for target in (path, path.with_name("new.safetensors")):
+        with pytest.raises(OSError, match="no space left"):
+            write_tensors(target, {"x": torch.zeros(3)}, {})
+    assert path.read_bytes() == before
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_the_digest_is_sha256_of_what_is_documented() -> None:
+    tensors = {"b": torch.tensor([1.5, -2]), "a": torch.tensor(7)}
+    parts = [b"text", b"a torch.int64 ()", np.int64(7).tobytes(), b"b torch.float32 (2,)"]
+    expected = hashlib.sha256(b"".join([*parts, np.array([1.5, -2], np.float32).tobytes()])).hexdigest()
+    assert module._digest("text", tensors) == expected
