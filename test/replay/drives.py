@@ -1,0 +1,72 @@
+"""Small drives on disk: a video, folders and bags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.rosbag2 import StoragePlugin, Writer
+
+from unet_seg_ros.cityscapes import image_path, label_path
+from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, TYPES, image_message
+
+Array = NDArray[np.uint8]
+STAMP = 1_600_000_000_123_456_789
+WIDTH, HEIGHT = 64, 48
+
+
+def picture(index: int, height: int = HEIGHT, width: int = WIDTH) -> Array:
+    """RGB; smooth, so that codecs keep it."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack([2 * x + 10 * index, 2 * y, np.full_like(x, 20 * index)], -1).clip(0, 255).astype(np.uint8)
+
+
+def write_video(path: Path, count: int, rate: float) -> Path:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), rate, (WIDTH, HEIGHT))
+    for index in range(count):
+        writer.write(cv2.cvtColor(picture(index), cv2.COLOR_RGB2BGR))
+    writer.release()
+    return path
+
+
+def write_image(path: Path, rgb: Array) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR))
+
+
+def write_cityscapes(root: Path, split: str, count: int, labelled: int) -> Path:
+    for index in range(count):
+        name = f"town_000000_{index:06d}"
+        write_image(image_path(root, split, "town", name), picture(index))
+        if index < labelled:
+            label = label_path(root, split, "town", name)
+            label.parent.mkdir(parents=True, exist_ok=True)
+            assert cv2.imwrite(str(label), np.full((HEIGHT, WIDTH), 7, np.uint8))
+    return root
+
+
+def raw(index: int, encoding: str = "rgb8", frame_id: str = "front_optical") -> Any:
+    return image_message(picture(index), encoding, STAMP + index * 10**8, frame_id)
+
+
+def compressed(index: int) -> Any:
+    png = cv2.imencode(".png", cv2.cvtColor(picture(index), cv2.COLOR_RGB2BGR))[1]
+    return TYPES.types[COMPRESSED_IMAGE](raw(index).header, "png", png.reshape(-1))
+
+
+def write_bag(path: Path, topics: dict[str, list[Any]], storage: StoragePlugin, delay_ns: int = 5_000_000) -> Path:
+    """Messages of a topic 0.1 s apart, recorded ``delay_ns`` after their stamps."""
+    with Writer(path, version=9, storage_plugin=storage) as writer:
+        connections = {
+            topic: writer.add_connection(topic, messages[0].__msgtype__, typestore=TYPES)
+            for topic, messages in topics.items()
+        }
+        for index in range(max(len(messages) for messages in topics.values())):
+            for topic, messages in topics.items():
+                if index < len(messages):
+                    data = TYPES.serialize_cdr(messages[index], messages[index].__msgtype__)
+                    writer.write(connections[topic], STAMP + index * 10**8 + delay_ns, data)
+    return path
