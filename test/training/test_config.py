@@ -1,0 +1,119 @@
+"""Run configurations: what is wrong is said in one line, with file and field."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from training.config import TrainConfig, from_dict, load
+
+ROOT = Path(__file__).parents[2]
+SOURCE = {"name": "town", "root": "data/town", "split": "train", "grouping": "cityscapes19", "terms": "free"}
+RUN = {"model": "nano", "data": [SOURCE], "steps": 300, "max_pixels": 172800, "crop": [352, 480]}
+
+
+def write(folder: Path, values: Any) -> Path:
+    path = folder / "run.yaml"
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "training/configs").glob("*.yaml")), ids=lambda path: path.name)
+def test_the_configurations_that_ship_load(path: Path) -> None:
+    assert isinstance(load(path), TrainConfig)
+
+
+def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+    config = load(write(tmp_path, {**RUN, "batch": 4, "data": [{**SOURCE, "scale": [1, 2.5], "weight": 3}]}))
+    assert (config.batch, config.crop, config.learning_rate) == (4, (352, 480), 1.5e-3)
+    assert (config.data[0].scale, config.data[0].weight, config.data[0].color) == ((1, 2.5), 3, 0.4)
+    assert from_dict(json.loads(json.dumps(dataclasses.asdict(config))), "a checkpoint") == config
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("model", "huge", "model must be one of"),
+        ("model", 3, "model must be text, not 3"),
+        ("data", [], "data must name at least one"),
+        ("data", "data/town", "data must be a list"),
+        ("data", None, "data must be a list"),
+        ("data", [3], "data[0]: must be a mapping"),
+        ("steps", 0, "steps must be above 0"),
+        ("steps", "many", "steps must be a whole number, not 'many'"),
+        ("steps", 1.5, "steps must be a whole number, not 1.5"),
+        ("steps", True, "steps must be a whole number, not True"),
+        ("steps", None, "steps must be a whole number, not None"),
+        ("max_pixels", -1, "max_pixels must be above 0"),
+        ("crop", 352, "crop must be a list of 2 whole numbers"),
+        ("crop", [352], "crop must be a list of 2 whole numbers"),
+        ("crop", [352, 480.0], "crop must be a list of 2 whole numbers"),
+        ("crop", [350, 480], "crop must be [height, width], multiples of 32 for nano, not [350, 480]"),
+        ("crop", [0, 480], "crop must be"),
+        ("batch", 0, "batch must be above 0"),
+        ("learning_rate", "1e-3", "learning_rate must be a finite number (1.0e-3, not 1e-3), not '1e-3'"),
+        ("learning_rate", 0, "learning_rate must be above 0"),
+        ("learning_rate", float("nan"), "learning_rate must be a finite number"),
+        ("weight_decay", -0.1, "weight_decay must not be negative"),
+        ("warmup", 300, "warmup must be in 0..299 steps, not 300"),
+        ("ema_decay", 1, "ema_decay must be in 0..1"),
+        ("init", 3, "init must be text"),
+        ("seed", -1, "seed must not be negative"),
+        ("save_every", 0, "save_every must be above 0"),
+        ("epochs", 3, "unknown epochs; there are batch, crop"),
+        (3, 3, "unknown 3"),
+    ],
+)
+def test_a_bad_value_of_the_run(field: Any, value: Any, message: str, tmp_path: Path) -> None:
+    refused(write(tmp_path, {**RUN, field: value}), message)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("grouping", "kitti", "grouping must be one of cityscapes19"),
+        ("weight", 0, "weight must be above 0"),
+        ("weight", float("inf"), "weight must be a finite number"),
+        ("scale", [2, 1], "scale must be [low, high] above 0, not [2, 1]"),
+        ("scale", [0, 1], "scale must be [low, high] above 0"),
+        ("scale", [1], "scale must be a list of 2 numbers"),
+        ("scale", 1.0, "scale must be a list of 2 numbers"),
+        ("color", 1.5, "color must be in 0..1"),
+        ("root", None, "root must be text, not None"),
+        ("folder", "x", "unknown folder"),
+    ],
+)
+def test_a_bad_value_of_a_source(field: str, value: Any, message: str, tmp_path: Path) -> None:
+    refused(write(tmp_path, {**RUN, "data": [SOURCE, {**SOURCE, field: value}]}), "data[1]: ", message)
+
+
+def refused(path: Path, *parts: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{path}: ")) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    assert all(part in message for part in parts), message
+
+
+def test_missing_fields_are_named(tmp_path: Path) -> None:
+    refused(write(tmp_path, {"data": [SOURCE]}), "crop, max_pixels, model, steps missing")
+    refused(write(tmp_path, {**RUN, "data": [{"name": "town"}]}), "data[0]: grouping, root, split, terms missing")
+
+
+@pytest.mark.parametrize("data", [b"a: [", b"a: \xff\xfe", b"\x00", b"", b"- 1", b"text"])
+def test_what_is_no_configuration(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_bytes(data)
+    refused(path)
+
+
+def test_a_file_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        load(tmp_path / "none.yaml")
