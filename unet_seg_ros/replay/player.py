@@ -75,7 +75,8 @@ class Player:
         self._status_ns = 0
         self._taken = 0  # messages received
         self._last_ns = 0  # when something was last sent or received
-        offered = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
+        # depth 1, as the node's: an old frame that waits to be sent again would hold up the new ones
+        offered = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
         wanted = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
         self._publishers = {
             camera: self._node.create_publisher(ROS_TYPES[drive.message_type], drive.topic(camera), offered)

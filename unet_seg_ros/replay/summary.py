@@ -25,8 +25,8 @@ from unet_seg_ros.replay.drive import Drive
 from unet_seg_ros.replay.playback import Playback, Sent, frame_rate
 from unet_seg_ros.replay.review import Review
 
-LOST_BEFORE = "lost on the way to the node"
-LOST_AFTER = "mask lost on the way back"
+LOST_BEFORE = "replaced or lost before the node took it"
+LOST_AFTER = "segmented, but the mask was lost on the way back"
 UNFINISHED = "not finished when the drive ended"
 BY_THE_NODE = "dropped by the node"
 
