@@ -8,12 +8,13 @@ from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from unet_seg_ros.coverage import Region
 from unet_seg_ros.ros.bringup import TRANSPORTS, is_camera_name
 
 RELIABILITIES = ("reliable", "best_effort")
+NOTHING = [""]
+"""An empty list of names: neither a parameter file nor rclpy's type inference knows an empty one."""
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,18 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """From parameter values by name; a missing ``regions`` or ``region.*.cameras`` is empty."""
+        """From parameter values by name."""
         named = {name: values[name] for name in cls.__dataclass_fields__ if name != "regions"}
         regions = tuple(
-            Region.from_flat(
-                name, values.get(f"region.{name}.polygon") or [], values.get(f"region.{name}.cameras") or []
-            )
-            for name in values.get("regions") or []
+            Region.from_flat(name, values[f"region.{name}.polygon"], _names(values[f"region.{name}.cameras"]))
+            for name in _names(values["regions"])
+            if f"region.{name}.polygon" in values  # else it is declared at the next configure
         )
         return cls(**{**named, "cameras": tuple(named["cameras"])}, regions=regions)
+
+
+def _names(value: Iterable[str]) -> list[str]:
+    return [name for name in value if name]
 
 
 def _one_of(name: str, value: str, known: Iterable[str]) -> None:
@@ -86,7 +90,7 @@ def declare(node: Node) -> None:
     add("max_pixels", 0, "Pixels of the working resolution; larger frames are shrunk to it. 0: the model's own.",
         **integer(0, 2**26))  # fmt: skip
     add("autostart", True, "Configure and activate without being told to.")
-    add("regions", Parameter.Type.STRING_ARRAY, "Names of regions of interest that coverage is measured in too.")
+    add("regions", NOTHING, "Names of regions of interest that coverage is measured in too.")
     add("confidence_threshold", 0.5, "Pixels less probable than this count as of low confidence.",
         floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)])  # fmt: skip
     add("threads", 0, "CPU threads of the network. 0: PyTorch's choice.", **integer(0, 1024))
@@ -97,16 +101,15 @@ def declare(node: Node) -> None:
 
 def declare_regions(node: Node) -> None:
     """Declare ``region.NAME.*`` for each name in ``regions`` that has none yet."""
-    for name in node.get_parameter_or("regions").value or []:
+    for name in _names(node.get_parameter("regions").value):
         if not node.has_parameter(f"region.{name}.polygon"):
             # Dynamic typing, since a list of whole numbers is as good a polygon.
             polygon = ParameterDescriptor(description="x0, y0, x1, y1, … in 0..1, 3 or more.", dynamic_typing=True)
             cameras = ParameterDescriptor(description="Cameras that it applies to; empty: all.")
-            node.declare_parameter(f"region.{name}.polygon", None, polygon)
-            node.declare_parameter(f"region.{name}.cameras", Parameter.Type.STRING_ARRAY, cameras)
+            node.declare_parameter(f"region.{name}.polygon", [], polygon)
+            node.declare_parameter(f"region.{name}.cameras", NOTHING, cameras)
 
 
 def values(node: Node) -> dict[str, Any]:
-    """All declared parameters' values by name; None for one that was given none."""
-    names = node.list_parameters([], 0).names
-    return {name: node.get_parameter_or(name).value for name in names}
+    """All declared parameters' values by name."""
+    return {name: node.get_parameter(name).value for name in node.list_parameters([], 0).names}
