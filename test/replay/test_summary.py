@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -12,7 +13,8 @@ from unet_seg_ros.labels import GROUPINGS, NUM_CLASSES
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.replay.drive import Drive
 from unet_seg_ros.replay.playback import Playback, Sent, frame_rate
-from unet_seg_ros.replay.review import Review
+from unet_seg_ros.replay.plots import plot
+from unet_seg_ros.replay.review import Review, sheet
 from unet_seg_ros.replay.summary import (
     BY_THE_NODE,
     LOST_AFTER,
@@ -122,9 +124,12 @@ def test_accuracy_is_that_of_the_sums_and_has_no_nan() -> None:
     assert found["pixel_accuracy"] == pytest.approx((labels == masks).mean())
 
 
-def test_a_summary_of_nothing_is_readable() -> None:
+def test_a_summary_of_nothing_is_readable(tmp_path: Path) -> None:
     drive, _, found = made_up()
     found.labelled = 0
     summary = summarize(drive, Playback([], {"front": {}, "left": {}}, {}), found)
     assert summary["accuracy"] is None
     assert "0 in, 0 out" in text(summary)
+    assert sheet(found) is None
+    plot(found, [sent(index, None) for index in range(3)], tmp_path / "coverage.png")
+    assert cv2.imread(str(tmp_path / "coverage.png")) is not None

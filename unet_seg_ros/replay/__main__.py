@@ -42,11 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ReplayError as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before or after the drive: during it, what was played is summed up
+        return 130
     return 0
 
 
 def _rate(text: str) -> float:
-    rate = float(text)
+    rate = float(text)  # argparse reports a ValueError
     if not 0.01 <= rate <= 1000:
         raise argparse.ArgumentTypeError(f"{text} is not from 0.01 to 1000 Hz")
     return rate

@@ -50,11 +50,13 @@ def open_bag(path: Path) -> Drive:
             raise SourceError(f"{path}: no camera images in this bag; its topics: {listed or 'none'}")
         kinds = {connection.msgtype for connections in topics.values() for connection in connections}
         length = sum(connection.msgcount for connections in topics.values() for connection in connections)
-    names = camera_names([topic.removesuffix("/compressed") for topic in topics])
     transport = "compressed" if kinds == {COMPRESSED_IMAGE} else "raw"
-    cameras = dict(zip(names, (topic.removesuffix("/compressed") for topic in topics), strict=True))
+    absolute = [f"/{topic.strip('/').removesuffix('/compressed')}" for topic in topics]
+    names = camera_names(absolute)
     by_topic = dict(zip(topics, names, strict=True))
-    return Drive(path, cameras, transport, length, lambda: _frames(path, by_topic, transport))
+    return Drive(
+        path, dict(zip(names, absolute, strict=True)), transport, length, lambda: _frames(path, by_topic, transport)
+    )
 
 
 def camera_names(topics: list[str]) -> list[str]:

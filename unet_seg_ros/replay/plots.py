@@ -49,7 +49,7 @@ def _shares(axis: Any, rows: list[dict[str, Any]], names: tuple[str, ...]) -> No
         [row["time"] for row in rows],
         [*shares[main], rest],
         colors=[*palette()[main] / 255, REST],
-        labels=[*(names[i] for i in main), "others" if rest.max() > 0 else "_nothing"],
+        labels=[*(names[i] for i in main), "others" if rest.max() > 0.1 else "_none"],
         edgecolor="white",
         linewidth=0.4,
     )

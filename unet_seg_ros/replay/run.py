@@ -53,7 +53,10 @@ def _clear(output: Path) -> None:
 
 def _play(drive: Drive, output: Path, model: str, device: str) -> Playback:
     cameras = ",".join(f"{name}={topic}" for name, topic in drive.cameras.items())
-    plan = bringup({"cameras": cameras, "transport": drive.transport, "model": model, "device": device})
+    try:
+        plan = bringup({"cameras": cameras, "transport": drive.transport, "model": model, "device": device})
+    except ValueError as error:  # a bag's topic that is no ROS name
+        raise SourceError(f"{drive.source}: {error}") from error
     isolate(plan)
     process = NodeProcess(plan, output / LOG)
     try:
