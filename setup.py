@@ -18,6 +18,7 @@ setup(
     ],
     # What package.xml can't name either (requirements/run.txt) is not asked for here: ROS installs from package.xml.
     install_requires=["setuptools"],
+    extras_require={"test": ["pytest"]},  # or `colcon test` looks for unittest's tests and finds none
     zip_safe=False,
     maintainer="unet_seg_ros maintainers",
     maintainer_email="maintainers@unet-seg-ros.example",

@@ -41,7 +41,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Bilinearly upsampled logits and labels at every second row and column, starting at ``phase``.
 
-    The loss on a random phase estimates the loss on all pixels without bias, at a quarter of its cost.
+    The four phases taken in turn add up to the loss on all pixels, each at a quarter of its cost.
     """
     for dim, odd in zip((2, 3), phase, strict=True):
         size = logits.shape[dim]

@@ -42,9 +42,12 @@ class Region:
     @classmethod
     def from_flat(cls, name: str, numbers: Sequence[float], cameras: Sequence[str] = ()) -> Region:
         """From the parameter ``region.NAME.polygon``: x0, y0, x1, y1, …; raises ValueError as the class does."""
+        try:
+            values = [float(number) for number in numbers]
+        except (TypeError, ValueError):
+            raise ValueError(f"{_parameter(name)}: must be a list of numbers, not {numbers!r}") from None
         if len(numbers) % 2:
             raise ValueError(f"{_parameter(name)}: {len(numbers)} numbers, x and y must come in pairs")
-        values = [float(number) for number in numbers]
         return cls(name, tuple(zip(values[::2], values[1::2], strict=True)), tuple(cameras))
 
     def pixels(self, height: int, width: int) -> NDArray[np.bool_]:

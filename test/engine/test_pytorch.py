@@ -13,7 +13,14 @@ from torch import nn
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.engine import pytorch as module
-from unet_seg_ros.engine.pytorch import TorchEngine, device_errors, fold_norms, pick_device, pick_precision
+from unet_seg_ros.engine.pytorch import (
+    DEFAULT_THREADS,
+    TorchEngine,
+    device_errors,
+    fold_norms,
+    pick_device,
+    pick_precision,
+)
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, save_bundle
 from unet_seg_ros.model.unet import ConvNormAct, UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter
@@ -86,8 +93,8 @@ def test_threads(tmp_path: Path) -> None:
     read = bundle(trained(), tmp_path)
     TorchEngine(read, "cpu", threads=2)
     assert torch.get_num_threads() == 2
-    TorchEngine(read, "cpu")
-    assert torch.get_num_threads() == 2
+    TorchEngine(read, "cpu")  # PyTorch's choice again, not the last engine's
+    assert torch.get_num_threads() == DEFAULT_THREADS
     with pytest.raises(ValueError, match="threads must not be negative, not -1"):
         TorchEngine(read, "cpu", threads=-1)
 

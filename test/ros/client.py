@@ -43,7 +43,7 @@ class NodeProcess:
 
     def __init__(self, *ros_args: str, module: str = "unet_seg_ros.ros.node") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, "--ros-args", *ros_args],
+            [sys.executable, "-m", module, "--ros-args", "-p", "device:=cpu", *ros_args],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -71,7 +71,7 @@ class NodeProcess:
 class Client:
     """Publishes frames, collects outputs, calls services."""
 
-    def __init__(self, cameras: tuple[str, ...] = ("camera",), outputs: tuple[str, ...] = tuple(OUTPUTS)) -> None:
+    def __init__(self, cameras: tuple[str, ...], outputs: tuple[str, ...]) -> None:
         self.node = rclpy.create_node(f"client_{time.monotonic_ns()}")
         self.got: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self.diagnostics: dict[str, Any] = {}
@@ -142,12 +142,14 @@ class Client:
         result = self.call(SetParameters, "set_parameters", request).results[0]
         return result.successful, result.reason
 
-    def camera_values(self, camera: str = "camera") -> dict[str, str]:
-        """The camera's diagnostics, newer than this call."""
+    def diagnostic_values(self, name: str) -> dict[str, str]:
+        """What ``/diagnostics`` says of ``camera NAME`` or ``engine``, newer than this call."""
         self.diagnostics.clear()
-        key = f"camera {camera}"
-        self.wait(lambda: key in self.diagnostics, f"diagnostics of {camera}")
-        return {pair.key: pair.value for pair in self.diagnostics[key].values}
+        self.wait(lambda: name in self.diagnostics, f"diagnostics of {name}")
+        return {pair.key: pair.value for pair in self.diagnostics[name].values}
+
+    def camera_values(self, camera: str = "camera") -> dict[str, str]:
+        return self.diagnostic_values(f"camera {camera}")
 
 
 def image(sec: int, pixels: np.ndarray) -> Image:
@@ -168,11 +170,14 @@ def noise(seed: int, height: int, width: int) -> np.ndarray:
 
 @contextlib.contextmanager
 def running(
-    *ros_args: str, cameras: tuple[str, ...] = ("camera",), module: str = "unet_seg_ros.ros.node"
+    *ros_args: str,
+    cameras: tuple[str, ...] = ("camera",),
+    outputs: tuple[str, ...] = tuple(OUTPUTS),
+    module: str = "unet_seg_ros.ros.node",
 ) -> Iterator[tuple[NodeProcess, Client]]:
     """A node process and a client beside it."""
     node = NodeProcess(*ros_args, module=module)
-    client = Client(cameras)
+    client = Client(cameras, outputs)
     try:
         yield node, client
     finally:

@@ -12,10 +12,11 @@ import torch
 
 from unet_seg_ros.model.bundle import Bundle, Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
+from unet_seg_ros.ros.bringup import bringup
 
 os.environ["ROS_DOMAIN_ID"] = str(random.randint(1, 100))
 os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ["FASTDDS_DEFAULT_PROFILES_FILE"] = str(Path(__file__).parents[2] / "config" / "shared_memory.xml")
+os.environ.update(bringup({}, environ={}).environment)
 
 
 @pytest.fixture(scope="session", autouse=True)

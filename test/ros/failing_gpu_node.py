@@ -1,4 +1,5 @@
-"""The node with an engine that fails as a GPU does, for frames 64 (out of memory) or 96 pixels wide (device lost)."""
+"""The node with an engine that fails as a GPU does: out of memory for frames 64 pixels wide and for several at once,
+device lost for frames 96 pixels wide."""
 
 import torch
 
@@ -10,7 +11,7 @@ call = pytorch.TorchEngine.__call__
 
 def failing(self: pytorch.TorchEngine, images: torch.Tensor) -> torch.Tensor:
     with pytorch.device_errors():
-        if images.shape[2] == 64:
+        if images.shape[2] == 64 or len(images) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
         if images.shape[2] == 96:
             raise torch.AcceleratorError("CUDA error: unspecified launch failure")

@@ -25,7 +25,8 @@ def test_defaults():
         ("~/camera/image", "/camera/image_raw"),
         ("~/camera/image/compressed", "/camera/image_raw/compressed"),
     ]
-    assert plan.environment == {"FASTDDS_DEFAULT_PROFILES_FILE": str(share_folder() / "config" / "shared_memory.xml")}
+    profile = str(share_folder() / "config" / "shared_memory.xml")
+    assert plan.environment == {"FASTDDS_DEFAULT_PROFILES_FILE": profile, "FASTRTPS_DEFAULT_PROFILES_FILE": profile}
     assert plan.params_file == share_folder() / "config" / "seg.param.yaml"
     assert not plan.rviz
 

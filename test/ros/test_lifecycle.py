@@ -56,6 +56,45 @@ def test_a_region_without_a_polygon_is_named(tiny: Path) -> None:
         assert client.transition("configure")
 
 
+def test_regions_added_later(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (_, client):
+        assert client.transition("configure")
+        assert client.transition("cleanup")
+        assert client.set("regions", ["a", "b"]) == (True, "")
+        assert not client.transition("configure")  # declares what is to be set now
+        assert client.set("region.a.polygon", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0]) == (True, "")
+        assert client.set("region.b.polygon", [0, 0, 1, 0, 1, 1]) == (True, "")
+        assert client.transition("configure")
+        assert client.set("transport", "bogus") == (True, "")  # for the next configure to refuse
+        assert client.set("confidence_threshold", 0.7) == (True, "")
+        assert client.transition("activate")
+        client.publisher().publish(image(1, noise(1, 60, 80)))
+        assert [r.name for r in client.result("camera", "coverage", 1).regions] == ["image", "a", "b"]
+
+
+def test_frames_that_do_not_fit_together(tiny: Path) -> None:
+    cameras = ("camera", "side")
+    with running(
+        *("-p", f"model:={tiny}", "-p", "cameras:=['camera', 'side']", "-p", "threads:=1"),
+        cameras=cameras,
+        module="test.ros.failing_gpu_node",
+    ) as (_, client):
+        publishers = [client.publisher(camera) for camera in cameras]
+        for sec in range(1, 6):
+            for publisher in publishers:
+                publisher.publish(image(sec, noise(sec, 60, 80)))
+            for camera in cameras:
+                client.result(camera, "mask", sec)
+
+
+def test_a_parameter_of_another_type_is_one_line(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "max_pixels:=many") as (node, client):
+        client.wait(lambda: node.process.poll() is not None, "the process ends")
+        assert node.process.returncode == 1
+        assert "max_pixels" in node.log
+        assert "Traceback" not in node.log
+
+
 def test_a_failing_gpu(tiny: Path) -> None:
     failing = "test.ros.failing_gpu_node"
     with running("-p", f"model:={tiny}", "-p", "threads:=1", module=failing) as (node, client):
@@ -65,8 +104,11 @@ def test_a_failing_gpu(tiny: Path) -> None:
         publisher.publish(image(2, noise(1, 60, 80)))
         client.result("camera", "mask", 2)
         assert client.result("camera", "coverage", 2).dropped == 1
-        publisher.publish(image(3, noise(1, 60, 96)))  # device lost
+        for _ in range(5):
+            publisher.publish(image(3, noise(1, 60, 96)))  # device lost
         client.wait(lambda: client.state() == "inactive", "down to inactive")
+        client.spin(1.0)
+        assert node.log.count("[ERROR]") == 1
         assert "device lost" in node.log
         assert client.transition("cleanup")
         assert client.transition("configure")

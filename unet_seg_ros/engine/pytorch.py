@@ -15,6 +15,8 @@ from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.unet import ConvNormAct
 
+DEFAULT_THREADS = torch.get_num_threads()
+ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # not in older PyTorch
 PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
 
 
@@ -68,7 +70,7 @@ def device_errors() -> Iterator[None]:
         if isinstance(error, torch.OutOfMemoryError) or re.search("can't allocate memory|out of memory", first):
             torch.cuda.empty_cache()
             raise OutOfMemory(first) from error
-        if isinstance(error, torch.AcceleratorError) or "CUDA error" in first:
+        if isinstance(error, ACCELERATOR_ERROR) or "CUDA error" in first:
             raise DeviceLost(first) from error
         raise
 
@@ -80,8 +82,7 @@ class TorchEngine:
         if threads < 0:
             raise ValueError(f"threads must not be negative, not {threads}")
         target = pick_device(device)
-        if threads:
-            torch.set_num_threads(threads)
+        torch.set_num_threads(threads or DEFAULT_THREADS)  # it is the process's: an earlier engine may have set it
         dtype = pick_precision(target)
         model = bundle.build()
         fold_norms(model)

@@ -15,7 +15,7 @@ from unet_seg_ros.share import share_folder
 NODE_NAME = "segmentation"
 TRANSPORTS = ("raw", "compressed")
 
-# Fast DDS reads the first of these; older versions knew it by the second name.
+# Fast DDS 3 (from Kilted on) reads the first of these, Fast DDS 2 (Jazzy, Humble) the second.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
 _TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -190,7 +190,7 @@ def _camera_remappings(cameras: Mapping[str, str]) -> list[tuple[str, str]]:
 def _environment(values: Mapping[str, str], share: Path, environ: Mapping[str, str]) -> dict[str, str]:
     if not _boolean(values, "shared_memory") or any(environ.get(name) for name in PROFILE_VARIABLES):
         return {}
-    return {PROFILE_VARIABLES[0]: str(share / "config" / "shared_memory.xml")}
+    return dict.fromkeys(PROFILE_VARIABLES, str(share / "config" / "shared_memory.xml"))
 
 
 def _rviz_remappings(namespace: str, camera: str) -> list[tuple[str, str]]:

@@ -12,7 +12,6 @@ from rclpy.lifecycle import LifecycleNode
 from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
-from rclpy.time import Time
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
@@ -55,7 +54,8 @@ class Camera:
         self._publish_label_info(manifest)
         suffix = "/compressed" if settings.transport == "compressed" else ""
         self._type = CompressedImage if suffix else Image
-        self._decode: Callable[[Any], NDArray[np.uint8]] = compressed_to_rgb if suffix else to_rgb
+        self.decode: Callable[[Any], NDArray[np.uint8]] = compressed_to_rgb if suffix else to_rgb
+        """A message's frame, H×W×3 uint8 RGB; raises ImageError."""
         self.topic = node.resolve_topic_name(f"~/{name}/image{suffix}")
 
     def open(self, on_image: Callable[[Camera, Any], None]) -> None:
@@ -97,10 +97,6 @@ class Camera:
             self.close()
             self.open(self._on_image)
 
-    def decode(self, message: Image | CompressedImage) -> NDArray[np.uint8]:
-        """The message's frame, H×W×3 uint8 RGB; raises ImageError."""
-        return self._decode(message)
-
     def publish(self, header: Header, frame: NDArray[np.uint8], seen: Segmentation, settings: Settings) -> None:
         """Publish a frame's outputs, those for which it costs something only while somebody subscribes."""
         self._send_image("mask", header, seen.mask)
@@ -114,7 +110,9 @@ class Camera:
             self._send_image("color", header, colorize(seen.mask, self._palette))
         if self._wanted("overlay"):
             self._send_image("overlay", header, overlay(frame, seen.mask, self._palette))
-        self._publishers["coverage"].publish(self._coverage(header, seen, settings))
+        coverage = self._coverage(header, seen, settings)
+        self._publishers["coverage"].publish(coverage)
+        self.stats.count_processed(coverage.age)
 
     def _wanted(self, output: str) -> bool:
         return bool(self._publishers[output].get_subscription_count())
@@ -127,8 +125,9 @@ class Camera:
     def _coverage(self, header: Header, seen: Segmentation, settings: Settings) -> ClassCoverage:
         regions = [region for region in settings.regions if not region.cameras or self.name in region.cameras]
         coverage = seen.coverage(regions, settings.confidence_threshold)
-        clock = self._node.get_clock()
-        age = (clock.now() - Time.from_msg(header.stamp, clock.clock_type)).nanoseconds / 1e9
+        # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
+        now_ns = self._node.get_clock().now().nanoseconds
+        age = (now_ns - (header.stamp.sec * 10**9 + header.stamp.nanosec)) / 1e9
         return ClassCoverage(
             header=header,
             model=self._model_id,
@@ -146,7 +145,7 @@ class Camera:
             ],
             mean_confidence=coverage.mean_confidence,
             low_confidence_fraction=coverage.low_confidence_fraction,
-            dropped=self.stats.count_processed(age),
+            dropped=self.stats.take_drops(),
             age=age,
         )
 

@@ -6,6 +6,7 @@ Rates and silences are taken from a steady clock: under simulated time, or when 
 from __future__ import annotations
 
 from collections import Counter, deque
+from threading import Lock
 from time import monotonic
 from typing import Any
 
@@ -38,32 +39,44 @@ class CameraStats:
         self.received = 0
         self.processed = 0
         self.drops: Counter[str] = Counter()
-        self.unreported_drops = 0
+        self._unreported_drops = 0
         self.age = float("nan")
         self.input_rate = Rate()
         self.output_rate = Rate()
         self.last_image = monotonic()
         self._malformed_reported = 0
+        self._lock = Lock()  # the executor's thread and the worker count
 
     def count_received(self) -> None:
-        self.received += 1
-        self.last_image = monotonic()
-        self.input_rate.tick()
+        with self._lock:
+            self.received += 1
+            self.last_image = monotonic()
+            self.input_rate.tick()
 
     def count_drop(self, reason: str) -> None:
-        self.drops[reason] += 1
-        self.unreported_drops += 1
+        with self._lock:
+            self.drops[reason] += 1
+            self._unreported_drops += 1
 
-    def count_processed(self, age: float) -> int:
-        """``age`` in seconds at publishing; returns the frames dropped since the last call."""
-        self.processed += 1
-        self.age = age
-        self.output_rate.tick()
-        dropped, self.unreported_drops = self.unreported_drops, 0
-        return dropped
+    def take_drops(self) -> int:
+        """Frames dropped since the last call."""
+        with self._lock:
+            dropped, self._unreported_drops = self._unreported_drops, 0
+            return dropped
+
+    def count_processed(self, age: float) -> None:
+        """``age`` is in seconds at publishing."""
+        with self._lock:
+            self.processed += 1
+            self.age = age
+            self.output_rate.tick()
 
     def status(self, name: str, topic: str, publishers: int, active: bool) -> DiagnosticStatus:
         """``publishers`` are those matched on ``topic``."""
+        with self._lock:
+            return self._status(name, topic, publishers, active)
+
+    def _status(self, name: str, topic: str, publishers: int, active: bool) -> DiagnosticStatus:
         silent = monotonic() - self.last_image
         level, message = DiagnosticStatus.OK, "receiving images" if active else "not active"
         malformed = self.drops["malformed"]

@@ -27,6 +27,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
@@ -56,6 +57,7 @@ def guarded(transition: Transition) -> Transition:
             return transition(self, state)
         except Exception:
             self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            self._stop()
             return FAILURE
 
     return wrapped
@@ -81,9 +83,10 @@ class SegmentationNode(LifecycleNode):
 
     @guarded
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        self._release()
         try:
             parameters.declare_regions(self)
-            self.settings = settings = Settings.of(parameters.values(self))
+            settings = Settings.of(parameters.values(self))
             from unet_seg_ros.ros.camera import Camera
             from unet_seg_ros.segmenter import Segmenter
 
@@ -95,7 +98,9 @@ class SegmentationNode(LifecycleNode):
         except (ValueError, OutOfMemory, DeviceLost) as error:
             return self._refuse(f"{error}. Set the parameter and configure again.")
         manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
-        self.cameras = {name: Camera(self, name, settings, manifest, model_id) for name in settings.cameras}
+        for name in settings.cameras:
+            self.cameras[name] = Camera(self, name, settings, manifest, model_id)
+        self.settings = settings
         self.engine_stats = EngineStats()
         engine = self.segmenter.engine
         self.get_logger().info(f"{model_id} on {engine.device} in {engine.precision}. Terms: {manifest.data_terms}")
@@ -126,15 +131,14 @@ class SegmentationNode(LifecycleNode):
 
     @guarded
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        for camera in self.cameras.values():
-            camera.destroy()
-        self.cameras, self.segmenter = {}, None
+        self._release()
         return SUCCESS
 
     @guarded
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._stop()
-        return self.on_cleanup(state)
+        self._release()
+        return SUCCESS
 
     def _stop(self) -> None:
         for camera in self.cameras.values():
@@ -142,6 +146,11 @@ class SegmentationNode(LifecycleNode):
         if self.worker is not None:
             self.worker.stop()
             self.worker = None
+
+    def _release(self) -> None:
+        for camera in self.cameras.values():
+            camera.destroy()
+        self.cameras, self.segmenter, self.settings = {}, None, None
 
     def destroy_node(self) -> None:
         self._stop()
@@ -160,14 +169,12 @@ class SegmentationNode(LifecycleNode):
         if self.worker is not None and frozen:
             rule = "can be set while not active and takes effect at the next configure"
             return SetParametersResult(successful=False, reason=f"{', '.join(frozen)}: {rule}")
-        live = [p for p in changed if parameters.changes_at_any_time(p.name)]
-        if self.settings is None or not live:
-            return SetParametersResult(successful=True)
-        try:
-            settings = Settings.of({**parameters.values(self), **{p.name: p.value for p in changed}})
-        except ValueError as error:
-            return SetParametersResult(successful=False, reason=str(error))
-        self.settings = settings
+        if self.settings is not None:
+            try:
+                values = {**parameters.values(self), **{p.name: p.value for p in changed}}
+                self.settings = self.settings.updated(values)
+            except (ValueError, TypeError) as error:
+                return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)
 
     def _current_settings(self) -> Settings:
@@ -177,9 +184,9 @@ class SegmentationNode(LifecycleNode):
     def _give_up(self, reason: str) -> None:
         """The device is lost: down to inactive, from the executor's thread, since that waits for this one."""
         self.engine_stats.lost = reason
-        self.get_logger().error(f"device lost: {reason}. Going inactive; clean up and configure to try again.")
+        self.get_logger().error(f"device lost: {reason}. Going inactive; restart the node, or set device to cpu.")
         if self.executor is not None:
-            self.executor.create_task(self.trigger_deactivate)
+            self.executor.create_task(lambda: self.trigger_deactivate() if self.worker is not None else None)
 
     # ---- diagnostics
 
@@ -216,7 +223,10 @@ def shipped_or_path(model: str) -> Path:
 def main(args: list[str] | None = None) -> None:
     rclpy.init(args=args)
     executor = SingleThreadedExecutor()
-    node = SegmentationNode()
+    try:
+        node = SegmentationNode()
+    except ParameterException as error:  # a parameter file with a value of another type, or out of range
+        raise SystemExit(f"{NODE_NAME}: {error}") from error
     executor.add_node(node)
     try:
         node.autostart()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,8 @@ class Settings:
         _one_of("transport", self.transport, TRANSPORTS)
         _one_of("input_reliability", self.input_reliability, ("auto", *RELIABILITIES))
         _one_of("output_reliability", self.output_reliability, RELIABILITIES)
+        if len({region.name for region in self.regions}) < len(self.regions):
+            raise ValueError("regions: needs every name once")
         for region in self.regions:
             unknown = set(region.cameras) - set(self.cameras)
             if unknown:
@@ -52,12 +55,20 @@ class Settings:
     def of(cls, values: Mapping[str, Any]) -> Settings:
         """From parameter values by name."""
         named = {name: values[name] for name in cls.__dataclass_fields__ if name != "regions"}
-        regions = tuple(
-            Region.from_flat(name, values[f"region.{name}.polygon"], _names(values[f"region.{name}.cameras"]))
-            for name in _names(values["regions"])
-            if f"region.{name}.polygon" in values  # else it is declared at the next configure
-        )
+        regions = _regions(_names(values["regions"]), values)
         return cls(**{**named, "cameras": tuple(named["cameras"])}, regions=regions)
+
+    def updated(self, values: Mapping[str, Any]) -> Settings:
+        """These settings with what may change at any time taken from ``values``."""
+        regions = _regions([region.name for region in self.regions], values)
+        return dataclasses.replace(self, confidence_threshold=values["confidence_threshold"], regions=regions)
+
+
+def _regions(names: Iterable[str], values: Mapping[str, Any]) -> tuple[Region, ...]:
+    return tuple(
+        Region.from_flat(name, values[f"region.{name}.polygon"], _names(values[f"region.{name}.cameras"] or []))
+        for name in names
+    )
 
 
 def _names(value: Iterable[str]) -> list[str]:
@@ -112,4 +123,4 @@ def declare_regions(node: Node) -> None:
 
 def values(node: Node) -> dict[str, Any]:
     """All declared parameters' values by name."""
-    return {name: node.get_parameter(name).value for name in node.list_parameters([], 0).names}
+    return {name: parameter.value for name, parameter in node.get_parameters_by_prefix("").items()}

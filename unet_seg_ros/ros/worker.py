@@ -66,11 +66,10 @@ class Worker:
         while waiting := self._mailbox.take(lambda name: self._sizes.get(name, name)):
             try:
                 self._segment(waiting)
-            except OutOfMemory as error:
-                self._drop(waiting, "out of memory", str(error))
             except DeviceLost as error:
                 self._drop(waiting, "device lost", str(error))
                 self._on_device_lost(str(error))
+                return
             except Exception:
                 if not rclpy.ok():  # interrupted: there is nobody left to publish to
                     return
@@ -84,7 +83,14 @@ class Worker:
                 frames[name] = self._cameras[name].decode(waiting[name])
             except ImageError as error:
                 self._drop({name: waiting.pop(name)}, "malformed", str(error))
-        results = self._segmenter(list(frames.values()))
+        try:
+            results = self._segmenter(list(frames.values()))
+        except OutOfMemory as error:
+            if len(waiting) == 1:
+                return self._drop(waiting, "out of memory", str(error))
+            for name, message in waiting.items():  # each may fit alone
+                self._segment({name: message})
+            return waiting.clear()
         for (name, frame), seen in zip(frames.items(), results, strict=True):
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
