@@ -41,8 +41,10 @@ SECOND = 10**9
 def isolate(plan: Bringup) -> None:
     """Set this process's environment, which the node inherits, so that a replay never talks to a car: a domain of its
     own, this machine only; and give its publishers the plan's profile. To be called before ``connected``."""
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(102))
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(1, 102))  # 0 is what a car has by default
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+    if os.environ.get("ROS_DISTRO") == "humble":  # which does not know the range; later ones deprecate this
+        os.environ["ROS_LOCALHOST_ONLY"] = "1"
     os.environ.pop("ROS_STATIC_PEERS", None)
     os.environ.update(plan.environment)
 
