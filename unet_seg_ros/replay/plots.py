@@ -24,9 +24,9 @@ def plot(found: Review, frames: list[Sent], path: Path) -> None:
     from matplotlib import pyplot
 
     cameras = list(dict.fromkeys(sent.camera for sent in frames))
-    figure, axes = pyplot.subplots(
-        2, len(cameras), squeeze=False, sharex="col", figsize=(2 + 9 * len(cameras), 7), height_ratios=[3, 1.4]
-    )
+    size = (2 + 9 * len(cameras), 7)
+    ratios = {"height_ratios": [3, 1.4]}  # an argument of its own only from matplotlib 3.6 on; Humble has 3.5
+    figure, axes = pyplot.subplots(2, len(cameras), squeeze=False, sharex="col", figsize=size, gridspec_kw=ratios)
     for camera, (top, bottom) in zip(cameras, axes.T, strict=True):
         rows = sorted((row for row in found.rows if row["camera"] == camera), key=lambda row: float(row["time"]))
         _shares(top, rows, found.class_names)
