@@ -23,6 +23,7 @@ from unet_seg_ros.replay.drive import (
     image_message,
     message_stamp,
 )
+from unet_seg_ros.ros.bringup import NODE_NAME
 
 BAG_SUFFIXES = (".mcap", ".db3")
 METADATA = "metadata.yaml"
@@ -40,8 +41,9 @@ def is_bag(path: Path) -> bool:
 def open_bag(path: Path) -> Drive:
     """All cameras of a bag, named after their topics, at the rate at which they were recorded.
 
-    Topics whose encoding can't be segmented (depth images) and masks are left out. Where some cameras are raw and
-    others compressed, those are decoded. Raises SourceError, listing the bag's topics if there are no images.
+    Topics whose encoding can't be segmented (depth images) and the node's own outputs are left out. Where some cameras
+    are raw and others compressed, those are decoded. Raises SourceError, listing the bag's topics if there are no
+    images; reading the frames does so where two of one camera have the same stamp.
     """
     with _reader(path) as reader:
         topics = _image_topics(reader)
@@ -94,7 +96,8 @@ def _image_topics(reader: AnyReader) -> dict[str, list[Connection]]:
             found.setdefault(connection.topic, []).append(connection)
     for topic in list(found):
         base = topic.removesuffix("/compressed")
-        is_output = base.rpartition("/")[2] in OUTPUTS
+        *folders, name = base.split("/")
+        is_output = NODE_NAME in folders and name in OUTPUTS
         is_copy = topic != base and base in found
         if is_output or is_copy or not _can_be_segmented(reader, found[topic]):
             del found[topic]
@@ -116,12 +119,20 @@ def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Fra
     with _reader(path) as reader:
         connections = [connection for connection in reader.connections if connection.topic in cameras]
         start: int | None = None
+        stamps: dict[str, set[int]] = {topic: set() for topic in cameras}
         for connection, time_ns, raw in reader.messages(connections):
             start = time_ns if start is None else start
             message: Any = reader.deserialize(raw, connection.msgtype)
+            stamp_ns = message_stamp(message)
+            if stamp_ns in stamps[connection.topic]:  # a mask is its frame's by the stamp
+                raise SourceError(
+                    f"{path}: {connection.topic}: two frames have the stamp {stamp_ns} ns, so that their masks can't "
+                    "be told apart; every frame of a camera needs a stamp of its own"
+                )
+            stamps[connection.topic].add(stamp_ns)
             if connection.msgtype == COMPRESSED_IMAGE and transport == "raw":
                 message = _decoded(message)
-            yield Frame(cameras[connection.topic], time_ns - start, message_stamp(message), message)
+            yield Frame(cameras[connection.topic], time_ns - start, stamp_ns, message)
 
 
 def _decoded(message: Any) -> Any:
