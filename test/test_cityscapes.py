@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
-from unet_seg_ros.cityscapes import Pair, find_pairs, image_path, label_path, splits
+from unet_seg_ros.cityscapes import Pair, find_pairs, image_path, label_path, read_image, read_label, splits
 
 
 def touch(path: Path) -> Path:
@@ -86,3 +88,38 @@ def test_splits(tmp_path: Path) -> None:
     touch(image_path(tmp_path, "train", "a", "a_0_1"))
     touch(tmp_path / "leftImg8bit" / "license.txt")
     assert splits(tmp_path) == ["train", "val"]
+
+
+def test_an_image_is_rgb_as_its_pixels_lie(tmp_path: Path) -> None:
+    picture = np.zeros((16, 32, 3), np.uint8)
+    picture[..., 0] = 200
+    assert cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+    assert np.array_equal(read_image(tmp_path / "a.png"), picture)
+    jpg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
+    # EXIF of one entry, orientation 6: shown turned by 90 degrees
+    exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
+    turned = tmp_path / "a.jpg"
+    turned.write_bytes(jpg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpg[2:])
+    seen = cv2.imread(str(turned))
+    assert seen is not None
+    assert seen.shape == (32, 16, 3)
+    assert read_image(turned).shape == (16, 32, 3)
+
+
+def test_a_label_is_read_as_it_is(tmp_path: Path) -> None:
+    ids = np.array([[7, 0], [33, 255]], np.uint8)
+    assert cv2.imwrite(str(tmp_path / "a.png"), ids)
+    assert np.array_equal(read_label(tmp_path / "a.png"), ids)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.png"
+    path.write_text("not an image")
+    with pytest.raises(ValueError, match=r"x\.png: not an image that can be read"):
+        read_image(path)
+    with pytest.raises(ValueError, match=r"missing\.png: not an 8-bit single-channel image"):
+        read_label(tmp_path / "missing.png")
+    for wrong in (np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.uint16)):
+        assert cv2.imwrite(str(path), wrong)
+        with pytest.raises(ValueError, match=r"x\.png: not an 8-bit single-channel image"):
+            read_label(path)

@@ -18,7 +18,7 @@ from torch.utils.data import Dataset
 
 from training.config import DataConfig
 from training.label_sets import LabelSets
-from unet_seg_ros.cityscapes import Pair, find_pairs
+from unet_seg_ros.cityscapes import Pair, find_pairs, read_image, read_label
 from unet_seg_ros.labels import VOID
 from unet_seg_ros.model.bundle import MEAN_COLOR
 
@@ -32,22 +32,6 @@ def labelled_pairs(root: Path, split: str) -> list[Pair]:
         if pair.label is None:
             raise FileNotFoundError(f"{pair.image}: no label file ({pair.name}_gtFine_labelIds.png) beside it")
     return pairs
-
-
-def read_image(path: Path) -> Image:
-    """An image file as H×W×3 uint8 RGB. Raises ValueError if it cannot be decoded."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError(f"{path}: not an image that can be read")
-    return np.asarray(image, np.uint8)
-
-
-def read_label(path: Path) -> Image:
-    """A label file as H×W uint8. Raises ValueError if it is not a single-channel 8-bit image."""
-    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if label is None or label.dtype != np.uint8 or label.ndim != 2:
-        raise ValueError(f"{path}: not an 8-bit single-channel image, as label ids are")
-    return np.asarray(label, np.uint8)
 
 
 def read_pair(pair: Pair) -> tuple[Image, Image]:

@@ -1,4 +1,4 @@
-"""The Cityscapes folder layout: which image belongs to which label file.
+"""The Cityscapes folder layout: which image belongs to which label file, and reading them.
 
 ``ROOT/leftImg8bit/SPLIT/CITY/CITY_SEQ_FRAME_leftImg8bit.png`` (or ``.jpg``) and
 ``ROOT/gtFine/SPLIT/CITY/CITY_SEQ_FRAME_gtFine_labelIds.png``, as cityscapesScripts reads it.
@@ -9,9 +9,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDER = "gtFine"
 IMAGE_SUFFIXES = (".png", ".jpg")
+
+Array = NDArray[np.uint8]
 
 
 class Pair(NamedTuple):
@@ -56,3 +62,19 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
         label = label_path(root, split, image.parent.name, name)
         pairs.append(Pair(name, image, label if label.is_file() else None))
     return pairs
+
+
+def read_image(path: Path) -> Array:
+    """An image file as H×W×3 uint8 RGB, its pixels as they lie. Raises ValueError if it cannot be decoded."""
+    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)  # labels are not rotated either
+    if bgr is None:
+        raise ValueError(f"{path}: not an image that can be read")
+    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def read_label(path: Path) -> Array:
+    """A file of label ids as H×W uint8. Raises ValueError if it is not a single-channel 8-bit image."""
+    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if label is None or label.dtype != np.uint8 or label.ndim != 2:
+        raise ValueError(f"{path}: not an 8-bit single-channel image, as label ids are")
+    return np.asarray(label, np.uint8)

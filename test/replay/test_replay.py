@@ -20,11 +20,12 @@ from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
 from training.synthetic import DriveConfig, write_drive
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS
+from unet_seg_ros.cityscapes import read_label
+from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
-from unet_seg_ros.replay.drive import message_pixels, message_stamp, read_label
+from unet_seg_ros.replay.drive import message_pixels, message_stamp
 from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.segmenter import Segmenter
 
@@ -138,7 +139,7 @@ def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, to
             seen = segmenter([message_pixels(frame.message)])[0].mask
             assert np.array_equal(seen.ravel(), masks[frame.stamp_ns].data)
             assert frame.label is not None
-            confusion.update(read_label(frame.label), seen)
+            confusion.update(ID_TO_TRAIN_ID[read_label(frame.label)], seen)
     accuracy = json.loads((output / "summary.json").read_text())["accuracy"]
     assert accuracy["frames"] == len(masks)
     assert accuracy["miou"] == confusion.mean_iou()

@@ -11,10 +11,10 @@ import pytest
 
 from unet_seg_ros.labels import GROUPINGS, NUM_CLASSES
 from unet_seg_ros.metrics import ConfusionMatrix
-from unet_seg_ros.replay.drive import Drive
+from unet_seg_ros.replay.drive import Drive, SourceError, image_message
 from unet_seg_ros.replay.playback import Playback, Sent, frame_rate
 from unet_seg_ros.replay.plots import plot
-from unet_seg_ros.replay.review import Review, sheet
+from unet_seg_ros.replay.review import Review, Reviewer, sheet
 from unet_seg_ros.replay.summary import (
     BY_THE_NODE,
     LOST_AFTER,
@@ -106,6 +106,15 @@ def test_a_summary() -> None:
     assert summary["model"] == "tiny-123"
     for part in ("40 in, 32 out, 8 dropped; 8 busy", "tiny-123 on cpu in fp32", "mIoU", "Bicyclist"):
         assert part in text(summary)
+
+
+def test_a_label_of_colours_is_named(tmp_path: Path) -> None:
+    label = tmp_path / "colours.png"
+    assert cv2.imwrite(str(label), np.zeros((4, 6, 3), np.uint8))
+    frame = Sent("front", 10, 0, 0, label, 1)
+    mask = image_message(np.zeros((4, 2, 3), np.uint8), "mono8", 10, "front")
+    with pytest.raises(SourceError, match=r"colours\.png: not an 8-bit single-channel image"):
+        Reviewer([frame], GROUPINGS["cityscapes19"], {}).take("front", "mask", mask)
 
 
 def test_accuracy_is_that_of_the_sums_and_has_no_nan() -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
 from training.config import TrainConfig
-from training.data import Samples, crop_at_scale, jitter_color, labelled_pairs, read_image, read_label, read_pair
-from unet_seg_ros.cityscapes import find_pairs
+from training.data import Samples, crop_at_scale, jitter_color, labelled_pairs, read_pair
+from unet_seg_ros.cityscapes import find_pairs, read_label
 from unet_seg_ros.model.bundle import MEAN_COLOR
 
 MakeRun = Callable[..., TrainConfig]
@@ -118,18 +118,10 @@ def test_pixel_share(tiny_run: MakeRun, town: Path) -> None:
     assert not any(found.values())
 
 
-def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> None:
     pairs = labelled_pairs(town, "train")
     image, label = pairs[3].image, pairs[3].label
     assert label is not None
-    text = tmp_path / "x.png"
-    text.write_text("not an image")
-    with pytest.raises(ValueError, match=r"x\.png: not an image that can be read"):
-        read_image(text)
-    for wrong in (np.zeros((64, 80, 3), np.uint8), np.zeros((64, 80), np.uint16)):
-        assert cv2.imwrite(str(text), wrong)
-        with pytest.raises(ValueError, match=r"x\.png: not an 8-bit single-channel image"):
-            read_label(text)
     with pytest.raises(ValueError, match=r"_leftImg8bit\.png: has no label file"):
         read_pair(pairs[3]._replace(label=None))
     assert cv2.imwrite(str(label), np.zeros((80, 64), np.uint8))

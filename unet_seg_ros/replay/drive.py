@@ -9,15 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from unet_seg_ros.images import compressed_to_rgb, to_rgb
-from unet_seg_ros.labels import ID_TO_TRAIN_ID
 
 IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
@@ -86,11 +84,3 @@ def message_stamp(message: Any) -> int:
 def message_pixels(message: Any) -> Array:
     """The frame in a rosbags ``Image`` or ``CompressedImage``, H×W×3 uint8 RGB. Raises images.ImageError."""
     return compressed_to_rgb(message) if message.__msgtype__ == COMPRESSED_IMAGE else to_rgb(message)
-
-
-def read_label(path: Path) -> Array:
-    """Train ids, H×W uint8, of a file of label ids. Raises SourceError."""
-    ids = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
-    if ids is None:
-        raise SourceError(f"{path}: can't be read as a label image")
-    return cast(Array, ID_TO_TRAIN_ID[ids])

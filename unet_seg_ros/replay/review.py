@@ -12,10 +12,11 @@ from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from unet_seg_ros import draw
+from unet_seg_ros.cityscapes import read_label
 from unet_seg_ros.images import to_rgb
-from unet_seg_ros.labels import CLASS_NAMES, Grouping, palette
+from unet_seg_ros.labels import CLASS_NAMES, ID_TO_TRAIN_ID, Grouping, palette
 from unet_seg_ros.metrics import ConfusionMatrix
-from unet_seg_ros.replay.drive import Array, Drive, SourceError, message_pixels, message_stamp, read_label
+from unet_seg_ros.replay.drive import Array, Drive, SourceError, message_pixels, message_stamp
 from unet_seg_ros.replay.playback import OUTPUTS, Sent, frame_rate, output_topic
 from unet_seg_ros.replay.video import OverlayVideo
 
@@ -90,7 +91,10 @@ class Reviewer:
         sent = self._frames.get(key)
         if sent is None or sent.label is None:
             return
-        label = read_label(sent.label)
+        try:
+            label = ID_TO_TRAIN_ID[read_label(sent.label)]
+        except ValueError as error:
+            raise SourceError(str(error)) from error
         mask = message.data.reshape(message.height, message.step)[:, : message.width]
         if label.shape != mask.shape:
             raise SourceError(f"{sent.label}: {_size(label)}, its image is {_size(mask)}")

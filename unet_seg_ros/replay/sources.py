@@ -8,7 +8,7 @@ from typing import cast
 
 import cv2
 
-from unet_seg_ros.cityscapes import find_pairs, splits
+from unet_seg_ros.cityscapes import find_pairs, read_image, splits
 from unet_seg_ros.replay.bags import is_bag, open_bag
 from unet_seg_ros.replay.drive import Array, Drive, Frame, SourceError, image_message
 
@@ -56,7 +56,7 @@ def _video_frames(path: Path, rate: float) -> Iterator[Frame]:
         there, bgr = capture.read()
         if not there:
             break
-        yield _frame(index, rate, cast(Array, bgr), None)
+        yield _frame(index, rate, cast(Array, bgr), "bgr8", None)
         index += 1
     capture.release()
 
@@ -83,13 +83,14 @@ def open_folder(path: Path, rate: float) -> Drive:
 
 def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:
     for index, (image, label) in enumerate(files):
-        bgr = cv2.imread(str(image), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-        if bgr is None:
-            raise SourceError(f"{image}: can't be read as an image")
-        yield _frame(index, rate, cast(Array, bgr), label)
+        try:
+            rgb = read_image(image)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
+        yield _frame(index, rate, rgb, "rgb8", label)
 
 
-def _frame(index: int, rate: float, bgr: Array, label: Path | None) -> Frame:
+def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None) -> Frame:
     at_ns = round(index * 1e9 / rate)
     stamp_ns = FIRST_STAMP_NS + at_ns
-    return Frame(CAMERA, at_ns, stamp_ns, image_message(bgr, "bgr8", stamp_ns, CAMERA), label)
+    return Frame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label)
