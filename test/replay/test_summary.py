@@ -14,7 +14,7 @@ from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.replay.drive import Drive, SourceError, image_message
 from unet_seg_ros.replay.playback import Playback, Sent, frame_rate
 from unet_seg_ros.replay.plots import plot
-from unet_seg_ros.replay.review import Review, Reviewer, sheet
+from unet_seg_ros.replay.review import Review, Reviewer, sheet, write_sheet
 from unet_seg_ros.replay.summary import (
     BY_THE_NODE,
     LOST_AFTER,
@@ -108,6 +108,19 @@ def test_a_summary() -> None:
         assert part in text(summary)
 
 
+def test_labels_are_not_compared_with_other_classes() -> None:
+    drive, playback, found = made_up()
+    assert summarize(drive, playback, found)["labels_unused"] is None
+    found.class_names = ("something", *found.class_names[1:])
+    summary = summarize(drive, playback, found)
+    assert summary["accuracy"] is None
+    assert summary["labels_unused"] == "tiny-123: its classes are not Cityscapes' 19"
+    assert "labels   not compared; tiny-123: its classes" in text(summary)
+    assert "mIoU" not in text(summary)
+    found.labelled = 0
+    assert summarize(drive, playback, found)["labels_unused"] is None
+
+
 def test_a_label_of_colours_is_named(tmp_path: Path) -> None:
     label = tmp_path / "colours.png"
     assert cv2.imwrite(str(label), np.zeros((4, 6, 3), np.uint8))
@@ -115,6 +128,11 @@ def test_a_label_of_colours_is_named(tmp_path: Path) -> None:
     mask = image_message(np.zeros((4, 2, 3), np.uint8), "mono8", 10, "front")
     with pytest.raises(SourceError, match=r"colours\.png: not an 8-bit single-channel image"):
         Reviewer([frame], GROUPINGS["cityscapes19"], {}).take("front", "mask", mask)
+
+
+def test_a_sheet_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"sheet\.png: can't be written"):
+        write_sheet(np.zeros((4, 4, 3), np.uint8), tmp_path / "missing" / "sheet.png")
 
 
 def test_accuracy_is_that_of_the_sums_and_has_no_nan() -> None:

@@ -30,8 +30,8 @@ TILE_WIDTH = 640
 @dataclass
 class Review:
     """``rows`` hold a line per coverage message (see ``coverage.csv`` in ``summary``); ``confusion`` sums all labelled
-    frames, of which there are ``labelled``; ``model`` is the id that the node gives; ``tiles`` are the sheet's
-    pictures by frame: image, overlay, and label where there is one."""
+    frames, of which there are ``labelled``, and is void where ``class_names`` are not Cityscapes'; ``model`` is the id
+    that the node gives; ``tiles`` are the sheet's pictures by frame: image, overlay, and label where there is one."""
 
     confusion: ConfusionMatrix
     model: str = ""
@@ -149,6 +149,12 @@ def sheet(found: Review) -> Array | None:
     pictures = draw.contact_sheet(tiles, 2 * len(columns), SHEET_WIDTH)
     colors = [(int(r), int(g), int(b)) for r, g, b in palette()[: len(found.class_names)]]
     return np.vstack([pictures, draw.legend(found.class_names, colors, SHEET_WIDTH)])
+
+
+def write_sheet(pictures: Array, path: Path) -> None:
+    """Save the sheet, H×W×3 uint8 RGB, as PNG. Raises OSError."""
+    if not cv2.imwrite(str(path), cv2.cvtColor(pictures, cv2.COLOR_RGB2BGR)):
+        raise OSError(f"{path}: can't be written")
 
 
 def _caption(picture: Array, text: str) -> Array:

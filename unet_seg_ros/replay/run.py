@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import cv2
 import pandas as pd
 
 from unet_seg_ros.labels import GROUPINGS
@@ -15,7 +14,7 @@ from unet_seg_ros.replay.playback import Playback
 from unet_seg_ros.replay.player import connected, isolate
 from unet_seg_ros.replay.plots import plot
 from unet_seg_ros.replay.recorder import Recorder
-from unet_seg_ros.replay.review import Review, review, sheet
+from unet_seg_ros.replay.review import Review, review, sheet, write_sheet
 from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.replay.summary import summarize, text
 from unet_seg_ros.ros.bringup import bringup
@@ -76,7 +75,7 @@ def _write(drive: Drive, playback: Playback, found: Review, output: Path) -> Non
     plot(found, playback.frames, output / "coverage.png")
     pictures = sheet(found)
     if pictures is not None:
-        cv2.imwrite(str(output / "sheet.png"), cv2.cvtColor(pictures, cv2.COLOR_RGB2BGR))
+        write_sheet(pictures, output / "sheet.png")
     print(f"\n{text(summary)}")
     first = "summary.txt" if pictures is None else "sheet.png"
     print(f"Look into {output}: {first} first, then overlay*.webm; {BAG} opens in Foxglove.")

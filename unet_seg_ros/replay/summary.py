@@ -6,7 +6,8 @@
 - ``cameras.NAME``: ``sent``, ``masks`` (that came back), ``dropped`` (sent - masks), ``dropped_why`` (count by reason),
   ``rate``: ``drive`` (recorded), ``sent``, ``masks`` (achieved), ``latency`` (from sending a frame to receiving its
   mask, on the player's one monotonic clock): ``mean``, ``p50``, ``p95``, ``p99``, ``max``
-- ``accuracy``, null without labels: ``grouping``, ``frames`` (labelled ones that came back), ``miou``,
+- ``labels_unused``: why labels there were not compared with the masks; null if they were, or if there are none
+- ``accuracy``, null without labels compared: ``grouping``, ``frames`` (labelled ones that came back), ``miou``,
   ``pixel_accuracy``, ``iou`` by class (null for one that neither labels nor masks hold)
 
 ``coverage.csv`` has a row per mask: ``camera``, ``stamp_ns``, ``time`` (since the drive began), ``latency``,
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from unet_seg_ros.labels import CLASS_NAMES, NUM_CLASSES
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.replay.drive import Drive
 from unet_seg_ros.replay.playback import Playback, Sent, frame_rate
@@ -38,13 +40,17 @@ def summarize(drive: Drive, playback: Playback, found: Review) -> dict[str, Any]
         frames = [sent for sent in playback.frames if sent.camera == camera]
         reported = sum(row["dropped"] for row in found.rows if row["camera"] == camera)
         cameras[camera] = _camera(frames, playback.cameras[camera], reported)
+    unused = None
+    if found.labelled and found.class_names != CLASS_NAMES:
+        unused = f"{found.model}: its classes are not Cityscapes' {NUM_CLASSES}"
     return {
         "source": str(drive.source),
         "model": found.model or playback.engine.get("model"),
         "device": playback.engine.get("device"),
         "precision": playback.engine.get("precision"),
         "cameras": cameras,
-        "accuracy": accuracy(found.confusion, found.labelled) if found.labelled else None,
+        "labels_unused": unused,
+        "accuracy": accuracy(found.confusion, found.labelled) if found.labelled and not unused else None,
     }
 
 
@@ -127,6 +133,8 @@ def text(summary: dict[str, Any]) -> str:
         if camera["latency"]:
             figures = ", ".join(f"{key} {1e3 * value:.0f}" for key, value in camera["latency"].items())
             lines.append(f"latency  {figures} ms, from sending a frame to receiving its mask")
+    if summary["labels_unused"]:
+        lines += ["", f"labels   not compared; {summary['labels_unused']}"]
     if found := summary["accuracy"]:
         lines += ["", f"labels   {found['frames']} frames, {found['grouping']}"]
         lines += [f"mIoU     {_percent(found['miou'])}   pixel accuracy {_percent(found['pixel_accuracy'])}"]
