@@ -34,10 +34,15 @@ LIMIT = 300
 FRAMES = 20
 
 
-def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "unet_seg_ros.replay", *map(str, arguments)]
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """On the CPU, so that it is the same on every machine, unless ``arguments`` name another device."""
+    command = [sys.executable, "-m", "unet_seg_ros.replay", "--device", "cpu", *map(str, arguments)]
     root = Path(__file__).parents[2]
-    process = subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments)
     try:
         out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -47,7 +52,7 @@ def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
         finally:
             process.kill()
         raise
-    return subprocess.CompletedProcess(command, process.returncode, out, err)
+    return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,7 @@ def output(tmp_path_factory: pytest.TempPathFactory, model: Path, town: Path) ->
     folder = tmp_path_factory.mktemp("out") / "demo"
     (folder / "sub").mkdir(parents=True)
     (folder / "overlay_old.webm").write_text("of an earlier replay")
-    done = replay(town, "--output", folder, "--model", model, "--device", "cpu", "--rate", 5)
+    done = replay(town, "--output", folder, "--model", model, "--rate", 5)
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert str(folder) in last
@@ -180,6 +185,50 @@ def test_what_the_node_refuses_is_told(tmp_path: Path, town: Path) -> None:
     assert done.returncode == 2
     assert "missing.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_device_that_is_none_is_told(tmp_path: Path, town: Path, model: Path) -> None:
+    done = replay(town, "--output", tmp_path / "out", "--model", model, "--device", "abacus")
+    assert done.returncode == 2
+    assert "abacus" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_topic_that_is_none_is_one_line(tmp_path: Path) -> None:
+    bag = drives.write_bag(tmp_path / "bag", {"/front/2/image": [drives.raw(0)]}, StoragePlugin.MCAP)
+    done = replay(bag, "--output", tmp_path / "out")
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"replay: {bag}: cameras: '/front/2/image'")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
+@pytest.mark.parametrize(("number", "while_it"), [(signal.SIGHUP, "starts"), (signal.SIGTERM, "plays")])
+def test_a_kill_ends_the_node_too(tmp_path: Path, town: Path, model: Path, number: int, while_it: str) -> None:
+    """In the middle of a drive what was played is summed up."""
+    if signal.getsignal(number) is signal.SIG_IGN:
+        pytest.skip("the signal is ignored, as under nohup")
+    process = start(town, "--output", tmp_path, "--model", model, "--rate", 1)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == "starting the node\n"
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    seen = ""
+    while while_it == "plays" and f" 2/{FRAMES} " not in seen:
+        character = process.stderr.read(1)
+        assert character, seen
+        seen += character
+    process.send_signal(number)
+    _, err = process.communicate(timeout=LIMIT)
+    assert len(children) == 1
+    assert not Path("/proc", children[0]).exists()
+    assert "Traceback" not in err
+    if while_it == "starts":
+        assert process.returncode == 130
+    else:
+        assert process.returncode == 0
+        summary = json.loads((tmp_path / "summary.json").read_text())
+        assert 1 <= summary["cameras"]["camera"]["sent"] < FRAMES
 
 
 def test_help_needs_no_ros(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ flat). The node runs in a process of its own, on a DDS domain that no car uses, 
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    _end_on_signals()
     try:
         replay(options.source, options.output, options.model, options.device, options.grouping, options.rate)
     except ReplayError as error:
@@ -45,6 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before or after the drive: during it, what was played is summed up
         return 130
     return 0
+
+
+def _end_on_signals() -> None:
+    """A kill or a closed terminal ends the replay as Ctrl-C does, else its node would run on by itself."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, signal.default_int_handler)
 
 
 def _rate(text: str) -> float:
