@@ -43,7 +43,8 @@ def test_every_output_of_a_frame(node: Any, tiny: Path, height: int, width: int)
     for name, message in outputs.items():
         assert (message.header.stamp.sec, message.header.stamp.nanosec) == (height, 7), name
         assert message.header.frame_id == "optical", name
-    for name, encoding, channels in (("mask", "mono8", 1), ("confidence", "mono8", 1), ("color", "rgb8", 3)):
+    for name in ("mask", "confidence", "color", "overlay"):
+        encoding, channels = ("mono8", 1) if name in ("mask", "confidence") else ("rgb8", 3)
         message = outputs[name]
         assert (message.height, message.width, message.encoding) == (height, width, encoding)
         assert message.step == width * channels
