@@ -8,7 +8,9 @@ from threading import Thread
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import rclpy
+from numpy.typing import NDArray
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
@@ -76,21 +78,25 @@ class Worker:
                 self._drop(waiting, "failed", traceback.format_exc())
 
     def _segment(self, waiting: dict[str, Any]) -> None:
-        """Segment and publish; a frame leaves ``waiting`` once it is published or dropped."""
-        frames = {}
+        """Segment and publish; a frame leaves ``waiting`` once it is published or dropped, and is then counted."""
+        frames: dict[str, NDArray[np.uint8]] = {}
         for name in list(waiting):
             try:
                 frames[name] = self._cameras[name].decode(waiting[name])
             except ImageError as error:
                 self._drop({name: waiting.pop(name)}, "malformed", str(error))
+        self._segment_together(waiting, frames)
+
+    def _segment_together(self, waiting: dict[str, Any], frames: dict[str, NDArray[np.uint8]]) -> None:
         try:
             results = self._segmenter(list(frames.values()))
         except OutOfMemory as error:
-            if len(waiting) == 1:
-                return self._drop(waiting, "out of memory", str(error))
-            for name, message in waiting.items():  # each may fit alone
-                self._segment({name: message})
-            return waiting.clear()
+            if len(frames) > 1:  # each may fit alone
+                for name, frame in frames.items():
+                    self._segment_together(waiting, {name: frame})
+            else:
+                self._drop({name: waiting.pop(name) for name in frames}, "out of memory", str(error))
+            return
         for (name, frame), seen in zip(frames.items(), results, strict=True):
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
