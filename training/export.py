@@ -15,7 +15,7 @@ import torch
 from training import config as configuration
 from training.config import TrainConfig
 from training.data import labelled_pairs
-from training.train import CHECKPOINT
+from training.train import CHECKPOINT, part
 from unet_seg_ros import __version__
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, read_tensors, save_bundle
 from unet_seg_ros.model.unet import CONFIGS, UNet
@@ -63,7 +63,7 @@ def read_run(folder: Path) -> tuple[TrainConfig, UNet]:
         raise BundleError(f"{path}: its configuration is not JSON: {error}") from error
     model = UNet(CONFIGS[config.model])
     try:
-        model.load_state_dict({k.removeprefix("ema."): v for k, v in tensors.items() if k.startswith("ema.")})
+        model.load_state_dict(part(tensors, "ema."))
     except RuntimeError as error:
         raise BundleError(f"{path}: its averaged weights are not those of a {config.model}") from error
     return config, model.eval()

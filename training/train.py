@@ -50,6 +50,11 @@ def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Te
     return logits, labels[:, phase[0] :: 2, phase[1] :: 2]
 
 
+def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """A checkpoint's tensors whose names begin with ``prefix``, by the rest of their names."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
 class Trainer:
     """Holds everything that a checkpoint holds: network, EMA weights, optimiser, step."""
 
@@ -107,35 +112,29 @@ class Trainer:
             else:
                 self.ema[name].copy_(value)
 
-    def ema_model(self) -> UNet:
-        """A copy of the network with the averaged weights, on the CPU, in eval mode."""
-        model = UNet(self.model.config)
-        model.load_state_dict(self.ema)
-        return model.eval()
-
     def save(self) -> None:
         """Write the checkpoint, atomically."""
         state = self.optimizer.state_dict()["state"]
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
         tensors |= {f"optimizer.{i}.{k}": v for i, entry in state.items() for k, v in entry.items()}
-        config = json.dumps(dataclasses.asdict(self.config), sort_keys=True)
-        write_tensors(self.folder / CHECKPOINT, tensors, {"step": str(self.step), "config": config})
+        write_tensors(self.folder / CHECKPOINT, tensors, {"step": str(self.step), "config": self._config_text()})
+
+    def _config_text(self) -> str:
+        return json.dumps(dataclasses.asdict(self.config), sort_keys=True)
 
     def resume(self) -> None:
         """Go on from the folder's checkpoint. Raises BundleError if it is broken or of another configuration."""
         path = self.folder / CHECKPOINT
         tensors, metadata = read_tensors(path)
-        config = json.dumps(dataclasses.asdict(self.config), sort_keys=True)
-        if metadata.get("config") != config:
+        if metadata.get("config") != self._config_text():
             raise BundleError(f"{path}: written by another configuration; use another run folder or the old one")
-        self.model.load_state_dict({k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")})
-        self.ema = {k.removeprefix("ema."): v.to(self.device) for k, v in tensors.items() if k.startswith("ema.")}
+        self.model.load_state_dict(part(tensors, "model."))
+        self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".")
-                state.setdefault(int(index), {})[name] = value
+        for key, value in part(tensors, "optimizer.").items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.step = int(metadata["step"])
 

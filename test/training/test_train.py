@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from training import train as module
 from training.config import TrainConfig
+from training.export import read_run
 from training.train import CHECKPOINT, Trainer, at_phase, learning_rate, normalise, run
 from unet_seg_ros.model.bundle import MEAN, STD, BundleError, Manifest, read_tensors, save_bundle, write_tensors
 from unet_seg_ros.model.unet import UNet, UNetConfig
@@ -128,7 +129,8 @@ def test_the_average_is_as_documented(tiny_run: MakeRun, tmp_path: Path) -> None
         decay = min(0.15, (n + 1) / (n + 11))
         expected = decay * expected + (1 - decay) * trainer.model.head.bias.detach()
     torch.testing.assert_close(trainer.ema["head.bias"], expected)
-    model = trainer.ema_model()
+    trainer.save()
+    _, model = read_run(tmp_path)
     assert not model.training
     torch.testing.assert_close(model.head.bias.detach(), expected)
 
