@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
+from unet_seg_ros.cityscapes import LABEL_FOLDERS
 from unet_seg_ros.labels import GROUPINGS
 from unet_seg_ros.model.unet import CONFIGS
 
@@ -19,51 +22,90 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+SCHEDULES = ("poly", "cosine")
+
+
 @dataclass(frozen=True)
 class DataConfig:
     """One folder in Cityscapes layout to train on.
 
-    ``grouping`` names what its labels can tell apart, ``weight`` its share of the samples relative to the others,
-    ``scale`` the range of random magnification, ``color`` the strength of colour jitter (0..1); ``name`` and ``terms``
-    (of use) go into the bundle's manifest.
+    ``labels`` is ``gtFine`` or ``gtCoarse``; ``class_map`` says what its label ids mean: the name of a file in
+    ``training/class_maps`` or the path of another. ``cache`` is the folder that ``training.prepare`` wrote its cache to
+    (empty: ``ROOT/cache``; without a cache the files are read). ``leave_out`` names cities that are not trained on.
+    ``weight`` is its share of the samples relative to the other folders', ``uniform`` the share (0..1) of its samples
+    that show a class drawn with equal chances, ``scale`` the range of random magnification, ``color`` the strength of
+    colour jitter (0..1); ``name`` and ``terms`` (of use) go into the bundle's manifest.
     """
 
     name: str
     root: str
     split: str
-    grouping: str
+    class_map: str
     terms: str
+    labels: str = "gtFine"
+    cache: str = ""
+    leave_out: tuple[str, ...] = ()
     weight: float = 1.0
-    scale: tuple[float, float] = (0.75, 2.0)
-    color: float = 0.4
+    uniform: float = 0.5
+    scale: tuple[float, float] = (0.75, 1.6)
+    color: float = 0.3
 
     def __post_init__(self) -> None:
         where = f"data {self.name!r}"
-        known = ", ".join(GROUPINGS)
-        _check(self.grouping in GROUPINGS, f"{where}: grouping must be one of {known}, not {self.grouping!r}")
+        _check(self.labels in LABEL_FOLDERS, f"{where}: labels must be one of {LABEL_FOLDERS}, not {self.labels!r}")
         _check(self.weight > 0, f"{where}: weight must be above 0, not {self.weight}")
+        _check(0 <= self.uniform <= 1, f"{where}: uniform must be in 0..1, not {self.uniform}")
         low, high = self.scale
         _check(0 < low <= high, f"{where}: scale must be [low, high] above 0, not {list(self.scale)}")
         _check(0 <= self.color <= 1, f"{where}: color must be in 0..1, not {self.color}")
 
 
 @dataclass(frozen=True)
+class ValidationConfig:
+    """What the run is measured on, every ``every`` steps: the best weights are those of the highest mIoU.
+
+    ``cities`` are the only ones of the split that are used (empty: all); ``grouping`` is one of ``labels.GROUPINGS``.
+    """
+
+    root: str
+    split: str = "val"
+    grouping: str = "cityscapes19"
+    cities: tuple[str, ...] = ()
+    every: int = 1000
+
+    def __post_init__(self) -> None:
+        known = ", ".join(GROUPINGS)
+        _check(self.grouping in GROUPINGS, f"validation: grouping must be one of {known}, not {self.grouping!r}")
+        _check(self.every > 0, f"validation: every must be above 0, not {self.every}")
+
+
+@dataclass(frozen=True)
 class TrainConfig:
-    """A run: what to train, on what, for how many steps. ``crop`` is (height, width) in pixels."""
+    """A run: what to train, on what, for how many steps of the optimiser.
+
+    ``crop`` is (height, width) in pixels. ``batch`` samples make a step, however many processes share them and in how
+    many parts (``accumulate``) each process takes its share. ``init`` is a bundle to start from.
+    """
 
     model: str
     data: tuple[DataConfig, ...]
     steps: int
     max_pixels: int
     crop: tuple[int, int]
+    validation: ValidationConfig | None = None
     batch: int = 8
+    accumulate: int = 1
     learning_rate: float = 1.5e-3
-    weight_decay: float = 0.02
+    schedule: str = "poly"
     warmup: int = 200
+    weight_decay: float = 0.02
+    clip: float = 5.0
     ema_decay: float = 0.998
+    compile: bool = False
     init: str = ""
     seed: int = 0
     save_every: int = 100
+    keep: int = 2
 
     def __post_init__(self) -> None:
         _check(self.model in CONFIGS, f"model must be one of {', '.join(CONFIGS)}, not {self.model!r}")
@@ -73,27 +115,34 @@ class TrainConfig:
             min(self.crop) > 0 and all(side % stride == 0 for side in self.crop),
             f"crop must be [height, width], multiples of {stride} for {self.model}, not {list(self.crop)}",
         )
-        for field in ("steps", "max_pixels", "batch", "learning_rate", "save_every"):
+        for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):
             _check(getattr(self, field) > 0, f"{field} must be above 0, not {getattr(self, field)}")
+        _check(self.batch % self.accumulate == 0, f"batch ({self.batch}) must be a multiple of accumulate")
+        _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
         _check(0 <= self.ema_decay < 1, f"ema_decay must be in 0..1, not {self.ema_decay}")
-        _check(self.weight_decay >= 0, f"weight_decay must not be negative, not {self.weight_decay}")
-        _check(self.seed >= 0, f"seed must not be negative, not {self.seed}")
+        for field in ("weight_decay", "seed"):
+            _check(getattr(self, field) >= 0, f"{field} must not be negative, not {getattr(self, field)}")
         _check(0 <= self.warmup < self.steps, f"warmup must be in 0..{self.steps - 1} steps, not {self.warmup}")
 
 
 _KINDS: dict[Any, str] = {
     str: "text",
     int: "a whole number",
+    bool: "true or false",
     float: "a finite number (1.0e-3, not 1e-3)",
     tuple[float, float]: "a list of 2 numbers",
     tuple[int, int]: "a list of 2 whole numbers",
+    tuple[str, ...]: "a list of texts",
     tuple[DataConfig, ...]: "a list",
+    ValidationConfig | None: "a mapping",
 }
 """What the fields' types are called in messages."""
 
 
 def _is(value: Any, kind: Any) -> bool:
     """Whether a value from YAML is what a field of this type takes; a whole number is also a number."""
+    if get_origin(kind) is UnionType:
+        return any(_is(value, member) for member in get_args(kind))
     if get_origin(kind) is tuple:
         kinds = get_args(kind)
         if kinds[-1] is ...:
@@ -125,15 +174,36 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
 def from_dict(values: Any, where: str) -> TrainConfig:
     """A run's configuration from plain values. Raises ValueError that starts with ``where`` and names the field."""
     _check(isinstance(values, dict) and isinstance(values.get("data"), (list, tuple)), f"{where}: data must be a list")
-    data = tuple(_build(DataConfig, item, f"{where}: data[{i}]") for i, item in enumerate(values["data"]))
-    config: TrainConfig = _build(TrainConfig, {**values, "data": data}, where)
+    values = dict(values)
+    values["data"] = tuple(_build(DataConfig, item, f"{where}: data[{i}]") for i, item in enumerate(values["data"]))
+    if values.get("validation") is not None:
+        values["validation"] = _build(ValidationConfig, values["validation"], f"{where}: validation")
+    config: TrainConfig = _build(TrainConfig, values, where)
     return config
 
 
-def load(path: Path) -> TrainConfig:
-    """Read a configuration file. Raises ValueError naming the file and the field that is wrong."""
+def _override(values: Any, override: str) -> None:
+    """Set one field of plain values: ``steps=100``, ``data.0.root=/cityscapes``; the value is YAML.
+
+    Raises ValueError naming the override if there is no such place.
+    """
+    path, separator, text = override.partition("=")
+    *parents, last = path.split(".")
+    try:
+        for key in parents:
+            values = values[int(key)] if isinstance(values, list) else values[key]
+        values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
+    except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError):
+        separator = ""
+    _check(bool(separator), f"{override}: must be FIELD=VALUE, such as steps=100 or data.0.root=/cityscapes")
+
+
+def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
+    """Read a configuration file; ``overrides`` replace fields. Raises ValueError naming the file and the field."""
     try:
         values = yaml.safe_load(path.read_bytes())
     except yaml.YAMLError as error:
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    return from_dict(values, str(path))
+    for override in overrides:
+        _override(values, override)
+    return from_dict(values, " ".join([str(path), *overrides]))

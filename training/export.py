@@ -1,31 +1,36 @@
-"""Make a bundle of a run: ``python -m training.export RUN_FOLDER OUTPUT.safetensors --name unet_nano``."""
+"""Make a bundle of a run: ``python -m training.export RUN OUTPUT.safetensors --name unet_nano [--onnx OUTPUT.onnx]``.
+
+Exported are the averaged weights of the run's best checkpoint (the last one where it was not validated), with batch
+normalisation folded into the convolutions. Nothing is written that does not compute what the checkpoint does.
+"""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from training import config as configuration
+from training.cache import fingerprint
+from training.checkpoint import best_or_last, part, read_checkpoint
 from training.config import TrainConfig
 from training.data import labelled_pairs
-from training.train import CHECKPOINT, part
+from training.onnx import onnx_forward, write_onnx
+from training.trainer import normalise
+from training.verify import LOGITS, MASKS, Forward, Frame, compare, spread
 from unet_seg_ros import __version__
-from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, read_tensors, save_bundle
+from unet_seg_ros.engine.pytorch import TorchEngine
+from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, save_bundle
+from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet
-
-
-def fingerprint(root: Path, split: str) -> str:
-    """SHA-256, hexadecimal, over the paths (relative to ``root``) and sizes of a split's images and labels."""
-    files = [path for pair in labelled_pairs(root, split) for path in (pair.image, pair.label) if path]
-    lines = sorted(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n" for path in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _joined(separator: str, *texts: str) -> str:
@@ -45,22 +50,17 @@ def data_and_terms(config: TrainConfig) -> tuple[dict[str, str], str]:
         start = load_bundle(Path(config.init)).manifest
         data, terms = dict(start.data), start.data_terms
     for source in config.data:
-        found = fingerprint(Path(source.root), source.split)
+        root = Path(source.root)
+        found = fingerprint(root, labelled_pairs(root, source.split, source.labels, source.leave_out))
         data[source.name] = _joined(", ", data.get(source.name, ""), found)
         terms = _joined("; ", terms, source.terms)
     return data, terms
 
 
-def read_run(folder: Path) -> tuple[TrainConfig, UNet]:
-    """A run's configuration and its averaged network, in eval mode. Raises BundleError for a broken checkpoint."""
-    path = folder / CHECKPOINT
-    tensors, metadata = read_tensors(path)
-    if "config" not in metadata:
-        raise BundleError(f"{path}: not the checkpoint of a training run")
-    try:
-        config = configuration.from_dict(json.loads(metadata["config"]), str(path))
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{path}: its configuration is not JSON: {error}") from error
+def read_network(path: Path) -> tuple[TrainConfig, UNet]:
+    """A checkpoint's configuration and its averaged network, in eval mode. Raises BundleError for a broken one."""
+    tensors, values = read_checkpoint(path)
+    config = configuration.from_dict(values["config"], str(path))
     model = UNet(CONFIGS[config.model])
     try:
         model.load_state_dict(part(tensors, "ema."))
@@ -69,42 +69,91 @@ def read_run(folder: Path) -> tuple[TrainConfig, UNet]:
     return config, model.eval()
 
 
-def export(folder: Path, output: Path, name: str, metrics: dict[str, Any]) -> Bundle:
-    """Write the averaged weights of the run in ``folder`` as a bundle, once it is known to compute the same.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Where to write what is to be ``path``: it takes that place at the end, unless there is an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+        candidate = Path(folder) / path.name
+        yield candidate
+        os.replace(candidate, path)
 
-    Raises BundleError or ValueError if the run or the bundle that it started from cannot be used, FileNotFoundError if
-    its data is gone; ``output`` is then as it was.
+
+def _on_images(forward: Callable[[Tensor], Tensor]) -> Forward:
+    """From a function of normalised images one of uint8 images."""
+
+    @torch.inference_mode()
+    def run(images: Tensor) -> Tensor:
+        return forward(normalise(images))
+
+    return run
+
+
+def export(
+    run: Path,
+    output: Path,
+    name: str,
+    metrics: dict[str, Any],
+    frames: Sequence[Frame] = (),
+    onnx: Path | None = None,
+) -> Bundle:
+    """Write the averaged network of ``run`` (a folder or a checkpoint) as a bundle and, with ``onnx``, as ONNX.
+
+    Each is first compared with the checkpoint's own network on ``frames`` (uint8[H, W, 3] RGB; default: some of those
+    that the run was validated or trained on) and the differences are printed. Raises BundleError if one is too large,
+    BundleError or ValueError if the run or the bundle that it started from cannot be used, FileNotFoundError if its
+    data is gone; ``output`` and ``onnx`` are then as they were.
     """
-    config, model = read_run(folder)
+    path = best_or_last(run)
+    config, model = read_network(path)
     data, terms = data_and_terms(config)
+    folded = fold(model)
     manifest = Manifest(
-        name, model.config, config.max_pixels, data=data, data_terms=terms, metrics=metrics, code_version=__version__
+        name, folded.config, config.max_pixels, data=data, data_terms=terms, metrics=metrics, code_version=__version__
     )
-    output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}.") as temporary:
-        candidate = Path(temporary) / output.name
-        save_bundle(candidate, model, manifest)
+    shown = config.validation or config.data[0]
+    frames = frames or spread(Path(shown.root), shown.split)
+    print(f"compared with {path} on {len(frames)} frames:")
+
+    def check(target: Path, what: str, forward: Forward, precision: str = "fp32") -> None:
+        difference = compare(_on_images(model), forward, manifest, frames)
+        print(f"{what}: {difference}")
+        if not difference.within(precision):
+            raise BundleError(
+                f"{target}: not written, {what} does not compute what {path} does: {difference} "
+                f"(allowed: {LOGITS[precision]:.0e}, {100 * MASKS[precision]:g} %)"
+            )
+
+    with replacing(output) as candidate:
+        save_bundle(candidate, folded, manifest)
         bundle = load_bundle(candidate)
-        image = torch.randn(1, 3, 2 * model.config.stride, 3 * model.config.stride)
-        with torch.inference_mode():
-            if not torch.equal(bundle.build()(image), model(image)):  # NaN is not equal either
-                raise BundleError(f"{output}: the bundle does not compute what {folder / CHECKPOINT} does; not written")
-        os.replace(candidate, output)
+        check(output, "bundle", _on_images(bundle.build()))
+        engine = TorchEngine(bundle, "cpu")
+        check(output, f"bundle in TorchEngine, {engine.precision}", engine, engine.precision)
+        if onnx:
+            with replacing(onnx) as onnx_candidate:
+                write_onnx(onnx_candidate, bundle)
+                check(onnx, "ONNX in onnxruntime", _on_images(onnx_forward(onnx_candidate)))
     return bundle
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("folder", type=Path, help="run folder of training.train")
+    parser.add_argument("run", type=Path, help="run folder of training.train, or one of its checkpoints")
     parser.add_argument("output", type=Path, help="bundle to write (.safetensors)")
     parser.add_argument("--name", required=True, help="name of the model")
     parser.add_argument("--metrics", type=Path, help="JSON file of measured figures for the manifest")
+    parser.add_argument("--onnx", type=Path, help="ONNX file to write as well")
+    parser.add_argument(
+        "--frames", nargs=2, metavar=("DATA", "SPLIT"), help="compare on frames of this folder in Cityscapes layout"
+    )
     arguments = parser.parse_args()
     try:
         metrics = json.loads(arguments.metrics.read_text()) if arguments.metrics else {}
         if not isinstance(metrics, dict):
             raise ValueError(f"{arguments.metrics}: must hold a JSON object")
-        bundle = export(arguments.folder, arguments.output, arguments.name, metrics)
+        frames = spread(Path(arguments.frames[0]), arguments.frames[1]) if arguments.frames else ()
+        bundle = export(arguments.run, arguments.output, arguments.name, metrics, frames, arguments.onnx)
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
     print(f"{arguments.output}: {bundle.model_id}")

@@ -6,13 +6,15 @@ With p(S) = Σ_{c ∈ S} softmax(logits)_c for a pixel labelled with the set S:
 * dice (Milletari et al. 2016, arXiv:1606.04797) of a set is 1 − 2 Σ p(S)·y / (Σ p(S) + Σ y), summed over the whole
   batch, averaged over the sets that occur in it.
 
-For sets of one class both are the usual losses.
+For sets of one class both are the usual losses. Where several processes share a batch, every sum is over all of them.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+
+from training.distributed import summed
 
 
 class CrossEntropyDice(nn.Module):
@@ -41,28 +43,30 @@ class CrossEntropyDice(nn.Module):
         self.register_buffer("known", self.inside + (overlap == 0).float())
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        classes = logits.shape[1]
         valid = target != 255
-        flat = logits.permute(0, 2, 3, 1)[valid].reshape(-1, classes)
+        flat = logits.permute(0, 2, 3, 1)[valid]
         label = target[valid].long()
-        if label.numel() == 0:
+        count = summed(torch.bincount(label, minlength=len(self.member)).to(logits.dtype))
+        if not count.any():
             return logits.sum() * 0.0
-        return self.cross_entropy(flat, label) + self.dice(flat, label)
+        return self.cross_entropy(flat, label, count) + self.dice(flat, label, count)
 
-    def cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Weighted mean of −log p(S) over pixels: logits float[P, C], label int64[P] → scalar."""
+    def cross_entropy(self, logits: Tensor, label: Tensor, count: Tensor) -> Tensor:
+        """Weighted mean of −log p(S) over pixels: logits float[P, C], label int64[P], count float[K] → scalar.
+
+        ``count`` are the pixels of each set in all processes.
+        """
         in_set = torch.logsumexp(logits + self.log_member.to(logits.dtype)[label], dim=1)
         losses = torch.logsumexp(logits, dim=1) - in_set
-        weights = self.weights.to(logits.dtype)[label]
-        return (losses * weights).sum() / weights.sum()
+        weights = self.weights.to(logits.dtype)
+        return summed((losses * weights[label]).sum()) / (weights * count).sum()
 
-    def dice(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Mean dice loss over the sets that occur: logits float[P, C], label int64[P] → scalar in 0..1."""
+    def dice(self, logits: Tensor, label: Tensor, count: Tensor) -> Tensor:
+        """Mean dice loss over the sets that occur: logits float[P, C], label int64[P], count float[K] → 0..1."""
         dtype = logits.dtype
-        count = torch.bincount(label, minlength=len(self.member)).to(dtype)
         # Everything dice needs is the probability mass that the pixels of each label give to each class.
         mass = logits.new_zeros(len(self.member), logits.shape[1]).index_add(0, label, logits.softmax(dim=1))
-        mass_of_set = mass @ self.member.to(dtype).T
+        mass_of_set = summed(mass) @ self.member.to(dtype).T
         inside, known = self.inside.to(dtype), self.known.to(dtype)
         intersection = (inside * mass_of_set).sum(dim=0)
         predicted = (known * mass_of_set).sum(dim=0)

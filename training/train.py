@@ -1,176 +1,159 @@
-"""Train a UNet: ``python -m training.train CONFIG.yaml RUN_FOLDER``; the same command resumes a run that stopped."""
+"""Train a UNet: ``python -m training.train CONFIG.yaml RUN_FOLDER [FIELD=VALUE …]``.
+
+The same command resumes a run that stopped. On several GPUs: ``torchrun --nproc-per-node 4 -m training.train …``.
+"""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
-import math
+import statistics
 import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+import yaml
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training import config as configuration
-from training.config import TrainConfig
-from training.data import Samples
-from training.losses import CrossEntropyDice
-from unet_seg_ros.model.bundle import MEAN, STD, BundleError, load_bundle, read_tensors, write_tensors
-from unet_seg_ros.model.unet import UNet, build
+from training.checkpoint import checkpoints
+from training.config import TrainConfig, ValidationConfig
+from training.distributed import process_group, rank, world
+from training.logbook import Logbook, table
+from training.optim import learning_rate
+from training.trainer import NotFinite, Trainer
+from training.validation import validate
+from unet_seg_ros.labels import GROUPINGS
 
-CHECKPOINT = "checkpoint.safetensors"
-
-
-def normalise(images: Tensor) -> Tensor:
-    """uint8[N, H, W, 3] RGB → float[N, 3, H, W], channels last in memory."""
-    mean, std = (torch.tensor(v, device=images.device) for v in (MEAN, STD))
-    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+LOG_EVERY = 20
+Part = tuple[Tensor, Tensor]
 
 
-def learning_rate(config: TrainConfig, step: int) -> float:
-    """Linear warm-up, then poly decay with power 0.9 (Chen et al. 2017)."""
-    if step < config.warmup:
-        return config.learning_rate * (step + 1) / config.warmup
-    remaining = 1 - (step - config.warmup) / (config.steps - config.warmup)
-    return config.learning_rate * math.pow(remaining, 0.9)
+def steps(trainer: Trainer, workers: int) -> Iterator[list[Part]]:
+    """The parts of each step from where the trainer stands to the last."""
+    cuda = trainer.device.type == "cuda"
+    loader = DataLoader(
+        trainer.samples,
+        batch_sampler=trainer.numbers(),
+        num_workers=workers,
+        pin_memory=cuda,
+        persistent_workers=workers > 0,
+    )
+    parts = iter(loader)
+    while step := list(islice(parts, trainer.config.accumulate)):
+        yield step
 
 
-def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Bilinearly upsampled logits and labels at every second row and column, starting at ``phase``.
+class Meter:
+    """Means over the steps since the last row of the log."""
 
-    The four phases taken in turn add up to the loss on all pixels, each at a quarter of its cost.
-    """
-    for dim, odd in zip((2, 3), phase, strict=True):
-        size = logits.shape[dim]
-        neighbour = torch.arange(size, device=logits.device).add(1 if odd else -1).clamp(0, size - 1)
-        logits = 0.75 * logits + 0.25 * logits.index_select(dim, neighbour)
-    return logits, labels[:, phase[0] :: 2, phase[1] :: 2]
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+        self.clear()
+
+    def clear(self) -> None:
+        self.losses: list[float] = []
+        self.norms: list[float] = []
+        self.begun = time.monotonic()
+
+    def add(self, loss: float, norm: float) -> None:
+        self.losses.append(loss)
+        self.norms.append(norm)
+
+    def values(self) -> dict[str, float]:
+        return {
+            "train/loss": statistics.fmean(self.losses),
+            "train/gradient_norm": statistics.fmean(self.norms),
+            "train/images_per_second": len(self.losses) * self.batch / (time.monotonic() - self.begun),
+        }
 
 
-def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """A checkpoint's tensors whose names begin with ``prefix``, by the rest of their names."""
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+def columns(config: TrainConfig) -> list[str]:
+    """The columns of the log."""
+    names = ["train/loss", "train/gradient_norm", "train/images_per_second", "train/learning_rate"]
+    if config.validation:
+        names += ["val/miou", "val/pixel_accuracy"]
+        names += [f"val/iou/{name}" for name in GROUPINGS[config.validation.grouping].names]
+    return names
 
 
-class Trainer:
-    """Holds everything that a checkpoint holds: network, EMA weights, optimiser, step."""
-
-    def __init__(self, config: TrainConfig, folder: Path) -> None:
-        self.config = config
-        self.folder = folder
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        torch.manual_seed(config.seed)
-        self.model = self._initial_model().to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.ema = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
-        self.samples = Samples(config.data, config.crop, config.seed, config.steps * config.batch)
-        share = torch.from_numpy(self.samples.pixel_share()).float()
-        # ENet's weighting (Paszke et al. 2016): rare classes count up to 15 times as much as the road.
-        self.loss = CrossEntropyDice(self.samples.sets.membership(), 1 / torch.log(1.02 + share)).to(self.device)
-        decay = [p for p in self.model.parameters() if p.ndim > 1]
-        plain = [p for p in self.model.parameters() if p.ndim <= 1]
-        groups = [{"params": decay, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate)
-        self.step = 0
-
-    def _initial_model(self) -> UNet:
-        if not self.config.init:
-            return build(self.config.model)
-        bundle = load_bundle(Path(self.config.init))
-        if bundle.manifest.config != build(self.config.model).config:
-            raise BundleError(f"{self.config.init}: not a {self.config.model}, which the run is to train")
-        return bundle.build()
-
-    def train_step(self, images: Tensor, labels: Tensor) -> float:
-        """One step of the optimiser and of the EMA on images uint8[N, H, W, 3] and set indices uint8[N, H, W]."""
-        self.model.train()
-        images, labels = images.to(self.device), labels.to(self.device)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(self.config, self.step)
-        bf16 = self.device.type == "cuda" and torch.cuda.is_bf16_supported()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            logits = self.model(normalise(images))
-        if self.model.config.stem_stride == 2:
-            logits, labels = at_phase(logits.float(), labels, (self.step % 2, self.step // 2 % 2))
-        loss: Tensor = self.loss(logits.float(), labels)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
-        self.optimizer.step()
-        self.step += 1
-        self._update_ema()
-        return loss.item()
-
-    @torch.no_grad()
-    def _update_ema(self) -> None:
-        decay = min(self.config.ema_decay, self.step / (self.step + 10))  # a young average forgets its random start
-        for name, value in self.model.state_dict().items():
-            if value.is_floating_point():
-                self.ema[name].lerp_(value, 1 - decay)
-            else:
-                self.ema[name].copy_(value)
-
-    def save(self) -> None:
-        """Write the checkpoint, atomically."""
-        state = self.optimizer.state_dict()["state"]
-        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
-        tensors |= {f"optimizer.{i}.{k}": v for i, entry in state.items() for k, v in entry.items()}
-        write_tensors(self.folder / CHECKPOINT, tensors, {"step": str(self.step), "config": self._config_text()})
-
-    def _config_text(self) -> str:
-        return json.dumps(dataclasses.asdict(self.config), sort_keys=True)
-
-    def resume(self) -> None:
-        """Go on from the folder's checkpoint. Raises BundleError if it is broken or of another configuration."""
-        path = self.folder / CHECKPOINT
-        tensors, metadata = read_tensors(path)
-        if metadata.get("config") != self._config_text():
-            raise BundleError(f"{path}: written by another configuration; use another run folder or the old one")
-        self.model.load_state_dict(part(tensors, "model."))
-        self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in part(tensors, "optimizer.").items():
-            index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.step = int(metadata["step"])
+def measured(trainer: Trainer, validation: ValidationConfig, logbook: Logbook | None) -> dict[str, float]:
+    """What the first process measures with the EMA weights while the others wait; the best are kept."""
+    values: dict[str, float] = {}
+    if logbook:
+        matrix, pictures = validate(trainer.averaged(), validation, trainer.device)
+        values = {"val/miou": matrix.mean_iou(), "val/pixel_accuracy": matrix.pixel_accuracy()}
+        values |= dict(zip((f"val/iou/{name}" for name in matrix.grouping.names), matrix.iou(), strict=True))
+        logbook.pictures(trainer.step, pictures)
+        trainer.keep_best(matrix.mean_iou())
+        tqdm.write(f"step {trainer.step}: validation mIoU {100 * matrix.mean_iou():.1f}")
+        if trainer.step == trainer.config.steps:
+            tqdm.write(table(matrix))
+    if world() > 1:
+        distributed.barrier()
+    return values
 
 
 def run(trainer: Trainer, workers: int) -> None:
-    """Train from where the trainer stands to the last step, with a checkpoint every ``save_every`` steps."""
-    config = trainer.config
-    todo = range(trainer.step * config.batch, config.steps * config.batch)
-    loader = DataLoader(trainer.samples, config.batch, sampler=todo, num_workers=workers)
-    log = (trainer.folder / "log.csv").open("a", buffering=1)
-    smooth, start = float("nan"), time.monotonic()
-    with log, tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, mininterval=5) as bar:
-        for images, labels in loader:
-            loss = trainer.train_step(images, labels)
-            smooth = loss if smooth != smooth else 0.98 * smooth + 0.02 * loss
+    """Train from where the trainer stands to the last step; checkpoints, validation and logs on the way."""
+    config, validation, meter = trainer.config, trainer.config.validation, Meter(trainer.config.batch)
+    logbook = Logbook(trainer.folder, trainer.step, columns(config)) if rank() == 0 else None
+    with tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not logbook) as bar:
+        for parts in steps(trainer, workers):
+            meter.add(*trainer.train_step(parts))
+            last = trainer.step == config.steps
             bar.update()
-            bar.set_postfix(loss=f"{smooth:.3f}", refresh=False)
-            if trainer.step % config.save_every == 0 or trainer.step == config.steps:
+            values: dict[str, float] = {}
+            if trainer.step % LOG_EVERY == 0 or last:
+                values = {**meter.values(), "train/learning_rate": learning_rate(config, trainer.step - 1)}
+                meter.clear()
+                shown = {"loss": values["train/loss"], "images/s": values["train/images_per_second"]}
+                bar.set_postfix(**shown, **({"best mIoU": trainer.best} if trainer.best > 0 else {}))
+            if validation and (trainer.step % validation.every == 0 or last):
+                values |= measured(trainer, validation, logbook)
+                meter.clear()
+            if logbook and values:
+                logbook.write(trainer.step, values)
+            if trainer.step % config.save_every == 0 or last:
                 trainer.save()
-                log.write(f"{trainer.step},{smooth:.5f},{time.monotonic() - start:.1f}\n")
+    if logbook:
+        logbook.close()
+
+
+def _yaml(config: TrainConfig) -> str:
+    plain = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples become lists
+    return str(yaml.safe_dump(plain, sort_keys=False))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
-    parser.add_argument("folder", type=Path, help="run folder: checkpoint and log")
-    parser.add_argument("--workers", type=int, default=1, help="loader processes")
+    parser.add_argument("folder", type=Path, help="run folder: checkpoints, metrics, curves")
+    parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="such as steps=100 or data.0.root=/data")
+    parser.add_argument("--workers", type=int, default=1, help="loader processes for each training process")
     arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
+    folder: Path = arguments.folder
+    torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl
     try:
-        trainer = Trainer(configuration.load(arguments.config), arguments.folder)
-        if (arguments.folder / CHECKPOINT).exists():
-            trainer.resume()
-    except (OSError, ValueError) as error:
+        with process_group() as device:
+            config = configuration.load(arguments.config, arguments.overrides)
+            folder.mkdir(parents=True, exist_ok=True)
+            trainer = Trainer(config, folder, device)
+            saved = checkpoints(folder)
+            if saved:
+                trainer.resume(saved[-1])
+            if rank() == 0:
+                (folder / "config.yaml").write_text(_yaml(config))
+            run(trainer, arguments.workers)
+    except (ValueError, NotFinite) as error:
         raise SystemExit(str(error)) from error
-    run(trainer, arguments.workers)
+    except OSError as error:
+        raise SystemExit(f"{error}; checkpoints in {folder} are whole, the same command goes on") from error
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """The Cityscapes folder layout: which image belongs to which label file, and reading them.
 
 ``ROOT/leftImg8bit/SPLIT/CITY/CITY_SEQ_FRAME_leftImg8bit.png`` (or ``.jpg``) and
-``ROOT/gtFine/SPLIT/CITY/CITY_SEQ_FRAME_gtFine_labelIds.png``, as cityscapesScripts reads it.
+``ROOT/gtFine/SPLIT/CITY/CITY_SEQ_FRAME_gtFine_labelIds.png``, or ``gtCoarse`` in place of ``gtFine``, as
+cityscapesScripts reads it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 IMAGE_FOLDER = "leftImg8bit"
-LABEL_FOLDER = "gtFine"
+LABEL_FOLDERS = ("gtFine", "gtCoarse")
 IMAGE_SUFFIXES = (".png", ".jpg")
 
 Array = NDArray[np.uint8]
@@ -33,9 +34,9 @@ def image_path(root: Path, split: str, city: str, name: str, suffix: str = ".png
     return root / IMAGE_FOLDER / split / city / f"{name}_{IMAGE_FOLDER}{suffix}"
 
 
-def label_path(root: Path, split: str, city: str, name: str) -> Path:
-    """Where the label ids of frame ``name`` (CITY_SEQ_FRAME) lie."""
-    return root / LABEL_FOLDER / split / city / f"{name}_{LABEL_FOLDER}_labelIds.png"
+def label_path(root: Path, split: str, city: str, name: str, labels: str = "gtFine") -> Path:
+    """Where the label ids of frame ``name`` (CITY_SEQ_FRAME) lie; ``labels`` is one of ``LABEL_FOLDERS``."""
+    return root / labels / split / city / f"{name}_{labels}_labelIds.png"
 
 
 def splits(root: Path) -> list[str]:
@@ -44,8 +45,10 @@ def splits(root: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
 
 
-def find_pairs(root: Path, split: str) -> list[Pair]:
+def find_pairs(root: Path, split: str, labels: str = "gtFine") -> list[Pair]:
     """All images of one split with their label files, ordered by name (within a sequence: by time).
+
+    ``labels`` is one of ``LABEL_FOLDERS``.
 
     Raises FileNotFoundError, naming the splits that exist, if the split is missing or has no images.
     """
@@ -59,7 +62,7 @@ def find_pairs(root: Path, split: str) -> list[Pair]:
     pairs = []
     for image in sorted(images):
         name = image.stem.removesuffix(f"_{IMAGE_FOLDER}")
-        label = label_path(root, split, image.parent.name, name)
+        label = label_path(root, split, image.parent.name, name, labels)
         pairs.append(Pair(name, image, label if label.is_file() else None))
     return pairs
 

@@ -1,8 +1,7 @@
-"""The PyTorch engine: folded norms, devices, errors. What needs a GPU is faked."""
+"""The PyTorch engine: logits, devices, errors. What needs a GPU is faked."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +16,12 @@ from unet_seg_ros.engine.pytorch import (
     DEFAULT_THREADS,
     TorchEngine,
     device_errors,
-    fold_norms,
     pick_device,
     pick_precision,
 )
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, save_bundle
-from unet_seg_ros.model.unet import ConvNormAct, UNet, UNetConfig
+from unet_seg_ros.model.fold import fold
+from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter
 
 CONFIG = UNetConfig(widths=(8, 16), depths=(1, 2))
@@ -53,23 +52,14 @@ def bundle(model: UNet, folder: Path) -> Bundle:
     return save_bundle(folder / "x.safetensors", model, Manifest("x", model.config, max_pixels=1024))
 
 
-@pytest.mark.parametrize("residual", [True, False])
-def test_folded_norms_compute_the_same(residual: bool) -> None:
-    model = trained(UNetConfig(widths=(8, 16), depths=(1, 2), residual=residual, context=residual)).double()
-    folded = copy.deepcopy(model)
-    fold_norms(folded)
-    assert not [m for m in folded.modules() if isinstance(m, ConvNormAct) and isinstance(m[1], nn.BatchNorm2d)]
-    image = torch.randn(2, 3, 32, 48, dtype=torch.float64)
-    torch.testing.assert_close(folded(image), model(image), rtol=1e-10, atol=1e-10)
-
-
+@pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize(("precision", "tolerance"), [(torch.float32, 1e-4), (torch.bfloat16, 5e-2)])
 def test_logits_are_those_of_the_network(
-    precision: torch.dtype, tolerance: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    precision: torch.dtype, tolerance: float, folded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "pick_precision", lambda device: precision)
     model = trained()
-    engine = TorchEngine(bundle(model, tmp_path), "cpu")
+    engine = TorchEngine(bundle(fold(model) if folded else model, tmp_path), "cpu")
     assert (engine.device, engine.precision, engine.stride) == ("cpu", {4: "fp32", 2: "bf16"}[precision.itemsize], 4)
     frames = np.random.default_rng(0).integers(0, 256, (2, 32, 48, 3), np.uint8)
     images = engine.allocate(2, 32, 48)
@@ -80,6 +70,12 @@ def test_logits_are_those_of_the_network(
     normalised = (frames / 255 - MEAN) / STD
     expected = model.double()(torch.from_numpy(normalised.transpose(0, 3, 1, 2)))
     assert (logits - expected).abs().max() <= tolerance * expected.abs().max()
+
+
+def test_norms_are_folded_either_way(tmp_path: Path) -> None:
+    for model in (trained(), fold(trained())):
+        engine = TorchEngine(bundle(model, tmp_path), "cpu")
+        assert not any(isinstance(module, nn.BatchNorm2d) for module in engine._model.modules())
 
 
 def test_the_bundle_stays_as_it_was(tmp_path: Path) -> None:

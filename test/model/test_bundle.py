@@ -217,6 +217,16 @@ def test_a_manifest_of_another_network(path: Path) -> None:
     assert "tensors do not fit its manifest" in refusal(path)
 
 
+def test_a_manifest_from_before_there_were_folded_networks(path: Path) -> None:
+    forge(path, lambda tensors, manifest, metadata: manifest["config"].pop("norm"))
+    assert load_bundle(path).manifest.config == CONFIG
+
+
+def test_folded_or_not_is_part_of_the_manifest(path: Path) -> None:
+    forge(path, lambda tensors, manifest, metadata: manifest["config"].update(norm=False))
+    assert "tensors do not fit its manifest" in refusal(path)
+
+
 def test_class_tables() -> None:
     ids = (*range(18), 255)
     assert dataclasses.replace(MANIFEST, class_ids=ids).class_ids == ids

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import yaml
 
-from training.config import TrainConfig, from_dict, load
+from training.config import TrainConfig, ValidationConfig, from_dict, load
 
 ROOT = Path(__file__).parents[2]
-SOURCE = {"name": "town", "root": "data/town", "split": "train", "grouping": "cityscapes19", "terms": "free"}
+SOURCE = {"name": "town", "root": "data/town", "split": "train", "class_map": "cityscapes", "terms": "free"}
 RUN = {"model": "nano", "data": [SOURCE], "steps": 300, "max_pixels": 172800, "crop": [352, 480]}
 
 
@@ -32,7 +32,9 @@ def test_the_configurations_that_ship_load(path: Path) -> None:
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     config = load(write(tmp_path, {**RUN, "batch": 4, "data": [{**SOURCE, "scale": [1, 2.5], "weight": 3}]}))
     assert (config.batch, config.crop, config.learning_rate) == (4, (352, 480), 1.5e-3)
-    assert (config.data[0].scale, config.data[0].weight, config.data[0].color) == ((1, 2.5), 3, 0.4)
+    assert (config.data[0].scale, config.data[0].weight, config.data[0].color) == ((1, 2.5), 3, 0.3)
+    assert config.validation is None
+    config = dataclasses.replace(config, validation=ValidationConfig("data/town", cities=("a", "b")))
     assert from_dict(json.loads(json.dumps(dataclasses.asdict(config))), "a checkpoint") == config
 
 
@@ -66,7 +68,20 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("init", 3, "init must be text"),
         ("seed", -1, "seed must not be negative"),
         ("save_every", 0, "save_every must be above 0"),
-        ("epochs", 3, "unknown epochs; there are batch, crop"),
+        ("accumulate", 3, "batch (8) must be a multiple of accumulate"),
+        ("accumulate", 0, "accumulate must be above 0"),
+        ("schedule", "step", "schedule must be one of ('poly', 'cosine'), not 'step'"),
+        ("clip", 0, "clip must be above 0"),
+        ("compile", "yes", "compile must be true or false, not 'yes'"),
+        ("keep", 0, "keep must be above 0"),
+        ("validation", 3, "validation: must be a mapping"),
+        ("validation", {"root": "x", "every": 0}, "validation: every must be above 0"),
+        ("validation", {"root": "x", "cities": "a"}, "validation: cities must be a list of texts, not 'a'"),
+        ("validation", {"root": "x", "cities": [1]}, "validation: cities must be a list of texts"),
+        ("validation", {"root": "x", "grouping": "kitti"}, "validation: grouping must be one of cityscapes19"),
+        ("validation", {"folder": "x"}, "validation: unknown folder; there are cities, every, grouping, root, split"),
+        ("validation", {}, "validation: root missing"),
+        ("epochs", 3, "unknown epochs; there are accumulate, batch"),
         (3, 3, "unknown 3"),
     ],
 )
@@ -77,7 +92,9 @@ def test_a_bad_value_of_the_run(field: Any, value: Any, message: str, tmp_path: 
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("grouping", "kitti", "grouping must be one of cityscapes19"),
+        ("labels", "gtMedium", "labels must be one of ('gtFine', 'gtCoarse'), not 'gtMedium'"),
+        ("leave_out", "town", "leave_out must be a list of texts, not 'town'"),
+        ("uniform", 1.5, "uniform must be in 0..1, not 1.5"),
         ("weight", 0, "weight must be above 0"),
         ("weight", float("inf"), "weight must be a finite number"),
         ("scale", [2, 1], "scale must be [low, high] above 0, not [2, 1]"),
@@ -104,7 +121,7 @@ def refused(path: Path, *parts: str) -> None:
 
 def test_missing_fields_are_named(tmp_path: Path) -> None:
     refused(write(tmp_path, {"data": [SOURCE]}), "crop, max_pixels, model, steps missing")
-    refused(write(tmp_path, {**RUN, "data": [{"name": "town"}]}), "data[0]: grouping, root, split, terms missing")
+    refused(write(tmp_path, {**RUN, "data": [{"name": "town"}]}), "data[0]: class_map, root, split, terms missing")
 
 
 @pytest.mark.parametrize("data", [b"a: [", b"a: \xff\xfe", b"\x00", b"", b"- 1", b"text"])
@@ -117,3 +134,28 @@ def test_what_is_no_configuration(data: bytes, tmp_path: Path) -> None:
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         load(tmp_path / "none.yaml")
+
+
+def test_overrides_replace_fields(tmp_path: Path) -> None:
+    path = write(tmp_path, {**RUN, "validation": {"root": "data/town"}})
+    config = load(path, ["steps=500", "data.0.root=/data/a=b", "crop=[64, 96]", "validation.every=7", "compile=true"])
+    assert (config.steps, config.crop, config.compile) == (500, (64, 96), True)
+    assert config.data[0].root == "/data/a=b"
+    assert config.validation == ValidationConfig("data/town", every=7)
+    assert load(path, ["validation=null"]).validation is None
+
+
+@pytest.mark.parametrize(
+    "override", ["steps", "data.7.root=x", "data.x.root=x", "nothing.here=1", "steps.a=1", "a=[", "data.9=1"]
+)
+def test_an_override_of_nothing_is_named(override: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"^{re.escape(override)}: must be FIELD=VALUE, such as steps=100"):
+        load(write(tmp_path, RUN), [override])
+
+
+def test_a_bad_value_of_an_override_is_named_with_it(tmp_path: Path) -> None:
+    path = write(tmp_path, RUN)
+    with pytest.raises(ValueError, match=rf"^{path} steps=0: steps must be above 0"):
+        load(path, ["steps=0"])
+    with pytest.raises(ValueError, match=rf"^{path} stepz=1: unknown stepz"):
+        load(path, ["stepz=1"])

@@ -10,61 +10,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from training.cache import CachedFrames
 from training.config import TrainConfig
-from training.data import Samples, crop_at_scale, jitter_color, labelled_pairs, read_pair
+from training.data import FileFrames, Samples, frames_of, labelled_pairs, read_pair
+from training.prepare import prepare_cache, verify
 from unet_seg_ros.cityscapes import find_pairs, read_label
-from unet_seg_ros.model.bundle import MEAN_COLOR
 
 MakeRun = Callable[..., TrainConfig]
-sides = st.integers(1, 30)
-fractions = st.floats(0, 1)
-
-
-@given(sides, sides, sides, sides, st.floats(0.3, 3), fractions, fractions)
-def test_a_crop_is_where_it_should_be(
-    height: int, width: int, out_height: int, out_width: int, scale: float, down: float, right: float
-) -> None:
-    """Each label pixel against the one that lies at its centre, looked up on its own."""
-    label = (np.arange(height * width).reshape(height, width) % 251).astype(np.uint8)
-    image = np.zeros((height, width, 3), np.uint8)
-    crop, cropped = crop_at_scale(image, label, (out_height, out_width), scale, (down, right))
-    assert (crop.shape, cropped.shape) == ((out_height, out_width, 3), (out_height, out_width))
-    sources = []
-    for have, out, at in ((height, out_height, down), (width, out_width, right)):
-        window = max(1, round(out / scale))
-        start = round(at * (have - window)) if window <= have else -((window - have) // 2)
-        sources.append([start + (i + 0.5) * window / out for i in range(out)])
-    for y, source_y in enumerate(sources[0]):
-        for x, source_x in enumerate(sources[1]):
-            inside = 0 <= source_y < height and 0 <= source_x < width
-            between = min(abs(place - round(place)) for place in (source_y, source_x)) < 1e-3  # either pixel will do
-            assert between or cropped[y, x] == (label[int(source_y), int(source_x)] if inside else 255)
-
-
-@given(st.integers(24, 60), st.integers(24, 60), st.floats(0.4, 3), fractions, fractions)
-def test_image_and_label_stay_aligned(height: int, width: int, scale: float, down: float, right: float) -> None:
-    """An image of its own labels: where a pixel's surroundings have one label, its colour is that label's."""
-    label = np.zeros((height, width), np.uint8)
-    label[height // 3 :, width // 4 :] = 100
-    label[height // 2 :] = 200
-    image, cropped = crop_at_scale(label[..., None].repeat(3, axis=2), label, (32, 40), scale, (down, right))
-    uniform = cv2.erode(cropped, np.ones((7, 7))) == cv2.dilate(cropped, np.ones((7, 7)))
-    expected = np.where(cropped[..., None] == 255, MEAN_COLOR, cropped[..., None])
-    np.testing.assert_array_equal(image[uniform], expected[uniform])
-
-
-def test_color_jitter() -> None:
-    image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    before = image.copy()
-    np.testing.assert_array_equal(jitter_color(image, np.random.default_rng(1), 0), image)
-    jittered = jitter_color(image, np.random.default_rng(1), 0.5)
-    assert (jittered.shape, jittered.dtype) == (image.shape, np.uint8)
-    assert not np.array_equal(jittered, image)
-    np.testing.assert_array_equal(image, before)
 
 
 def test_samples_depend_on_seed_and_number_alone(tiny_run: MakeRun) -> None:
@@ -96,7 +50,7 @@ def test_sample_images_belong_to_their_labels(tiny_run: MakeRun) -> None:
 
 def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
-    second = dataclasses.replace(first, grouping="camvid11", weight=3)
+    second = dataclasses.replace(first, class_map="camvid", weight=3)
     samples = Samples([first, second], (32, 48), 0, 400)
     assert samples.share.tolist() == [0.25, 0.75]
     merged_car = samples.sets.sets.index((13, 14, 15, 16))
@@ -107,7 +61,7 @@ def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
 
 def test_pixel_share(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
-    samples = Samples([first, dataclasses.replace(first, grouping="camvid11", weight=3)], (32, 48), 0, 1)
+    samples = Samples([first, dataclasses.replace(first, class_map="camvid", weight=3)], (32, 48), 0, 1)
     labels = np.stack([read_label(pair.label) for pair in find_pairs(town, "train") if pair.label])
     share = {name: (labels == i).sum() / (labels != 0).sum() for name, i in (("road", 7), ("sky", 23), ("car", 26))}
     found = dict(zip(samples.sets.sets, samples.pixel_share(), strict=True))
@@ -130,3 +84,45 @@ def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> N
     label.unlink()
     with pytest.raises(FileNotFoundError, match=rf"{image}: no label file \(town_000000_000003_gtFine_labelIds.png\)"):
         labelled_pairs(town, "train")
+
+
+def test_with_a_cache_the_samples_are_the_same(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+    source = tiny_run().data[0]
+    from_files = Samples([source], (32, 48), 0, 12)
+    found = verify(town, "train", "gtFine")
+    assert prepare_cache(town, found, "gtFine", tmp_path / "elsewhere")
+    from_cache = Samples([dataclasses.replace(source, cache=str(tmp_path / "elsewhere"))], (32, 48), 0, 12)
+    assert isinstance(from_files.sources[0].frames, FileFrames)
+    assert isinstance(from_cache.sources[0].frames, CachedFrames)
+    np.testing.assert_array_equal(from_files.sources[0].frames.counts, from_cache.sources[0].frames.counts)
+    for n in range(12):
+        assert all(torch.equal(a, b) for a, b in zip(from_files[n], from_cache[n], strict=True))
+
+
+def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: Path) -> None:
+    source = dataclasses.replace(tiny_run().data[0], leave_out=("town",))
+    with pytest.raises(ValueError, match="train: cannot leave out town of town"):
+        frames_of(source)
+    for folder in (town / "leftImg8bit/train", town / "gtFine/train"):
+        (folder / "other").mkdir()
+        for path in sorted((folder / "town").glob("*_000001_*")):
+            (folder / "other" / path.name).write_bytes(path.read_bytes())
+    assert len(frames_of(source).counts) == 1
+    prepare_cache(town, verify(town, "train", "gtFine"), "gtFine", town / "cache")
+    assert len(frames_of(source).counts) == 1
+    assert len(frames_of(dataclasses.replace(source, leave_out=())).counts) == 7
+    with pytest.raises(ValueError, match="cannot leave out nowhere of other, town"):
+        frames_of(dataclasses.replace(source, leave_out=("nowhere",)))
+
+
+def test_half_of_the_samples_show_a_class_drawn_with_equal_chances(tiny_run: MakeRun) -> None:
+    """In crops of an eighth of the frame the car is in view more often than its place in the frame makes it."""
+    source = dataclasses.replace(tiny_run().data[0], scale=(1.0, 1.0))
+
+    def shown(uniform: float) -> float:
+        samples = Samples([dataclasses.replace(source, uniform=uniform)], (16, 32), 0, 300)
+        return float(np.mean([bool((samples[n][1] == 13).any()) for n in range(300)]))
+
+    without, always = shown(0.0), shown(1.0)
+    assert always > without + 0.1
+    assert shown(0.5) == pytest.approx((without + always) / 2, abs=0.08)

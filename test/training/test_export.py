@@ -1,103 +1,251 @@
-"""A run's checkpoint as a bundle."""
+"""A run's checkpoint as a bundle and as ONNX, compared before it is written."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
+import itertools
 import json
+import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+import onnxruntime
 import pytest
 import torch
+from torch import Tensor, nn
 
-from training.config import DataConfig, TrainConfig
-from training.export import data_and_terms, export, fingerprint
-from training.train import CHECKPOINT, Trainer
+from training import export as module
+from training.checkpoint import BEST, path_of
+from training.config import DataConfig, TrainConfig, ValidationConfig
+from training.export import data_and_terms, export, main
 from unet_seg_ros import __version__
 from unet_seg_ros.model.bundle import BundleError, Manifest, load_bundle, read_tensors, save_bundle, write_tensors
-from unet_seg_ros.model.unet import UNet
+from unet_seg_ros.model.fold import fold
+from unet_seg_ros.model.unet import CONFIGS, UNet
 
 MakeRun = Callable[..., TrainConfig]
 
 
-def trained(config: TrainConfig, folder: Path) -> Trainer:
-    """One step of a run, saved."""
-    trainer = Trainer(config, folder)
-    images, labels = zip(*(trainer.samples[n] for n in range(2)), strict=True)
-    trainer.train_step(torch.stack(images), torch.stack(labels))
-    trainer.save()
-    return trainer
+def network(seed: int) -> UNet:
+    """A tiny network whose norms hold what training could leave in them, in eval mode."""
+    torch.manual_seed(seed)
+    model = UNet(CONFIGS["tiny"])
+    for norm in model.modules():
+        if isinstance(norm, nn.BatchNorm2d):
+            nn.init.uniform_(norm.weight, 0.5, 2)
+            nn.init.normal_(norm.bias)
+    with torch.no_grad():
+        for _ in range(20):
+            model(torch.randn(2, 3, 32, 48))
+    return model.eval()
 
 
-def test_the_bundle_is_the_averaged_network(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
-    trainer = trained(tiny_run(), tmp_path / "run")
+def write_checkpoint(path: Path, config: TrainConfig, averaged: UNet) -> None:
+    tensors = {f"model.{name}": tensor for name, tensor in network(99).state_dict().items()}
+    tensors |= {f"ema.{name}": tensor for name, tensor in averaged.state_dict().items()}
+    write_tensors(path, tensors, {"step": "3", "config": json.dumps(dataclasses.asdict(config))})
+
+
+def same(one: UNet, other: UNet) -> bool:
+    image = torch.randn(1, 3, 32, 48)
+    with torch.inference_mode():
+        return bool((one(image) - other(image)).abs().max() < 1e-4)
+
+
+def test_the_bundle_is_the_averaged_network_folded(
+    tiny_run: MakeRun, town: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, model = tiny_run(), network(0)
+    write_checkpoint(path_of(tmp_path / "run", 3), config, model)
     output = tmp_path / "out" / "tiny.safetensors"
     export(tmp_path / "run", output, "unet_tiny", {"mIoU": 0.5})
     bundle = load_bundle(output)
     assert bundle.manifest == Manifest(
         "unet_tiny",
-        trainer.model.config,
-        trainer.config.max_pixels,
-        data={"town": fingerprint(town, "train")},
+        dataclasses.replace(model.config, norm=False),
+        config.max_pixels,
+        data={"town": sha256(town, *town.rglob("*.png"))},
         data_terms="free",
         metrics={"mIoU": 0.5},
         code_version=__version__,
     )
-    assert bundle.tensors.keys() == trainer.ema.keys()
-    assert all(torch.equal(bundle.tensors[name], trainer.ema[name]) for name in trainer.ema)
-    weights = trainer.model.state_dict()
-    assert any(not torch.equal(weights[name], trainer.ema[name]) for name in weights), "the test would prove nothing"
+    expected = fold(model).state_dict()
+    assert bundle.tensors.keys() == expected.keys()
+    assert all(torch.equal(bundle.tensors[name], expected[name]) for name in expected)
+    assert same(bundle.build(), model)
+    assert not same(bundle.build(), network(99)), "the test would prove nothing"
     assert [path.name for path in output.parent.iterdir()] == [output.name]
+    printed = capsys.readouterr().out
+    assert "4 frames" in printed
+    assert printed.count("masks agree on") == 2
 
 
-def test_the_fingerprint_is_of_paths_and_sizes(town: Path) -> None:
-    lines = sorted(f"{p.relative_to(town)} {len(p.read_bytes())}\n" for p in town.rglob("*.png"))
-    before = fingerprint(town, "train")
-    assert before == hashlib.sha256("".join(lines).encode()).hexdigest()
-    next(town.rglob("*_leftImg8bit.png")).open("ab").write(b"x")
-    assert fingerprint(town, "train") != before
+def test_the_best_checkpoint_the_last_or_the_one_that_is_named(tiny_run: MakeRun, tmp_path: Path) -> None:
+    run, output = tmp_path / "run", tmp_path / "tiny.safetensors"
+    for step in (1, 2):
+        write_checkpoint(path_of(run, step), tiny_run(), network(step))
+    assert same(export(run, output, "x", {}).build(), network(2))
+    write_checkpoint(run / BEST, tiny_run(), network(3))
+    assert same(export(run, output, "x", {}).build(), network(3))
+    assert same(export(path_of(run, 1), output, "x", {}).build(), network(1))
+
+
+def sha256(root: Path, *paths: Path) -> str:
+    lines = sorted(f"{path.relative_to(root)} {len(path.read_bytes())}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def test_fingerprints_are_of_what_it_was_trained_on(tiny_run: MakeRun, town: Path) -> None:
+    mine = list(town.rglob("*.png"))
+    for kind in ("leftImg8bit", "gtFine"):
+        (town / kind / "train" / "left").mkdir()
+        for path in (town / kind / "train" / "town").iterdir():
+            shutil.copy(path, path.parents[1] / "left" / path.name.replace("town", "left"))
+    shutil.copytree(town / "gtFine", town / "gtCoarse")
+    for path in (town / "gtCoarse").rglob("*.png"):
+        path.rename(path.with_name(path.name.replace("gtFine", "gtCoarse")))
+    config = tiny_run()
+    fine = dataclasses.replace(config.data[0], leave_out=("left",))
+    coarse = dataclasses.replace(config.data[0], name="coarse", labels="gtCoarse")
+    data, _ = data_and_terms(dataclasses.replace(config, data=(fine, coarse)))
+    coarsely = (town / "leftImg8bit").rglob("*.png"), (town / "gtCoarse").rglob("*.png")
+    assert data == {"town": sha256(town, *mine), "coarse": sha256(town, *itertools.chain(*coarsely))}
 
 
 def test_data_and_terms_of_the_bundle_it_started_from_are_kept(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
     config = tiny_run(init=str(start))
-    other = DataConfig("other", str(town), "train", "cityscapes19", "paid")
-    model = UNet(Trainer(tiny_run(), tmp_path).model.config)
+    other = DataConfig("other", str(town), "train", "cityscapes", "paid")
+    model = network(0)
     manifest = Manifest("start", model.config, 1000, data={"town": "abc", "far": "def"}, data_terms="secret; free")
     save_bundle(start, model, manifest)
     data, terms = data_and_terms(dataclasses.replace(config, data=(*config.data, other)))
-    own = fingerprint(town, "train")
+    own = sha256(town, *town.rglob("*.png"))
     assert data == {"town": f"abc, {own}", "far": "def", "other": own}
     assert terms == "secret; free; paid"
 
 
+def test_frames_are_those_it_was_validated_on(tiny_run: MakeRun, tmp_path: Path) -> None:
+    validation = ValidationConfig(str(tmp_path / "elsewhere"), "val")
+    write_checkpoint(path_of(tmp_path, 1), tiny_run(validation=validation), network(0))
+    with pytest.raises(FileNotFoundError, match=r"elsewhere/leftImg8bit/val: no images"):
+        export(tmp_path, tmp_path / "x.safetensors", "x", {})
+    frame = np.random.default_rng(0).integers(0, 256, (37, 50, 3), np.uint8)
+    export(tmp_path, tmp_path / "x.safetensors", "x", {}, [frame])
+
+
+def test_onnx_beside_it(tiny_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_checkpoint(path_of(tmp_path / "run", 3), tiny_run(), network(0))
+    output, onnx = tmp_path / "tiny.safetensors", tmp_path / "elsewhere" / "tiny.onnx"
+    bundle = export(tmp_path / "run", output, "unet_tiny", {}, onnx=onnx)
+    assert capsys.readouterr().out.count("masks agree on") == 3
+    session = onnxruntime.InferenceSession(str(onnx))
+    assert session.get_modelmeta().custom_metadata_map["model_id"] == bundle.model_id
+    image = torch.randn(1, 3, 36, 52)
+    with torch.inference_mode():
+        expected = network(0)(image)
+    actual = session.run(None, {"images": image.numpy()})[0]
+    np.testing.assert_allclose(actual, expected, atol=1e-4)
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "town", output.name, "elsewhere"}
+    assert [path.name for path in onnx.parent.iterdir()] == [onnx.name]
+
+
 def test_what_cannot_be_exported_leaves_the_output_alone(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
-    run, output = tmp_path / "run", tmp_path / "bundle.safetensors"
+    path, output = path_of(tmp_path / "run", 3), tmp_path / "bundle.safetensors"
     output.write_text("old")
-    trained(tiny_run(), run)
-    tensors, metadata = read_tensors(run / CHECKPOINT)
+    write_checkpoint(path, tiny_run(), network(0))
+    tensors, metadata = read_tensors(path)
 
     def refused(match: str, error: type[Exception] = BundleError) -> None:
         with pytest.raises(error, match=match) as caught:
-            export(run, output, "x", {})
+            export(tmp_path / "run", output, "x", {})
         assert "\n" not in str(caught.value)
         assert output.read_text() == "old"
+        assert {entry.name for entry in tmp_path.iterdir()} == {"run", "town", output.name}
 
-    write_tensors(run / CHECKPOINT, {**tensors, "ema.head.bias": torch.full((19,), torch.nan)}, metadata)
-    refused("does not compute")
-    write_tensors(run / CHECKPOINT, {k: v for k, v in tensors.items() if k != "ema.head.bias"}, metadata)
+    write_tensors(path, {**tensors, "ema.head.bias": torch.full((19,), torch.nan)}, metadata)
+    refused("not written, bundle does not compute what .* does: logits differ by up to nan")
+    write_tensors(path, {k: v for k, v in tensors.items() if k != "ema.head.bias"}, metadata)
     refused("averaged weights are not those of a tiny")
-    write_tensors(run / CHECKPOINT, tensors, {"step": "1"})
+    write_tensors(path, tensors, {"step": "1"})
     refused("not the checkpoint of a training run")
-    write_tensors(run / CHECKPOINT, tensors, {"config": "{"})
+    write_tensors(path, tensors, {**metadata, "config": "{"})
     refused("not JSON")
     edited = {**json.loads(metadata["config"]), "model": "huge"}
-    write_tensors(run / CHECKPOINT, tensors, {"config": json.dumps(edited)})
+    write_tensors(path, tensors, {**metadata, "config": json.dumps(edited)})
     refused("model must be one of", ValueError)
-    (run / CHECKPOINT).write_bytes((run / CHECKPOINT).read_bytes()[:-10])
+    path.write_bytes(path.read_bytes()[:-10])
     refused("not a whole safetensors file")
-    write_tensors(run / CHECKPOINT, tensors, metadata)
-    for path in town.rglob("*_leftImg8bit.png"):
-        path.unlink()
+    path.unlink()
+    refused("no checkpoint")
+    write_tensors(path, tensors, metadata)
+    for image in town.rglob("*_leftImg8bit.png"):
+        image.unlink()
     refused("no images named", FileNotFoundError)
+
+
+def nudged(model: UNet, by: float) -> UNet:
+    """A folded network whose second class is ``by`` more likely than it should be."""
+    folded = fold(model)
+    with torch.no_grad():
+        folded.head.bias[1] += by
+    return folded
+
+
+@pytest.mark.parametrize("by", [0.05, torch.inf, torch.nan])
+def test_a_bundle_that_computes_something_else_is_refused(
+    by: float, tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(path_of(tmp_path, 3), tiny_run(), network(0))
+    output = tmp_path / "bundle.safetensors"
+    output.write_text("old")
+    monkeypatch.setattr(module, "fold", lambda model: nudged(model, by))
+    with pytest.raises(BundleError, match=rf"^{output}: not written, bundle does not compute what"):
+        export(tmp_path, output, "x", {})
+    assert output.read_text() == "old"
+
+
+def test_onnx_that_computes_something_else_is_refused_and_the_bundle_not_written(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_checkpoint(path_of(tmp_path, 3), tiny_run(), network(0))
+    output, onnx = tmp_path / "bundle.safetensors", tmp_path / "bundle.onnx"
+    onnx.write_text("old")
+
+    def wrong(path: Path) -> Callable[[Tensor], Tensor]:
+        return lambda images: network(0)(images) + 0.01 * torch.arange(19)[:, None, None]
+
+    monkeypatch.setattr(module, "write_onnx", lambda path, bundle: path.write_text("new"))
+    monkeypatch.setattr(module, "onnx_forward", wrong)
+    with pytest.raises(BundleError, match=rf"^{onnx}: not written, ONNX in onnxruntime does not compute what"):
+        export(tmp_path, output, "x", {}, onnx=onnx)
+    assert onnx.read_text() == "old"
+    assert not output.exists()
+
+
+def test_the_command(
+    tiny_run: MakeRun, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_checkpoint(path_of(tmp_path / "run", 3), tiny_run(), network(0))
+    metrics, output = tmp_path / "metrics.json", tmp_path / "x.safetensors"
+
+    def command(run: Path, *options: str) -> None:
+        monkeypatch.setattr(sys, "argv", ["export", str(run), str(output), "--name", "x", *options])
+        main()
+
+    metrics.write_text('{"val": {"mIoU": 0.5}}')
+    command(tmp_path / "run", "--metrics", str(metrics), "--frames", str(town), "train")
+    bundle = load_bundle(output)
+    assert bundle.manifest.metrics == {"val": {"mIoU": 0.5}}
+    assert capsys.readouterr().out.endswith(f"{output}: {bundle.model_id}\n")
+    metrics.write_text("[]")
+    for run, options, message in (
+        (tmp_path, [], f"{tmp_path}: no checkpoint of a training run"),
+        (tmp_path / "run", ["--metrics", str(metrics)], f"{metrics}: must hold a JSON object"),
+        (tmp_path / "run", ["--frames", str(town), "test"], f"{town}/leftImg8bit/test: no images named"),
+    ):
+        with pytest.raises(SystemExit, match=f"^{message}"):
+            command(run, *options)

@@ -8,12 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch import Tensor
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.model.bundle import Bundle
-from unet_seg_ros.model.unet import ConvNormAct
+from unet_seg_ros.model.fold import fold
 
 DEFAULT_THREADS = torch.get_num_threads()
 ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # not in older PyTorch
@@ -47,17 +46,6 @@ def pick_precision(device: torch.device) -> torch.dtype:
     return torch.bfloat16 if native else torch.float32
 
 
-def fold_norms(model: nn.Module) -> None:
-    """Merge every batch normalisation that follows a convolution into it; in place, eval mode only."""
-    for module in model.modules():
-        if isinstance(module, ConvNormAct):
-            conv, norm = module[0], module[1]
-            assert isinstance(conv, nn.Conv2d)
-            assert isinstance(norm, nn.BatchNorm2d)
-            module[0] = fuse_conv_bn_eval(conv, norm)
-            module[1] = nn.Identity()
-
-
 @contextmanager
 def device_errors() -> Iterator[None]:
     """Turn PyTorch's device errors into OutOfMemory and DeviceLost."""
@@ -84,8 +72,7 @@ class TorchEngine:
         target = pick_device(device)
         torch.set_num_threads(threads or DEFAULT_THREADS)  # it is the process's: an earlier engine may have set it
         dtype = pick_precision(target)
-        model = bundle.build()
-        fold_norms(model)
+        model = fold(bundle.build())
         self.stride = model.config.stride
         self.device = str(target)
         self.precision = PRECISIONS[dtype]

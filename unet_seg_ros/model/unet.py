@@ -7,6 +7,7 @@ a strided stem, residual stages, a context block at the bottleneck and one 3×3 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -20,6 +21,7 @@ from unet_seg_ros.labels import NUM_CLASSES
 class UNetConfig:
     """Shape of a UNet. ``widths[i]`` and ``depths[i]`` are channels and blocks of the encoder's i-th scale.
 
+    ``norm`` = False: without batch normalisation, which is then part of the convolutions (see ``fold``).
     Raises ValueError, naming the field, for a shape that cannot be built.
     """
 
@@ -30,6 +32,7 @@ class UNetConfig:
     context: bool = True
     decoder_convs: int = 1
     num_classes: int = NUM_CLASSES
+    norm: bool = True
 
     def __post_init__(self) -> None:
         if len(self.widths) < 2 or len(self.widths) != len(self.depths):
@@ -62,7 +65,7 @@ CONFIGS: dict[str, UNetConfig] = {
         decoder_convs=2,
     ),
     "nano": UNetConfig(widths=(16, 32, 64, 128, 192), depths=(1, 1, 2, 2, 2)),
-    "s": UNetConfig(widths=(32, 64, 128, 256, 384), depths=(1, 2, 3, 3, 3), decoder_convs=2),
+    "s": UNetConfig(widths=(32, 64, 128, 256, 384), depths=(1, 2, 3, 3, 3)),
 }
 
 
@@ -77,6 +80,21 @@ class ConvNormAct(nn.Sequential):
         if act:
             layers.append(nn.ReLU(inplace=True))
         super().__init__(*layers)
+
+
+class FoldedNorm(nn.Module):
+    """Where a normalisation was that is now part of the convolution before it; changes nothing.
+
+    Keeps the ``mean`` and ``std`` (float[channels]) of what it put out in training, for the way back.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("std", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
 
 
 class ResidualBlock(nn.Module):
@@ -152,6 +170,17 @@ class UNet(nn.Module):
             UpBlock(widths[i + 1], widths[i], config.decoder_convs) for i in reversed(range(len(widths) - 1))
         )
         self.head = nn.Conv2d(widths[0], config.num_classes, 1)
+        if not config.norm:
+            self._replace_norms()
+
+    def _replace_norms(self) -> None:
+        for name, convs in list(norms(self)):
+            norm = self.get_submodule(name)
+            assert isinstance(norm, nn.BatchNorm2d)
+            self.set_submodule(name, FoldedNorm(norm.num_features))
+            for conv in map(self.get_submodule, convs):
+                assert isinstance(conv, nn.Conv2d)
+                conv.bias = nn.Parameter(torch.zeros(conv.out_channels))
 
     @staticmethod
     def _stage(inputs: int, outputs: int, depth: int, residual: bool) -> nn.Sequential:
@@ -172,6 +201,15 @@ class UNet(nn.Module):
             x = block(x, skips.pop())
         logits: Tensor = self.head(x)
         return logits
+
+
+def norms(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
+    """Each normalisation's name and those of the convolutions whose outputs, concatenated, it normalises."""
+    for name, module in model.named_modules():
+        if isinstance(module, ConvNormAct):
+            yield f"{name}.1", [f"{name}.0"]
+        elif isinstance(module, Context):
+            yield f"{name}.norm", [f"{name}.branches.{i}" for i in range(len(module.branches))]
 
 
 def build(name: str) -> UNet:

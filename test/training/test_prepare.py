@@ -1,0 +1,113 @@
+"""Everything that is wrong with a data set is listed before a step is trained on it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training import prepare as module
+from training.prepare import table, verify
+from unet_seg_ros.cityscapes import find_pairs
+
+
+def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
+    monkeypatch.setattr("sys.argv", ["prepare", *arguments])
+    module.main()
+
+
+def test_a_good_folder_is_counted_and_cached(
+    town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command(monkeypatch, str(town))
+    header, row, done = capsys.readouterr().out.splitlines()
+    assert header.split() == ["split", "images", "labels", "cities", "size", "classes", "void", "problems"]
+    void = 100 * 16 / (64 * 80)
+    assert row.split() == ["train", "6", "6", "1", "80×64", "3", f"{void:.1f}", "%", "0"]
+    assert done == "train: cache written"
+    command(monkeypatch, str(town))
+    assert capsys.readouterr().out.splitlines()[-1] == "train: cache is up to date"
+    command(monkeypatch, str(town), "--verify-only", "--cache", str(town / "no"))
+    assert not (town / "no").exists()
+
+
+def test_each_bad_file_is_named(
+    town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pairs = find_pairs(town, "train")
+    labels = [pair.label for pair in pairs if pair.label]
+    whole = pairs[0].image.read_bytes()
+    pairs[0].image.write_bytes(whole[: len(whole) // 2])
+    labels[1].write_bytes(labels[1].read_bytes()[:-12])
+    assert cv2.imwrite(str(labels[2]), np.full((80, 64), 7, np.uint8))
+    assert cv2.imwrite(str(labels[3]), np.full((64, 80), 77, np.uint8))
+    assert cv2.imwrite(str(labels[4]), np.zeros((64, 80), np.uint8))
+    labels[5].unlink()
+    with pytest.raises(SystemExit) as stopped:
+        command(monkeypatch, str(town))
+    lines = str(stopped.value).splitlines()
+    assert lines[0] == "6 problems:"
+    expected = [
+        f"{pairs[0].image}: PNG of 80×64 is cut short",
+        f"{labels[1]}: ",
+        f"{labels[2]}: 64×80 pixels, its image has 80×64",
+        f"{labels[3]}: label ids that Cityscapes does not have: 77",
+        f"{labels[4]}: void alone, nothing to learn from",
+        f"{pairs[5].image}: no label file",
+    ]
+    assert len(lines) == 7
+    for line, start in zip(lines[1:], expected, strict=True):
+        assert line.startswith(start)
+    assert capsys.readouterr().out.splitlines()[1].split()[-1] == "6"
+    assert not (town / "cache").exists()
+
+
+def test_a_jpeg_that_is_cut_short_is_found(town: Path) -> None:
+    pair = find_pairs(town, "train")[0]
+    pixels = cv2.imread(str(pair.image))
+    assert pixels is not None
+    pair.image.unlink()
+    jpeg = pair.image.with_suffix(".jpg")
+    data = cv2.imencode(".jpg", pixels)[1].tobytes()
+    jpeg.write_bytes(data)
+    assert verify(town, "train", "gtFine").problems == []
+    jpeg.write_bytes(data[: 2 * len(data) // 3])
+    (problem,) = verify(town, "train", "gtFine").problems
+    assert problem.startswith(f"{jpeg}: JPEG of 80×64 is cut short")
+
+
+def test_the_real_cityscapes_is_known_by_its_cities(town: Path) -> None:
+    for kind in ("leftImg8bit", "gtFine"):
+        (town / kind / "train" / "town").rename(town / kind / "train" / "aachen")
+    assert verify(town, "train", "gtFine").problems == ["train: 6 images, Cityscapes has 2975"]
+
+
+def test_the_test_split_needs_no_labels(town: Path) -> None:
+    (town / "leftImg8bit" / "train").rename(town / "leftImg8bit" / "test")
+    shutil.rmtree(town / "gtFine")
+    found = verify(town, "test", "gtFine")
+    assert found.problems == []
+    assert table([found]).splitlines()[1].split()[:3] == ["test", "6", "0"]
+
+
+def test_coarse_labels_are_those_of_their_folder(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fine = town / "gtFine" / "train" / "town"
+    coarse = town / "gtCoarse" / "train" / "town"
+    coarse.mkdir(parents=True)
+    for path in fine.iterdir():
+        shutil.copy(path, coarse / path.name.replace("gtFine", "gtCoarse"))
+    shutil.rmtree(fine)
+    command(monkeypatch, str(town), "--labels", "gtCoarse")
+    assert (town / "cache" / "train.gtCoarse.bin").stat().st_size == 6 * 64 * 80 * 4
+    assert len(verify(town, "train", "gtFine").problems) == 6
+
+
+def test_a_folder_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match=f"^{tmp_path}: not laid out as Cityscapes"):
+        command(monkeypatch, str(tmp_path))
+    (tmp_path / "leftImg8bit" / "train").mkdir(parents=True)
+    with pytest.raises(SystemExit, match="no images named CITY/CITY_SEQ_FRAME"):
+        command(monkeypatch, str(tmp_path), "--splits", "train")

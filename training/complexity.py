@@ -1,0 +1,166 @@
+"""What each UNet costs: ``python -m training.complexity [--size 2048x1024]``.
+
+Nothing is computed: the networks run on PyTorch's meta device, which knows shapes only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pandas
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode
+
+from unet_seg_ros.model.fold import fold
+from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
+
+MIB = 1 << 20
+
+
+class Cost(NamedTuple):
+    """Of one image; sizes in bytes.
+
+    ``flops`` counts the convolutions, a multiply-add as 2. ``inference`` and ``training`` are the most memory that
+    activations take at once in fp32, from the normalised image on and including it: of a forward pass without
+    gradients of the network that ships, and of a forward and backward pass of the one that is trained, without the
+    loss. Weights, their gradients and what libraries allocate inside an operator are not in them. ``parameters`` and
+    ``bundle`` are of the network that ships, with batch normalisation folded.
+    """
+
+    parameters: int
+    flops: int
+    inference: int
+    training: int
+    bundle: int
+
+
+class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the memory of tensors that operators make while it is entered; ``peak`` is the most at once, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.live: dict[int, int] = {}
+        self.peak = 0
+
+    def add(self, tensor: Tensor) -> None:
+        """Count a tensor's memory until it is freed; once, however many tensors share it."""
+        storage = tensor.untyped_storage()
+        key = id(storage)
+        if key not in self.live:
+            self.live[key] = storage.nbytes()
+            weakref.finalize(storage, self.live.pop, key)
+        self.peak = max(self.peak, sum(self.live.values()))
+
+    def __torch_dispatch__(
+        self, function: Callable[..., Any], types: Any, arguments: Any = (), keywords: Any = None
+    ) -> Any:
+        outputs = function(*arguments, **(keywords or {}))
+        inputs = {id(tensor.untyped_storage()) for tensor in _tensors((arguments, keywords))}
+        for tensor in _tensors(outputs):
+            if id(tensor.untyped_storage()) not in inputs:  # a view of a weight is no activation
+                self.add(tensor)
+        return outputs
+
+
+def _tensors(values: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(values) if isinstance(leaf, Tensor)]
+
+
+def _image(size: tuple[int, int], stride: int) -> Tensor:
+    """One image of ``size`` (height, width), padded to the stride as the Segmenter does.
+
+    Raises ValueError if that leaves one pixel at the bottleneck, which can't be trained on.
+    """
+    height, width = (-(-length // stride) * stride for length in size)
+    if max(height, width) <= stride:
+        raise ValueError(f"size must be above {stride} pixels in one direction, not {size[1]}x{size[0]}")
+    return torch.empty(1, 3, height, width)
+
+
+def _inference_memory(model: nn.Module, image: Tensor) -> int:
+    memory = LiveMemory()
+    with torch.no_grad(), memory:
+        memory.add(image)
+        model(image)
+    return memory.peak
+
+
+def _training_memory(model: nn.Module, image: Tensor) -> int:
+    def forget(parameter: Tensor) -> None:
+        parameter.grad = None
+
+    for parameter in model.parameters():
+        parameter.register_post_accumulate_grad_hook(forget)  # type: ignore[no-untyped-call]
+    memory = LiveMemory()
+    with memory:
+        memory.add(image)
+        logits = model.train()(image)
+        logits.backward(torch.ones_like(logits))
+    return memory.peak
+
+
+def cost(config: UNetConfig, size: tuple[int, int]) -> Cost:
+    """The cost of a network for an image of ``size`` (height, width) in pixels.
+
+    Raises ValueError for one so small that it can't be trained on.
+    """
+    with torch.device("meta"):
+        trained = UNet(config)
+        shipped = fold(UNet(config))
+        image = _image(size, config.stride)
+        with FlopCounterMode(display=False) as flops, torch.no_grad():
+            shipped(image)
+        return Cost(
+            sum(parameter.numel() for parameter in shipped.parameters()),
+            flops.get_total_flops(),
+            _inference_memory(shipped, image),
+            _training_memory(trained, image),
+            sum(tensor.nbytes for tensor in shipped.state_dict().values()),
+        )
+
+
+def table(size: tuple[int, int]) -> str:
+    """A row for each named configuration."""
+    rows = {name: cost(config, size) for name, config in CONFIGS.items()}
+    frame = pandas.DataFrame(
+        {
+            "parameters (M)": {name: row.parameters / 1e6 for name, row in rows.items()},
+            "GFLOP": {name: row.flops / 1e9 for name, row in rows.items()},
+            "inference (MiB)": {name: row.inference / MIB for name, row in rows.items()},
+            "training (MiB)": {name: row.training / MIB for name, row in rows.items()},
+            "bundle (MiB)": {name: row.bundle / MIB for name, row in rows.items()},
+        }
+    )
+    return str(frame.to_string(float_format="{:.1f}".format))
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if not match:
+        raise argparse.ArgumentTypeError(f"must be WIDTHxHEIGHT in pixels, such as 2048x1024, not {text!r}")
+    return int(match[2]), int(match[1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=_size, default="2048x1024", help="WIDTHxHEIGHT of the image (default 2048x1024)")
+    height, width = size = parser.parse_args().size
+    try:
+        print(table(size))
+    except ValueError as error:
+        raise SystemExit(str(error)) from error
+    print(
+        f"\nOne image of {width}×{height}. A multiply-add counts as 2 FLOP. Memory: the most that activations take at "
+        "once in fp32,\nwithout weights, their gradients, the loss and what libraries allocate for themselves."
+    )
+
+
+if __name__ == "__main__":
+    main()

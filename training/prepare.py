@@ -1,0 +1,194 @@
+"""Verify a data set before a step is trained on it, and decode it once: ``python -m training.prepare DATA``.
+
+DATA is laid out as Cityscapes. Every file is read; what is wrong with any of them is listed. The pixels then go into a
+cache (``training.cache``) that makes random crops cheap; it is remade when the files have changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+from tqdm import tqdm
+
+from training.cache import Decoded, cache_paths, fingerprint, open_cache, write_cache
+from training.data import read_pair
+from unet_seg_ros.cityscapes import LABEL_FOLDERS, Pair, find_pairs, read_label, splits
+from unet_seg_ros.images import compressed_to_rgb
+from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, VOID
+
+CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
+"""Images in each split of the real Cityscapes."""
+ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_extra": "augsburg"}
+"""A city by which each of its splits is known."""
+UNLABELLED = "test"
+"""The split whose labels are kept by the benchmark's server."""
+PNG_END = b"IEND\xaeB\x60\x82"
+KNOWN_IDS = np.array([label.id for label in LABELS if label.id >= 0])
+
+
+@dataclass
+class Checked:
+    """What was found in one frame: its size (height, width), the pixels of each label id, what is wrong with it."""
+
+    size: tuple[int, int] | None = None
+    counts: Counter[int] = field(default_factory=Counter)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Split:
+    """What was found in one split."""
+
+    name: str
+    pairs: list[Pair]
+    frames: list[Checked]
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each thing that is wrong."""
+        found = [problem for frame in self.frames for problem in frame.problems]
+        cities = {pair.image.parent.name for pair in self.pairs}
+        expected = CITYSCAPES.get(self.name, 0)
+        if ITS_CITIES.get(self.name) in cities and len(self.pairs) != expected:
+            found.append(f"{self.name}: {len(self.pairs)} images, Cityscapes has {expected}")
+        return found
+
+    def row(self) -> list[str]:
+        """Its row in the table."""
+        sizes = Counter(frame.size for frame in self.frames if frame.size)
+        shown = ", ".join(
+            f"{width}×{height}" + (f" ({n})" if len(sizes) > 1 else "") for (height, width), n in sizes.most_common(3)
+        )
+        counts = sum((frame.counts for frame in self.frames), Counter())
+        classes = {int(ID_TO_TRAIN_ID[label_id]) for label_id in counts} - {VOID}
+        void = sum(n for label_id, n in counts.items() if ID_TO_TRAIN_ID[label_id] == VOID) / max(
+            1, sum(counts.values())
+        )
+        labels = sum(pair.label is not None for pair in self.pairs)
+        cells = [
+            len(self.pairs),
+            labels,
+            len({pair.image.parent.name for pair in self.pairs}),
+            shown + " …" * (len(sizes) > 3),
+        ]
+        return [self.name, *map(str, cells), str(len(classes)), f"{100 * void:.1f} %", str(len(self.problems))]
+
+
+def _check_image(path: Path, frame: Checked) -> None:
+    try:
+        frame.size = compressed_to_rgb(SimpleNamespace(data=path.read_bytes(), format=path.suffix)).shape[:2]
+    except (OSError, ValueError) as error:
+        frame.problems.append(f"{path}: {error}")
+
+
+def _check_label(path: Path, frame: Checked) -> None:
+    try:
+        label = read_label(path)
+        if not path.read_bytes().rstrip(b"\0").endswith(PNG_END):
+            raise ValueError(f"{path}: cut short: its end marker is missing")
+    except (OSError, ValueError) as error:
+        frame.problems.append(str(error))
+        return
+    ids, counts = np.unique(label, return_counts=True)
+    frame.counts.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
+    if frame.size and label.shape != frame.size:
+        sizes = [f"{width}×{height}" for height, width in (label.shape, frame.size)]
+        frame.problems.append(f"{path}: {sizes[0]} pixels, its image has {sizes[1]}")
+    unknown = sorted(set(ids.tolist()) - set(KNOWN_IDS.tolist()))
+    if unknown:
+        frame.problems.append(f"{path}: label ids that Cityscapes does not have: {', '.join(map(str, unknown))}")
+    elif (ID_TO_TRAIN_ID[ids] == VOID).all():
+        frame.problems.append(f"{path}: void alone, nothing to learn from")
+
+
+def check(pair: Pair, split: str) -> Checked:
+    """Read a frame's files and say what is wrong with them. The labels of the test split are not looked at."""
+    frame = Checked()
+    _check_image(pair.image, frame)
+    if split != UNLABELLED:
+        if pair.label is None:
+            frame.problems.append(f"{pair.image}: no label file")
+        else:
+            _check_label(pair.label, frame)
+    return frame
+
+
+def verify(root: Path, split: str, labels: str) -> Split:
+    """Read all files of a split. Raises FileNotFoundError if it is not there."""
+    pairs = find_pairs(root, split, labels)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes without Python's lock
+        frames = list(
+            tqdm(pool.map(lambda pair: check(pair, split), pairs), f"verify {split}", len(pairs), unit="frame")
+        )
+    return Split(split, pairs, frames)
+
+
+def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
+    """The frames in order, read a few ahead."""
+    ahead = 2 * (os.cpu_count() or 1)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(pairs), ahead):
+            yield from pool.map(read_pair, pairs[start : start + ahead])
+
+
+def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
+    """Write the split's cache if there is none of these files; says whether it did. Raises OSError if it can't."""
+    paths, source = cache_paths(folder, split.name, labels), fingerprint(root, split.pairs)
+    names = [pair.name for pair in split.pairs]
+    try:
+        if open_cache(paths, source, names):
+            return False
+    except ValueError:
+        pass  # of other files or broken: made anew
+    size = sum(4 * frame.size[0] * frame.size[1] for frame in split.frames if frame.size)
+    frames = tqdm(decoded(split.pairs), f"cache {split.name}", len(names), unit="frame")
+    write_cache(paths, source, names, frames, size)
+    return True
+
+
+def table(found: Sequence[Split]) -> str:
+    """What was found in the splits, a row for each."""
+    header = ["split", "images", "labels", "cities", "size", "classes", "void", "problems"]
+    rows = [header, *(split.row() for split in found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
+    parser.add_argument("--splits", nargs="+", help="which; all that there are")
+    parser.add_argument("--labels", choices=LABEL_FOLDERS, default="gtFine")
+    parser.add_argument("--cache", type=Path, help="folder for the cache; DATA/cache")
+    parser.add_argument("--verify-only", action="store_true", help="write no cache")
+    arguments = parser.parse_args()
+    root: Path = arguments.data
+    try:
+        names = arguments.splits or splits(root)
+        if not names:
+            raise ValueError(f"{root}: not laid out as Cityscapes: it has no folder leftImg8bit with splits in it")
+        found = [verify(root, name, arguments.labels) for name in names]
+        print(table(found))
+        problems = [problem for split in found for problem in split.problems]
+        if problems:
+            raise ValueError("\n".join([f"{len(problems)} problems:", *problems]))
+        for split in found:
+            if split.name != UNLABELLED and not arguments.verify_only:
+                made = prepare_cache(root, split, arguments.labels, arguments.cache or root / "cache")
+                print(f"{split.name}: cache {'written' if made else 'is up to date'}")
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

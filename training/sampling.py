@@ -1,0 +1,59 @@
+"""Which frame a sample shows, and which part of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+MIN_PIXELS = 64
+"""A frame shows a set if it has at least so many pixels of it."""
+
+
+class UniformChoice:
+    """Chooses frames so that each set of classes that occurs comes up as often as any other.
+
+    ``counts`` is int64[frames, sets]: the pixels of each set in each frame.
+    """
+
+    def __init__(self, counts: NDArray[np.int64]) -> None:
+        showing = [np.flatnonzero(column >= MIN_PIXELS) for column in counts.T]
+        self.choices = [(k, frames) for k, frames in enumerate(showing) if len(frames)]
+
+    def draw(self, rng: np.random.Generator) -> tuple[int, int] | None:
+        """A set and a frame that shows it; None if no frame shows any."""
+        if not self.choices:
+            return None
+        k, frames = self.choices[rng.integers(len(self.choices))]
+        return k, int(frames[rng.integers(len(frames))])
+
+
+def pixel_of(label: NDArray[np.uint8], wanted: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
+    """Row and column of a pixel drawn from those whose label id is ``wanted`` (bool[256]).
+
+    Raises ValueError if there is none.
+    """
+    chosen = cv2.LUT(label, wanted.view(np.uint8))
+    rows = np.flatnonzero(chosen.any(axis=1))
+    if not len(rows):
+        raise ValueError("no pixel of the label is of a wanted class")
+    row = int(rows[rng.integers(len(rows))])
+    columns = np.flatnonzero(chosen[row])
+    return row, int(columns[rng.integers(len(columns))])
+
+
+def window_at(
+    pixel: Sequence[int], have: Sequence[int], window: Sequence[float], rng: np.random.Generator
+) -> list[float]:
+    """Where a window lies that holds a pixel: in each dimension 0 (start) to 1 (end), as ``crop_at_scale`` takes it.
+
+    The pixel comes to lie at random in the middle three fifths of the window, as far as the image's border allows.
+    """
+    places = []
+    for at, length, size in zip(pixel, have, window, strict=True):
+        free = length - size
+        start = at - size * rng.uniform(0.2, 0.8)
+        places.append(float(np.clip(start / free, 0, 1)) if free > 0 else 0.5)
+    return places

@@ -1,0 +1,42 @@
+"""How good the weights are that a run has come to: through the same Segmenter that drives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.config import ValidationConfig
+from training.data import labelled_pairs, read_pair
+from training.logbook import picture
+from unet_seg_ros.labels import GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.metrics import ConfusionMatrix
+from unet_seg_ros.model.bundle import Bundle
+from unet_seg_ros.segmenter import Segmenter
+
+PICTURES = 4
+
+
+def validate(
+    bundle: Bundle, config: ValidationConfig, device: torch.device
+) -> tuple[ConfusionMatrix, list[NDArray[np.uint8]]]:
+    """Confusion matrix over the validation frames at full size, and pictures of a few of them, evenly spread.
+
+    Raises ValueError if none of the split's frames are of the configured cities.
+    """
+    segmenter = Segmenter.load(bundle, str(device))
+    pairs = labelled_pairs(Path(config.root), config.split)
+    if config.cities:
+        pairs = [pair for pair in pairs if pair.image.parent.name in config.cities]
+    if not pairs:
+        raise ValueError(f"validation: {config.root}, {config.split}: no frames of {', '.join(config.cities)}")
+    matrix, pictures = ConfusionMatrix(GROUPINGS[config.grouping]), []
+    for number, pair in enumerate(pairs):
+        image, label_ids = read_pair(pair)
+        label, mask = ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask
+        matrix.update(label, mask)
+        if number % -(-len(pairs) // PICTURES) == 0:
+            pictures.append(picture(image, label, mask))
+    return matrix, pictures
