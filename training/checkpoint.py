@@ -64,6 +64,13 @@ def _plain(value: Any) -> Any:
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+def seed_all(seed: int) -> None:
+    """Set Python's, NumPy's and PyTorch's generators going from ``seed``."""
+    random.seed(seed)
+    np.random.seed(seed)  # noqa: NPY002
+    torch.manual_seed(seed)
+
+
 def random_states() -> dict[str, Any]:
     """The states of Python's, NumPy's and PyTorch's generators, as integers."""
     return {

@@ -43,6 +43,7 @@ def steps(trainer: Trainer, workers: int) -> Iterator[list[Part]]:
         num_workers=workers,
         pin_memory=cuda,
         persistent_workers=workers > 0,
+        generator=torch.Generator(),  # its workers' seeds, which nothing uses, are not drawn from the run's generator
     )
     parts = iter(loader)
     while step := list(islice(parts, trainer.config.accumulate)):

@@ -12,7 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.checkpoint import BEST, checkpoints, part, path_of, random_states, read_checkpoint, set_random_states
+from training.checkpoint import (
+    BEST,
+    checkpoints,
+    part,
+    path_of,
+    random_states,
+    read_checkpoint,
+    seed_all,
+    set_random_states,
+)
 from training.config import TrainConfig
 from training.data import Samples
 from training.distributed import rank, world
@@ -37,7 +46,6 @@ def normalise(images: Tensor) -> Tensor:
 
 def initial_unet(config: TrainConfig) -> UNet:
     """A fresh network, or that of the bundle ``init``. Raises BundleError if it is of another shape."""
-    torch.manual_seed(config.seed)
     if not config.init:
         return UNet(CONFIGS[config.model])
     unet = unfold(load_bundle(Path(config.init)).build())
@@ -55,6 +63,7 @@ class Trainer:
         self.config = config
         self.folder = folder
         self.device = device
+        seed_all(config.seed)
         self.network = initial_unet(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.samples = Samples(config.data, config.crop, config.seed, config.steps * config.batch)
         share = torch.from_numpy(self.samples.pixel_share()).float()

@@ -1,14 +1,12 @@
-"""The loop: it learns, logs, validates, and a killed run ends bit by bit as one never interrupted."""
+"""The loop: it learns, logs, validates, alone and as two processes."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import yaml
 
 from training import train as module
 from training.checkpoint import BEST, checkpoints, path_of, read_checkpoint
-from training.config import TrainConfig, ValidationConfig, load
+from training.config import TrainConfig, ValidationConfig
 from training.train import run
 from training.trainer import Trainer
 from unet_seg_ros.model.bundle import read_tensors
@@ -61,33 +59,6 @@ def arguments(config: TrainConfig, folder: Path) -> list[str]:
     path = folder.parent / "run.yaml"
     path.write_text(yaml.safe_dump(json.loads(json.dumps(dataclasses.asdict(config)))))
     return [sys.executable, "-m", "training.train", str(path), str(folder), "--workers", "1"]
-
-
-def test_a_killed_run_ends_bit_by_bit_the_same(tiny_run: MakeRun, tmp_path: Path) -> None:
-    config = tiny_run(model="nano", crop=(32, 64), steps=40, save_every=3, warmup=2, keep=1)
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    for name in ("whole", "killed"):
-        command = arguments(config, tmp_path / name)
-        with subprocess.Popen(
-            command, cwd=ROOT, env=environment, start_new_session=True, stderr=subprocess.DEVNULL
-        ) as process:
-            if name == "killed":
-                end = time.monotonic() + 120
-                while not checkpoints(tmp_path / name):
-                    assert process.poll() is None
-                    assert time.monotonic() < end
-                    time.sleep(0.002)
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait(timeout=300)
-    assert not path_of(tmp_path / "killed", 40).exists()
-    subprocess.run(command, cwd=ROOT, env=environment, check=True, timeout=300)
-    (whole, values), (killed, _) = (read_checkpoint(path_of(tmp_path / name, 40)) for name in ("whole", "killed"))
-    assert values["step"] == 40
-    assert whole.keys() == killed.keys()
-    assert all(torch.equal(whole[name], killed[name]) for name in whole)
-    tables = [pd.read_csv(tmp_path / name / "metrics.csv") for name in ("whole", "killed")]
-    assert [list(table["step"]) for table in tables] == [[20, 40]] * 2
-    assert load(tmp_path / "whole" / "config.yaml") == config
 
 
 def test_two_processes_train_as_torchrun_starts_them(tiny_run: MakeRun, tmp_path: Path) -> None:
