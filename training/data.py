@@ -27,20 +27,27 @@ from training.sampling import UniformChoice, pixel_of, window_at
 from unet_seg_ros.cityscapes import Pair, find_pairs, read_image, read_label
 
 
-def labelled_pairs(root: Path, split: str, labels: str = "gtFine", leave_out: Sequence[str] = ()) -> list[Pair]:
-    """The pairs of a split, all with a label, but for those of the cities ``leave_out``.
+def labelled_pairs(
+    root: Path, split: str, labels: str = "gtFine", leave_out: Sequence[str] = (), cities: Sequence[str] = ()
+) -> list[Pair]:
+    """The pairs of a split, all with a label: those of ``cities`` (all if empty) but for those of ``leave_out``.
 
-    Raises FileNotFoundError naming the first image without a label, ValueError if nothing is left.
+    Raises FileNotFoundError naming the first image without a label, ValueError for a city that is not there and if
+    nothing is left.
     """
     pairs = find_pairs(root, split, labels)
+    known = {pair.image.parent.name for pair in pairs}
+    unknown = sorted({*leave_out, *cities} - known)
+    if unknown:
+        raise ValueError(f"{root}, {split}: no city {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    chosen = set(cities or known) - set(leave_out)
+    if not chosen:
+        raise ValueError(f"{root}, {split}: nothing is left without {', '.join(leave_out)}")
+    pairs = [pair for pair in pairs if pair.image.parent.name in chosen]
     for pair in pairs:
         if pair.label is None:
             raise FileNotFoundError(f"{pair.image}: no label file ({pair.name}_{labels}_labelIds.png) beside it")
-    cities = {pair.image.parent.name for pair in pairs}
-    unknown = sorted(set(leave_out) - cities)
-    if unknown or not cities - set(leave_out):
-        raise ValueError(f"{root}, {split}: cannot leave out {', '.join(leave_out)} of {', '.join(sorted(cities))}")
-    return [pair for pair in pairs if pair.image.parent.name not in leave_out]
+    return pairs
 
 
 def read_pair(pair: Pair) -> Decoded:

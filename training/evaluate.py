@@ -1,51 +1,63 @@
-"""Measure a bundle on a labelled split: ``python -m training.evaluate BUNDLE ROOT SPLIT [--grouping camvid11]``."""
+"""Measure a bundle on a labelled split: ``python -m training.evaluate BUNDLE DATA [SPLIT] [--grouping camvid11]``.
+
+Every frame goes at its full size through the Segmenter that drives, so the figures are those of the road. ``--flip``,
+``--scales`` and ``--sliding`` measure averages over several looks as well, and report them apart.
+"""
 
 from __future__ import annotations
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
-from tqdm import tqdm
-
-from training.data import labelled_pairs, read_pair
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, Grouping
-from unet_seg_ros.metrics import ConfusionMatrix
+from training.evaluation import Evaluation, evaluate
+from training.evaluation_report import write_report
+from training.looks import Looks
+from unet_seg_ros.labels import GROUPINGS
 from unet_seg_ros.segmenter import Segmenter
 
 
-def evaluate(segmenter: Segmenter, root: Path, split: str, grouping: Grouping) -> ConfusionMatrix:
-    """Confusion matrix over all frames of a split in Cityscapes layout, each at its full size.
-
-    Raises ValueError if the bundle's classes are not Cityscapes' 19 or a file cannot be read, FileNotFoundError if the
-    split or a label is missing.
-    """
-    if segmenter.manifest.class_names != CLASS_NAMES:
-        raise ValueError(f"{segmenter.model_id}: its classes are not Cityscapes' {len(CLASS_NAMES)}")
-    matrix = ConfusionMatrix(grouping)
-    for pair in tqdm(labelled_pairs(root, split), unit="frame", dynamic_ncols=True):
-        image, label_ids = read_pair(pair)
-        matrix.update(ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask)
-    return matrix
+def percent(value: float) -> str:
+    """With one decimal; – where there is nothing to measure."""
+    return "–" if value != value else f"{100 * value:.1f}"
 
 
-def table(matrix: ConfusionMatrix) -> str:
-    """IoU per class, mIoU and pixel accuracy, in percent; – for a class that occurs in neither labels nor masks."""
-    rows = [*zip(matrix.grouping.names, matrix.iou(), strict=True)]
-    rows += [("mIoU", matrix.mean_iou()), ("pixel accuracy", matrix.pixel_accuracy())]
-    width = max(len(name) for name, _ in rows)
-    return "\n".join(f"{name:<{width}}  {'–' if value != value else f'{100 * value:.1f}':>5}" for name, value in rows)
+def table(evaluation: Evaluation) -> str:
+    """IoU and boundary IoU of each class, then the figures, in percent."""
+    matrix = evaluation.matrix
+    width = max(len(name) for name in (*matrix.grouping.names, *evaluation.summary()))
+    lines = [f"{'':<{width}}  {'IoU':>5}  {'boundary':>8}"]
+    for name, iou, boundary in zip(matrix.grouping.names, matrix.iou(), evaluation.boundary.iou(), strict=True):
+        lines.append(f"{name:<{width}}  {percent(iou):>5}  {percent(boundary):>8}")
+    return "\n".join([*lines, *(f"{n:<{width}}  {percent(v):>5}" for n, v in evaluation.summary().items())])
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("root", type=Path, help="folder in Cityscapes layout")
-    parser.add_argument("split", help="for example val")
+    parser.add_argument("split", nargs="?", default="val")
     parser.add_argument("--grouping", choices=GROUPINGS, default="cityscapes19", help="classes to tell apart")
+    parser.add_argument("--cities", nargs="+", default=[], help="only these of the split")
+    parser.add_argument("--output", type=Path, help="folder for a report with pictures")
+    parser.add_argument("--flip", action="store_true", help="also: averaged over the frame and its mirror image")
+    parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="also: averaged over these scales")
+    parser.add_argument("--sliding", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="also: in windows")
     arguments = parser.parse_args()
     try:
+        looks = Looks(tuple(arguments.scales), arguments.flip, tuple(arguments.sliding) if arguments.sliding else None)
         segmenter = Segmenter.load(arguments.bundle)
-        print(table(evaluate(segmenter, arguments.root, arguments.split, GROUPINGS[arguments.grouping])))
+        where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
+        evaluation = evaluate(segmenter, *where)
+        print(table(evaluation))
+        apart = None
+        if looks != Looks():
+            apart = evaluate(segmenter, *where, looks)
+            print(f"\naveraged over {looks}:\n{table(apart)}")
+        if arguments.output:
+            settings = {"data": str(arguments.root), "split": arguments.split, "cities": arguments.cities}
+            write_report(arguments.output, segmenter, evaluation, {**settings, "looks": asdict(looks)}, apart)
+            print(f"{arguments.output}: report.json, per_frame.csv, confusion.png, reliability.png, worst/")
     except (OSError, ValueError) as error:
         raise SystemExit(str(error)) from error
 

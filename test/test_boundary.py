@@ -1,0 +1,79 @@
+"""Boundary IoU against its definition, pixel by pixel."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from unet_seg_ros.boundary import BoundaryIoU, band
+from unet_seg_ros.labels import GROUPINGS
+
+NINETEEN = GROUPINGS["cityscapes19"]
+
+
+def brute_band(mask: NDArray[np.uint8], distance: int) -> set[tuple[int, int]]:
+    height, width = mask.shape
+
+    def outside(y: int, x: int) -> bool:
+        return not (0 <= y < height and 0 <= x < width and mask[y, x])
+
+    reach = range(-distance, distance + 1)
+    return {
+        (y, x)
+        for y, x in np.ndindex(height, width)
+        if mask[y, x] and any(outside(y + i, x + j) for i in reach for j in reach)
+    }
+
+
+@given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 3), st.integers(0, 10**6))
+def test_the_band_is_its_definition(height: int, width: int, distance: int, seed: int) -> None:
+    mask = (np.random.default_rng(seed).random((height, width)) < 0.8).astype(np.uint8)
+    assert {tuple(p) for p in np.argwhere(band(mask, distance)).tolist()} == brute_band(mask, distance)
+
+
+@given(st.integers(1, 15), st.integers(1, 15), st.sampled_from([0.02, 0.1, 0.3]), st.integers(0, 10**6))
+def test_counts_are_the_definition(height: int, width: int, ratio: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label, prediction = (np.repeat(rng.choice([0, 10, 13, 255], (height, 4)), 5, axis=1)[:, :width] for _ in range(2))
+    label, prediction = label.astype(np.uint8), prediction.astype(np.uint8)
+    width = label.shape[1]
+    found = BoundaryIoU(NINETEEN, ratio)
+    found.update(label, prediction)
+    distance = max(1, round(ratio * (height**2 + width**2) ** 0.5))
+    known = {tuple(p) for p in np.argwhere(label != 255).tolist()}
+    for k in (0, 10, 13):
+        a, b = (brute_band((mask == k).astype(np.uint8), distance) & known for mask in (label, prediction))
+        assert (found.intersection[k], found.union[k]) == (len(a & b), len(a | b))
+        assert np.isnan(found.iou()[k]) == (not a | b)
+
+
+def test_an_outline_that_is_off_costs_more_than_in_iou() -> None:
+    label = np.zeros((100, 100), np.uint8)
+    label[20:80, 20:80] = 13
+    shifted = np.roll(label, 2, axis=1)
+    found = BoundaryIoU(NINETEEN)
+    found.update(label, label)
+    assert found.mean_iou() == 1
+    found = BoundaryIoU(NINETEEN)
+    found.update(label, shifted)
+    both, either = (label == 13) & (shifted == 13), (label == 13) | (shifted == 13)
+    assert 0 < found.iou()[13] < 0.7 < both.sum() / either.sum()
+
+
+def test_groups_void_and_sums() -> None:
+    label, prediction = np.full((9, 9), 13, np.uint8), np.full((9, 9), 15, np.uint8)
+    parts = [BoundaryIoU(GROUPINGS["camvid11"]) for _ in range(3)]
+    parts[0].update(label, prediction)  # cars and buses are one class
+    assert parts[0].mean_iou() == 1
+    assert parts[0].union.sum() == 9 * 9 - 7 * 7
+    parts[1].update(np.full((9, 9), 255, np.uint8), prediction)
+    assert np.isnan(parts[1].mean_iou())
+    parts[2].update(label, np.full((9, 9), 255, np.uint8))
+    parts[1] += parts[2]
+    parts[1] += parts[0]
+    assert parts[1].mean_iou() == 0.5
+    with pytest.raises(ValueError, match=r"the label is \(9, 9\) \(height, width\), the prediction \(8, 9\)"):
+        parts[0].update(label, prediction[1:])
