@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from unet_seg_ros.boundary import BoundaryIoU, band
-from unet_seg_ros.labels import GROUPINGS
+from unet_seg_ros.labels import GROUPINGS, VOID
 
 NINETEEN = GROUPINGS["cityscapes19"]
 
@@ -34,20 +34,70 @@ def test_the_band_is_its_definition(height: int, width: int, distance: int, seed
     assert {tuple(p) for p in np.argwhere(band(mask, distance)).tolist()} == brute_band(mask, distance)
 
 
+def blocks(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint8]:
+    """Runs of five pixels of one class or void, so that bands and insides both occur."""
+    return np.repeat(rng.choice([0, 10, 13, VOID], (height, 4)), 5, axis=1)[:, :width].astype(np.uint8)
+
+
 @given(st.integers(1, 15), st.integers(1, 15), st.sampled_from([0.02, 0.1, 0.3]), st.integers(0, 10**6))
 def test_counts_are_the_definition(height: int, width: int, ratio: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    label, prediction = (np.repeat(rng.choice([0, 10, 13, 255], (height, 4)), 5, axis=1)[:, :width] for _ in range(2))
-    label, prediction = label.astype(np.uint8), prediction.astype(np.uint8)
-    width = label.shape[1]
+    label, prediction = blocks(rng, height, width), blocks(rng, height, width)
     found = BoundaryIoU(NINETEEN, ratio)
     found.update(label, prediction)
     distance = max(1, round(ratio * (height**2 + width**2) ** 0.5))
-    known = {tuple(p) for p in np.argwhere(label != 255).tolist()}
     for k in (0, 10, 13):
-        a, b = (brute_band((mask == k).astype(np.uint8), distance) & known for mask in (label, prediction))
+        masks = [((mask == k) & (label != VOID)).astype(np.uint8) for mask in (label, prediction)]
+        a, b = (brute_band(mask, distance) for mask in masks)
         assert (found.intersection[k], found.union[k]) == (len(a & b), len(a | b))
-        assert np.isnan(found.iou()[k]) == (not a | b)
+        np.testing.assert_array_equal(found.iou()[k], len(a & b) / len(a | b) if a | b else np.nan)
+    assert np.isnan(np.delete(found.iou(), [0, 10, 13])).all()
+
+
+@given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10**6))
+def test_what_is_predicted_at_void_labels_does_not_count(height: int, width: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    label, prediction, other = (blocks(rng, height, width) for _ in range(3))
+    kept = label.copy(), prediction.copy()
+    filled, refilled, right = (BoundaryIoU(NINETEEN) for _ in range(3))
+    filled.update(label, prediction)
+    refilled.update(label, np.where(label == VOID, other, prediction))
+    np.testing.assert_array_equal([filled.intersection, filled.union], [refilled.intersection, refilled.union])
+    right.update(label, np.where(label == VOID, other, label))
+    assert set(np.flatnonzero(right.iou() == 1)) == set(np.unique(label)) - {VOID}
+    assert (label == kept[0]).all()
+    assert (prediction == kept[1]).all()
+
+
+@given(st.integers(0, 4), st.integers(0, 10**6))
+def test_sums_are_one_evaluation(cut: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    pairs = [(blocks(rng, 7, 11), blocks(rng, 7, 11)) for _ in range(4)]
+    first, second, whole = (BoundaryIoU(NINETEEN) for _ in range(3))
+    for index, (label, prediction) in enumerate(pairs):
+        (first if index < cut else second).update(label, prediction)
+        whole.update(label, prediction)
+    first += second
+    np.testing.assert_array_equal([first.intersection, first.union], [whole.intersection, whole.union])
+    np.testing.assert_array_equal(first.iou(), whole.iou())
+
+
+def test_one_pixel_no_pixel_and_void_alone() -> None:
+    pixel = BoundaryIoU(NINETEEN)
+    pixel.update(np.array([[13]], np.uint8), np.array([[13]], np.uint8))
+    assert pixel.mean_iou() == pixel.union.sum() == 1
+    nothing = BoundaryIoU(NINETEEN)
+    nothing.update(np.zeros((0, 5), np.uint8), np.zeros((0, 5), np.uint8))
+    nothing.update(np.full((3, 5), VOID, np.uint8), np.zeros((3, 5), np.uint8))
+    assert np.isnan(nothing.iou()).all()
+    assert np.isnan(nothing.mean_iou())
+
+
+@pytest.mark.parametrize("other", [BoundaryIoU(GROUPINGS["camvid11"]), BoundaryIoU(NINETEEN, 0.01)])
+def test_counts_that_do_not_add(other: BoundaryIoU) -> None:
+    found = BoundaryIoU(NINETEEN)
+    with pytest.raises(ValueError, match=r"grouping cityscapes19 at 0\.02 cannot take those of \w+ at 0\.0"):
+        found += other
 
 
 def test_an_outline_that_is_off_costs_more_than_in_iou() -> None:

@@ -57,3 +57,34 @@ def test_sizes_must_agree() -> None:
     for arrays in ((a, b, a), (a, a, b)):
         with pytest.raises(ValueError, match=r"are \(3, 4\) \(height, width\), .* not of one size"):
             Calibration(NINETEEN).update(*arrays)
+
+
+def test_void_is_left_out_and_a_void_prediction_is_wrong() -> None:
+    found = Calibration(NINETEEN, 2)
+    label, prediction = np.array([[255, 255, 0, 0]], np.uint8), np.array([[0, 255, 255, 0]], np.uint8)
+    found.update(label, prediction, np.array([[9, 9, 51, 255]], np.uint8))
+    assert found.counts.sum() == 2
+    assert found.counts[51].tolist() == [1, 0]
+    assert found.counts[255].tolist() == [0, 1]
+    assert found.ece() == pytest.approx(0.2 / 2)
+
+
+def test_bins_hold_their_lower_edge_and_the_last_one_its_upper() -> None:
+    """With 5 bins, 51 / 255 is an edge."""
+    found = Calibration(NINETEEN, 5)
+    pixels = np.zeros((1, 4), np.uint8)
+    found.update(pixels, pixels, np.array([[50, 51, 204, 255]], np.uint8))
+    assert found.reliability()[2].tolist() == [1, 1, 0, 0, 2]
+
+
+def test_counts_of_another_grouping() -> None:
+    found = Calibration(NINETEEN)
+    with pytest.raises(ValueError, match="grouping cityscapes19 cannot take those of camvid11"):
+        found += Calibration(GROUPINGS["camvid11"])
+    assert np.isnan(found.ece())
+
+
+def test_counts_beyond_32_bits() -> None:
+    found = Calibration(NINETEEN)
+    found.counts[255] = 2**40, 3 * 2**40
+    assert found.ece() == 0.25

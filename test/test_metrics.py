@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, TRAIN_ID_TO_ID, VOID
+from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, TRAIN_ID_TO_ID, VOID, Grouping
 from unet_seg_ros.metrics import ConfusionMatrix
 
 GROUPING_NAMES = sorted(GROUPINGS)
@@ -69,12 +69,15 @@ def their_arguments() -> Any:
     return SimpleNamespace(**{**vars(theirs.args), "evalInstLevelScore": False, "JSONOutput": False, "quiet": True})
 
 
+@pytest.mark.parametrize("shape", [(40, 60), (37, 53), (1, 301)])
 @pytest.mark.parametrize(("seed", "classes"), [(0, 19), (1, 19), (2, 7), (3, 1)])
-def test_equals_cityscapesscripts(tmp_path: Path, their_arguments: Any, seed: int, classes: int) -> None:
-    """From files of label ids, of all 34; absent classes (of 7, of 1) are left out by both."""
+def test_equals_cityscapesscripts(
+    tmp_path: Path, their_arguments: Any, seed: int, classes: int, shape: tuple[int, int]
+) -> None:
+    """From files of label ids, of all 34; absent classes and categories (of 7, of 1 class) are left out by both."""
     rng = np.random.default_rng(seed)
     pairs, label_files, prediction_files = [], [], []
-    for index, (label, prediction) in enumerate(frames(3, seed, classes, (40, 60))):
+    for index, (label, prediction) in enumerate(frames(3, seed, classes, shape)):
         ids = TRAIN_ID_TO_ID[label]
         ids[label == VOID] = rng.choice(np.flatnonzero(ID_TO_TRAIN_ID[:34] == VOID), (label == VOID).sum())
         pairs.append((ID_TO_TRAIN_ID[ids], prediction))
@@ -99,9 +102,21 @@ def test_sums_of_matrices_equal_one_evaluation(grouping: str, seed: int, cut: in
     pairs = frames(4, seed)
     whole = matrix_of(pairs, grouping)
     first, second = matrix_of(pairs[:cut], grouping), matrix_of(pairs[cut:], grouping)
-    assert (first.matrix + second.matrix == whole.matrix).all()
+    first += second
+    assert (first.matrix == whole.matrix).all()
+    assert (second.matrix == matrix_of(pairs[cut:], grouping).matrix).all()
     side_by_side = [(np.hstack([a for a, _ in pairs]), np.hstack([b for _, b in pairs]))]
     assert (matrix_of(side_by_side, grouping).matrix == whole.matrix).all()
+
+
+def test_counts_of_another_grouping() -> None:
+    """The same number of classes is not the same grouping."""
+    camvid = GROUPINGS["camvid11"]
+    matrix = matrix_of(frames(1, 0), "camvid11")
+    before = matrix.matrix.copy()
+    with pytest.raises(ValueError, match="grouping camvid11 cannot take those of reversed"):
+        matrix += ConfusionMatrix(Grouping("reversed", camvid.names[::-1], camvid.members[::-1]))
+    assert (matrix.matrix == before).all()
 
 
 @given(seed=st.integers(0, 999))

@@ -38,13 +38,13 @@ def crop_at_scale(
 
 
 def jitter_color(image: Image, rng: np.random.Generator, strength: float) -> Image:
-    """Random brightness, contrast, saturation and white balance, each by up to ``strength`` (0..1)."""
+    """Random brightness, contrast, saturation and white balance, each by up to ``strength`` (0..1).
+
+    All are linear in a pixel's colour, so that one 3×4 matrix does them at once.
+    """
     gain, contrast, saturation = 1 + rng.uniform(-strength, strength, 3)
-    balance = 1 + rng.uniform(-strength, strength, 3) * 0.3
-    x = image.astype(np.float32)
-    gray = x.mean(axis=2, keepdims=True)
-    x = gray + (x - gray) * np.float32(saturation)
-    mean = np.float32(gray.mean())
-    x = ((x - mean) * np.float32(contrast) + mean) * (gain * balance).astype(np.float32)
-    jittered: Image = np.clip(np.rint(x), 0, 255).astype(np.uint8)
-    return jittered
+    scale = gain * (1 + rng.uniform(-strength, strength, 3) * 0.3)
+    gray = np.full((3, 3), 1 / 3)
+    colors = contrast * (saturation * (np.eye(3) - gray) + gray)
+    mean = np.full((3, 1), (1 - contrast) * float(np.mean(cv2.mean(image)[:3])))
+    return np.asarray(cv2.transform(image, scale[:, None] * np.hstack([colors, mean])), np.uint8)

@@ -16,17 +16,18 @@ def band(mask: Mask, distance: int) -> NDArray[np.bool_]:
 
     What lies beyond the image counts as outside, as in the authors' code.
     """
-    padded = cv2.copyMakeBorder(mask, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    inner = cv2.erode(padded, np.ones((3, 3), np.uint8), iterations=distance)[1:-1, 1:-1]
-    within: NDArray[np.bool_] = (mask != 0) & (inner == 0)
+    square = np.ones((3, 3), np.uint8)
+    inner = cv2.erode(mask, square, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    within: NDArray[np.bool_] = mask != inner
     return within
 
 
 class BoundaryIoU:
     """Pixel counts per class of a grouping, over all frames: ``intersection`` and ``union``, int64[n].
 
-    A band is as wide as ``dilation_ratio`` of the image's diagonal, at least one pixel. Pixels whose label is void are
-    left out, in label and prediction, once the bands are found.
+    A band is as wide as ``dilation_ratio`` of the image's diagonal, at least one pixel. Pixels whose label is void
+    are outside every class, in label and prediction, whatever is predicted there: bands run along them as along the
+    image's border, and a prediction that is right at every labelled pixel has an IoU of 1.
     """
 
     def __init__(self, grouping: Grouping, dilation_ratio: float = 0.02) -> None:
@@ -40,16 +41,19 @@ class BoundaryIoU:
         if label.shape != prediction.shape:
             raise ValueError(f"the label is {label.shape} (height, width), the prediction {prediction.shape}")
         label, prediction = self.grouping.table[label], self.grouping.table[prediction]
-        known = label != VOID
+        prediction[label == VOID] = VOID
         distance = max(1, round(self.dilation_ratio * float(np.hypot(*label.shape))))
         for k in np.union1d(label, prediction):
             if k != VOID:
-                bands = [band((mask == k).view(np.uint8), distance) & known for mask in (label, prediction)]
+                bands = [band((mask == k).view(np.uint8), distance) for mask in (label, prediction)]
                 self.intersection[k] += np.count_nonzero(bands[0] & bands[1])
                 self.union[k] += np.count_nonzero(bands[0] | bands[1])
 
     def __iadd__(self, other: BoundaryIoU) -> BoundaryIoU:
-        """Add the frames of another one of the same grouping."""
+        """Add the frames of another one; ValueError if its grouping or dilation ratio differs."""
+        if (self.grouping, self.dilation_ratio) != (other.grouping, other.dilation_ratio):
+            ours, theirs = (f"{of.grouping.name} at {of.dilation_ratio}" for of in (self, other))
+            raise ValueError(f"counts of grouping {ours} cannot take those of {theirs}")
         self.intersection += other.intersection
         self.union += other.union
         return self

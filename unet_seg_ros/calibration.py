@@ -11,7 +11,8 @@ from unet_seg_ros.labels import VOID, Grouping
 class Calibration:
     """Pixel counts ``counts[confidence, right]``, int64[256, 2], over all frames; void labels are left out.
 
-    A prediction is right if it is of the label's group. ``bins`` of equal width divide the confidences 0..1.
+    A prediction is right if it is of the label's group. ``bins`` of equal width divide the confidences 0..1; a
+    confidence on the edge of two bins is in the upper one.
     """
 
     def __init__(self, grouping: Grouping, bins: int = 15) -> None:
@@ -33,7 +34,9 @@ class Calibration:
         self.counts += np.bincount(2 * confidence[known].astype(np.int64) + right, minlength=512).reshape(256, 2)
 
     def __iadd__(self, other: Calibration) -> Calibration:
-        """Add the frames of another one of the same grouping."""
+        """Add the frames of another one; ValueError if its grouping differs."""
+        if self.grouping != other.grouping:
+            raise ValueError(f"counts of grouping {self.grouping.name} cannot take those of {other.grouping.name}")
         self.counts += other.counts
         return self
 

@@ -36,7 +36,9 @@ class ConfusionMatrix:
         self.matrix += np.bincount(index, minlength=n * (n + 1)).reshape(n, n + 1)
 
     def __iadd__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """Add the frames of another one of the same grouping."""
+        """Add the frames of another one; ValueError if its grouping differs."""
+        if self.grouping != other.grouping:
+            raise ValueError(f"counts of grouping {self.grouping.name} cannot take those of {other.grouping.name}")
         self.matrix += other.matrix
         return self
 

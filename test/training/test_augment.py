@@ -49,11 +49,18 @@ def test_image_and_label_stay_aligned(height: int, width: int, scale: float, dow
 
 def test_color_jitter() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
-    before = image.copy()
     np.testing.assert_array_equal(jitter_color(image, np.random.default_rng(1), 0), image)
+    before = image.copy()
     jittered = jitter_color(image, np.random.default_rng(1), 0.5)
+    np.testing.assert_array_equal(image, before)
     assert (jittered.shape, jittered.dtype) == (image.shape, np.uint8)
     assert not np.array_equal(jittered, image)
-    bright = [jitter_color(np.full((4, 4, 3), 100, np.uint8), np.random.default_rng(n), 0.5) for n in range(400)]
-    assert abs(np.mean(bright) - 100) < 4  # neither rounded down nor up
-    np.testing.assert_array_equal(image, before)
+    rng = np.random.default_rng(1)
+    gain, contrast, saturation = 1 + rng.uniform(-0.5, 0.5, 3)
+    balance = 1 + 0.3 * rng.uniform(-0.5, 0.5, 3)
+    x = image.astype(np.float64)
+    x = x.mean(axis=2, keepdims=True) + saturation * (x - x.mean(axis=2, keepdims=True))
+    x = (x.mean() + contrast * (x - x.mean())) * gain * balance
+    difference = jittered - np.clip(x, 0, 255)
+    assert np.abs(difference).max() < 1
+    assert abs(difference.mean()) < 0.05  # neither rounded down nor up
