@@ -11,7 +11,7 @@ from unet_seg_ros.model.bundle import load_bundle
 from unet_seg_ros.segmenter import Segmenter
 
 MODELS = Path(__file__).parents[1] / "models"
-SHIPPED = ("unet_nano", "unet_nano_synthetic")
+SHIPPED = ("unet_nano", "unet_nano_synthetic", "unet_s")
 
 
 def test_nothing_else_ships() -> None:
@@ -25,7 +25,8 @@ def test_a_shipped_model(name: str) -> None:
     assert manifest.name == name
     assert manifest.max_pixels == 480 * 360
     non_commercial = any("CamVid" in source for source in manifest.data)
-    assert non_commercial == (name == "unet_nano")
+    assert non_commercial == (name != "unet_nano_synthetic")
+    assert not manifest.config.norm  # folded
     assert ("non-commercial" in manifest.data_terms) == non_commercial
     assert name in (MODELS / "LICENSE").read_text()
     card = (MODELS / f"{name}.md").read_text()
