@@ -139,7 +139,6 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1, help="loader processes for each training process")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
-    torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl
     try:
         with process_group() as device:
             config = configuration.load(arguments.config, arguments.overrides)
@@ -150,6 +149,7 @@ def main() -> None:
                 trainer.resume(saved[-1])
             if rank() == 0:
                 (folder / "config.yaml").write_text(_yaml(config))
+            torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl
             run(trainer, arguments.workers)
     except (ValueError, NotFinite) as error:
         raise SystemExit(str(error)) from error
