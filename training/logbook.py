@@ -7,18 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from unet_seg_ros.draw import colorize
 from unet_seg_ros.labels import CLASS_COLORS, VOID, palette
 from unet_seg_ros.metrics import ConfusionMatrix
-
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
 
 Image = NDArray[np.uint8]
 TABLE = "metrics.csv"
@@ -70,7 +67,8 @@ class Logbook:
 
 def plot(rows: Any, path: Path) -> None:
     """Loss and validation mIoU over the steps, as a PNG. ``rows`` is the table of ``metrics.csv``."""
-    figure, axes = plt.subplots(figsize=(8, 4), layout="constrained")
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
     axes.plot(rows["step"], rows["train/loss"], color="tab:gray", label="loss")
     axes.set(xlabel="step", ylabel="loss (mean since the last row)")
     if "val/miou" in rows and rows["val/miou"].notna().any():
@@ -79,7 +77,6 @@ def plot(rows: Any, path: Path) -> None:
         right.plot(measured["step"], 100 * measured["val/miou"], "o-", color="tab:blue")
         right.set_ylabel("validation mIoU / %", color="tab:blue")
     figure.savefig(path, dpi=120)
-    plt.close(figure)
 
 
 def table(matrix: ConfusionMatrix) -> str:
