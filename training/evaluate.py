@@ -13,6 +13,7 @@ from pathlib import Path
 from training.evaluation import Evaluation, evaluate
 from training.evaluation_report import write_report
 from training.looks import Looks
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.labels import GROUPINGS
 from unet_seg_ros.segmenter import Segmenter
 
@@ -58,7 +59,7 @@ def main() -> None:
             settings = {"data": str(arguments.root), "split": arguments.split, "cities": arguments.cities}
             write_report(arguments.output, segmenter, evaluation, {**settings, "looks": asdict(looks)}, apart)
             print(f"{arguments.output}: report.json, per_frame.csv, confusion.png, reliability.png, worst/")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OutOfMemory, DeviceLost) as error:
         raise SystemExit(str(error)) from error
 
 

@@ -130,9 +130,7 @@ def in_numpy(logits: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
 
 def test_the_loss_of_both_is_numpys(of_two: dict[str, list[dict[str, Tensor]]]) -> None:
     images, labels = batch("unequal")
-    fine = (
-        network()(images).detach().numpy()
-    )  # at half size: bilinear, align_corners=False, by definition
+    fine = network()(images).detach().numpy()  # at half size: bilinear, align_corners=False, by definition
     for axis in (2, 3):
         edge = np.concatenate([np.take(fine, [0], axis), fine, np.take(fine, [-1], axis)], axis)
         before, here, after = (np.take(edge, np.arange(fine.shape[axis]) + k, axis) for k in range(3))

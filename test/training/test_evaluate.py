@@ -11,12 +11,14 @@ import pytest
 
 from training.evaluate import main, table
 from training.evaluation import Evaluation, evaluate
-from unet_seg_ros.cityscapes import find_pairs
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, LABELS
+from training.looks import Looks
+from unet_seg_ros.cityscapes import Pair, find_pairs
+from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, LABELS, VOID
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter
 
+CLASS_IDS = [label.id for t in range(19) for label in LABELS if label.train_id == t]
 CONFIG = UNetConfig(widths=(8, 8), depths=(1, 1))
 
 
@@ -58,15 +60,89 @@ def test_a_label_of_another_size_is_named(town: Path, bundle: Path) -> None:
         evaluate(Segmenter.load(bundle, device="cpu"), town, "train", GROUPINGS["cityscapes19"])
 
 
-def test_the_table_leaves_out_what_does_not_occur(town: Path, bundle: Path) -> None:
+def test_all_figures_are_of_the_same_frames(town: Path, bundle: Path) -> None:
+    """From the masks of all frames side by side, with the definitions written out."""
+    segmenter = Segmenter.load(bundle, device="cpu")
+    evaluation = evaluate(segmenter, town, "train", GROUPINGS["cityscapes19"])
+    seen, labels = [], []
+    for pair, score in zip(find_pairs(town, "train"), evaluation.frames, strict=True):
+        seen.append(segmenter([cv2.cvtColor(cv2.imread(str(pair.image)), cv2.COLOR_BGR2RGB)])[0])
+        ids = cv2.imread(str(pair.label), cv2.IMREAD_GRAYSCALE)
+        labels.append(np.array([[LABELS[i].train_id for i in row] for row in ids]))
+        known = labels[-1] != VOID
+        assert score.pair == pair
+        assert score.pixel_accuracy == (labels[-1] == seen[-1].mask)[known].mean()
+        a, b = labels[-1][known], seen[-1].mask[known]
+        ious = [np.sum((a == k) & (b == k)) / np.sum((a == k) | (b == k)) for k in np.union1d(a, b)]
+        assert score.miou == pytest.approx(np.mean(ious), rel=1e-12)
+    label, mask = np.concatenate(labels), np.concatenate([one.mask for one in seen])
+    known = label != VOID
+    figures = evaluation.summary()
+    assert figures["pixel_accuracy"] == (label == mask)[known].mean()
+    categories = np.array([*(LABELS[i].category for i in map(CLASS_IDS.__getitem__, range(19))), *[""] * 237])
+    label_categories, mask_categories = categories[label][known], categories[mask][known]
+    category_ious = [
+        np.sum((label_categories == name) & (mask_categories == name))
+        / np.sum((label_categories == name) | (mask_categories == name))
+        for name in np.union1d(label_categories, mask_categories)
+    ]
+    assert figures["category_miou"] == pytest.approx(np.mean(category_ious), rel=1e-12)
+    confidence = np.concatenate([one.confidence for one in seen])[known] / 255
+    assert 0 <= figures["expected_calibration_error"] <= 1
+    overall = abs(confidence.mean() - figures["pixel_accuracy"])  # of one bin: no more than of several
+    assert overall <= figures["expected_calibration_error"] + 1e-12
+
+
+def test_a_frame_without_labelled_pixels_changes_nothing(town: Path, bundle: Path) -> None:
+    segmenter = Segmenter.load(bundle, device="cpu")
+    before = evaluate(segmenter, town, "train", GROUPINGS["camvid11"])
+    void = find_pairs(town, "train")[1]
+    assert cv2.imwrite(str(void.label), np.zeros((64, 80), np.uint8))
+    after = evaluate(segmenter, town, "train", GROUPINGS["camvid11"])
+    assert np.isnan(after.frames[1].miou)
+    assert np.isnan(after.frames[1].pixel_accuracy)
+    assert [*after.frames[:1], *after.frames[2:]] == [*before.frames[:1], *before.frames[2:]]
+    for pair in find_pairs(town, "train"):
+        assert cv2.imwrite(str(pair.label), np.zeros((64, 80), np.uint8))
+    nothing = evaluate(segmenter, town, "train", GROUPINGS["camvid11"])
+    assert all(np.isnan(value) for value in nothing.summary().values())
+    assert table(nothing).split().count("–") == 2 * 11 + 5
+
+
+@pytest.fixture
+def two_cities(town: Path) -> Path:
+    """The last two frames moved to another city."""
+    for pair in find_pairs(town, "train")[4:]:
+        for path in (pair.image, pair.label):
+            assert path is not None
+            folder = path.parents[1] / "village"
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name.replace("town_", "village_"))
+    return town
+
+
+def test_only_the_chosen_cities_are_measured(two_cities: Path, bundle: Path) -> None:
+    segmenter, grouping = Segmenter.load(bundle, device="cpu"), GROUPINGS["camvid11"]
+    town = evaluate(segmenter, two_cities, "train", grouping, ["town"])
+    village = evaluate(segmenter, two_cities, "train", grouping, ["village"])
+    both = evaluate(segmenter, two_cities, "train", grouping)
+    assert [len(one.frames) for one in (town, village, both)] == [4, 2, 6]
+    np.testing.assert_array_equal(town.matrix.matrix + village.matrix.matrix, both.matrix.matrix)
+    np.testing.assert_array_equal(town.calibration.counts + village.calibration.counts, both.calibration.counts)
+    looked = evaluate(segmenter, two_cities, "train", grouping, ["village"], Looks(flip=True))
+    assert [score.pair for score in looked.frames] == [score.pair for score in village.frames]
+    with pytest.raises(ValueError, match=r"train: no city hamlet; there are town, village$"):
+        evaluate(segmenter, two_cities, "train", grouping, ["town", "hamlet"])
+
+
+def test_the_table_leaves_out_what_does_not_occur() -> None:
     evaluation = Evaluation(GROUPINGS["categories"])
     label, mask = np.array([[0, 0, 0, 13]], np.uint8), np.array([[0, 0, 13, 13]], np.uint8)
-    evaluation.update(find_pairs(town, "train")[0], label, mask, np.full((1, 4), 255, np.uint8))
-    rows = [line.split() for line in table(evaluation).splitlines()]
-    assert rows[0] == ["IoU", "boundary"]
-    names = ("construction", "object", "nature", "sky", "human")
-    assert {name: values for name, *values in rows[1:]} == {
-        **{name: ["–", "–"] for name in names},
+    evaluation.update(Pair("a", Path("a"), None), label, mask, np.full((1, 4), 255, np.uint8))
+    header, *rows = table(evaluation).splitlines()
+    assert header.split() == ["IoU", "boundary"]
+    assert {row.split()[0]: row.split()[1:] for row in rows} == {
+        **{name: ["–", "–"] for name in ("construction", "object", "nature", "sky", "human")},
         "flat": ["66.7", "66.7"],
         "vehicle": ["50.0", "50.0"],
         "miou": ["58.3"],
@@ -77,41 +153,26 @@ def test_the_table_leaves_out_what_does_not_occur(town: Path, bundle: Path) -> N
     }
 
 
-def test_only_the_named_cities_count(town: Path, bundle: Path) -> None:
-    for kind in ("leftImg8bit", "gtFine"):
-        (town / kind / "train" / "other").mkdir()
-        for path in sorted((town / kind / "train" / "town").glob("*_00000[0-3]_[lg]*")):
-            path.rename(path.parents[1] / "other" / path.name)
-    segmenter, grouping = Segmenter.load(bundle, device="cpu"), GROUPINGS["cityscapes19"]
-    parts = [evaluate(segmenter, town, "train", grouping, cities) for cities in (["other"], ["town"], [])]
-    assert [len(part.frames) for part in parts] == [4, 2, 6]
-    np.testing.assert_array_equal(parts[0].matrix.matrix + parts[1].matrix.matrix, parts[2].matrix.matrix)
-    with pytest.raises(ValueError, match="train: no city nowhere; there are other, town"):
-        evaluate(segmenter, town, "train", grouping, ["nowhere"])
-
-
-def test_a_frame_without_labelled_pixels_counts_nothing(town: Path, bundle: Path) -> None:
-    assert cv2.imwrite(str(find_pairs(town, "train")[1].label), np.zeros((64, 80), np.uint8))
-    evaluation = evaluate(Segmenter.load(bundle, device="cpu"), town, "train", GROUPINGS["cityscapes19"])
-    assert [np.isnan(frame.miou) for frame in evaluation.frames] == [False, True, False, False, False, False]
-    assert evaluation.matrix.matrix.sum() == 5 * (64 * 80 - 16)
-    assert np.isfinite(list(evaluation.summary().values())).all()
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str | Path) -> None:
+    monkeypatch.setattr("sys.argv", ["evaluate", *map(str, arguments)])
+    main()
 
 
 def test_the_command_prints_the_table_or_one_line(
-    town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    town: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    common = ["evaluate", str(bundle), str(town)]
-    output = ["--output", str(tmp_path / "report")]
-    monkeypatch.setattr("sys.argv", [*common, "train", "--grouping", "camvid11", "--flip", *output])
-    main()
-    first_words = [line.split()[0] for line in capsys.readouterr().out.splitlines() if line]
-    assert first_words[1:13] == [*GROUPINGS["camvid11"].names, "miou"]
-    assert first_words[17:31] == ["averaged", "IoU", *GROUPINGS["camvid11"].names, "miou"]
-    assert (tmp_path / "report" / "report.json").exists()
-    monkeypatch.setattr("sys.argv", common)
-    with pytest.raises(SystemExit, match=r"^.*val: .*splits under .*: train$"):
-        main()
-    monkeypatch.setattr("sys.argv", [*common, "train", "--scales", "0"])
-    with pytest.raises(SystemExit, match=r"^scales must be above 0, not \[0.0\]$"):
-        main()
+    run(monkeypatch, bundle, town, "train", "--grouping", "camvid11")
+    plain = capsys.readouterr().out
+    first_words = [line.split()[0] for line in plain.splitlines()]
+    assert first_words[1:12] == [*GROUPINGS["camvid11"].names]
+    run(monkeypatch, bundle, town, "train", "--grouping", "camvid11", "--flip", "--scales", "0.75", "1")
+    both = capsys.readouterr().out
+    assert both.startswith(plain)  # what drives is not touched by what is reported apart
+    apart = both.removeprefix(plain).splitlines()
+    assert [line.split()[0] for line in apart[3:]] == first_words[1:]
+    with pytest.raises(SystemExit, match=r"^.*splits under .*: train$"):
+        run(monkeypatch, bundle, town)  # val, which is not there
+    with pytest.raises(SystemExit, match=r"^.*no city nowhere; there are town$"):
+        run(monkeypatch, bundle, town, "train", "--cities", "nowhere")
+    with pytest.raises(SystemExit, match=r"^scales must be above 0, not \[1\.0, 0\.0\]$"):
+        run(monkeypatch, bundle, town, "train", "--scales", "1", "0")
