@@ -1,11 +1,12 @@
 """A receiver of its own, run as a process: writes when each message came to the file that it is given.
 
-``python -m test.replay.receiver FILE IMAGE_TOPIC MASK_TOPIC``; a line ``ready`` on standard output once both topics have
-a publisher or it listens; one line of ``image|mask stamp_ns monotonic_ns`` for each message, until SIGINT.
+``python -m test.replay.receiver FILE IMAGE_TOPIC MASK_TOPIC``: says ``ready`` when it listens; writes a line of
+``image|mask stamp_ns monotonic_ns`` for each message, until SIGINT.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from pathlib import Path
 from time import monotonic_ns
@@ -30,10 +31,8 @@ def main(path: str, image: str, mask: str) -> None:
         node.create_subscription(Image, image, lambda message: take("image", message), qos)
         node.create_subscription(Image, mask, lambda message: take("mask", message), qos)
         print("ready", flush=True)
-        try:
+        with contextlib.suppress(KeyboardInterrupt, ExternalShutdownException):
             rclpy.spin(node)
-        except (KeyboardInterrupt, ExternalShutdownException):
-            pass
 
 
 if __name__ == "__main__":

@@ -28,9 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--grouping", choices=GROUPINGS, default="cityscapes19", help="classes to compare with labels (%(default)s)"
     )
     parser.add_argument("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
+    parser.add_argument("--node", default="", help="play to this running node, such as /segmentation")
+    parser.add_argument("--factor", type=float, default=1.0, help="play so many times as fast (%(default)s)")
     options = parser.parse_args(arguments)
     try:
-        from unet_seg_ros.replay.run import ReplayError, replay
+        from unet_seg_ros.replay.run import Options, ReplayError, replay
     except ImportError as error:
         print(
             f"replay: {error}. Source a ROS 2 workspace in which unet_seg_ros and unet_seg_msgs are built and run "
@@ -40,13 +42,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
     _end_on_signals()
     try:
-        replay(options.source, options.output, options.model, options.device, options.grouping, options.rate)
+        how = Options(options.model, options.device, options.grouping, options.rate, options.node, options.factor)
+        return replay(options.source, options.output, how)
     except ReplayError as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before or after the drive: during it, what was played is summed up
         return 130
-    return 0
 
 
 def _end_on_signals() -> None:

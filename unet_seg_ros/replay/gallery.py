@@ -46,8 +46,8 @@ class Bad:
 
 @dataclass
 class Gallery:
-    """``palette`` is uint8[256, 3] RGB by class id, ``table`` uint8[256] the grouping that masks and labels are compared
-    in. ``films`` are the drive in short by camera, ``worst`` the worst frames, the very worst first."""
+    """``palette`` is uint8[256, 3] RGB by class id, ``table`` uint8[256] the grouping that masks and labels are
+    compared in. ``films`` are the drive in short by camera, ``worst`` the worst frames, the very worst first."""
 
     palette: Array
     table: Array
@@ -119,7 +119,9 @@ def shrunk(pixels: Array) -> Array:
     if width <= WIDTH:
         return pixels
     size = WIDTH, max(1, round(height * WIDTH / width))
-    return cast(Array, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST))
+    return cast(
+        Array, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA if pixels.ndim == 3 else cv2.INTER_NEAREST)
+    )
 
 
 def jpeg(rgb: Array) -> bytes:
@@ -129,5 +131,4 @@ def jpeg(rgb: Array) -> bytes:
 
 def pixels_of(picture: bytes) -> Array:
     """The other way round."""
-    bgr = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR)
-    return cast(Array, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+    return cast(Array, cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB))

@@ -11,7 +11,7 @@ from typing import Any
 from unet_seg_ros.replay.gallery import Bad, Gallery
 from unet_seg_ros.replay.style import CSS
 
-STRIP = 8
+STRIP = 4
 """Pictures of the film strip."""
 
 
@@ -29,7 +29,7 @@ def page(title: str, under: str, parts: Iterable[str]) -> str:
 def section(title: str, *parts: str, kind: str = "") -> str:
     """Empty where there are no parts."""
     inner = "\n".join(part for part in parts if part)
-    return f'<section{_class(kind)}><h2>{escape(title)}</h2>\n{inner}\n</section>' if inner else ""
+    return f"<section{_class(kind)}><h2>{escape(title)}</h2>\n{inner}\n</section>" if inner else ""
 
 
 def verdict(passed: bool | None, lines: Sequence[str], note: str) -> str:
@@ -42,7 +42,9 @@ def verdict(passed: bool | None, lines: Sequence[str], note: str) -> str:
 
 def cards(figures: Iterable[tuple[str, str]]) -> str:
     """The key figures: value and what it is."""
-    inner = "".join(f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in figures)
+    inner = "".join(
+        f'<div class="card"><b>{escape(value)}</b><span>{escape(name)}</span></div>' for value, name in figures
+    )
     return f'<div class="cards">{inner}</div>'
 
 
@@ -80,7 +82,8 @@ def plot(svg: str, caption: str = "", narrow: bool = False) -> str:
 
 def swatch(name: str, color: Sequence[int]) -> str:
     """A class's name after its colour."""
-    return f'<span class="swatch" style="background:rgb({",".join(str(int(part)) for part in color)})"></span>{escape(name)}'
+    rgb = ",".join(str(int(part)) for part in color)
+    return f'<span class="swatch" style="background:rgb({rgb})"></span>{escape(name)}'
 
 
 def bar(share: float | None) -> str:
@@ -113,23 +116,23 @@ def _cell(percent: float, right: bool) -> str:
 
 
 def films(gallery: Gallery, videos: Mapping[str, tuple[bytes, float]], legend: str) -> str:
-    """A video of each camera's drive (the file and how much faster it goes by), or where there is none a film strip."""
+    """Each camera's drive: the video (the file and how much faster it goes by) and a film strip."""
     parts = []
     for camera, pictures in gallery.films.items():
-        if not pictures:
-            continue
-        if camera in videos:
-            data, speed = videos[camera]
-            faster = f", {speed:.1f} times as fast as driven" if speed > 1.05 else ""
-            parts.append(
-                f'<figure><video controls muted loop playsinline preload="metadata" poster="{_jpeg(pictures[0].jpeg)}" '
-                f'src="data:video/webm;base64,{base64.b64encode(data).decode()}"></video>'
-                f"<figcaption>{escape(camera)}{faster}</figcaption></figure>"
-            )
         steps = [round(i * (len(pictures) - 1) / max(STRIP - 1, 1)) for i in range(min(STRIP, len(pictures)))]
         strip = "".join(_figure(pictures[i].jpeg, f"{pictures[i].at_ns / 1e9:.1f} s") for i in steps)
-        parts.append(f'<div class="strip pictures">{strip}</div>')
+        film = _video(*videos[camera], pictures[0].jpeg, camera) if camera in videos else ""
+        parts.append(f'<div class="film">{film}<div class="strip pictures">{strip}</div></div>')
     return "".join(parts) + f'<div class="legend">{legend}</div>' if parts else ""
+
+
+def _video(webm: bytes, speed: float, poster: bytes, camera: str) -> str:
+    faster = f", {speed:.1f} times as fast as driven" if speed > 1.05 else ""
+    source = f"data:video/webm;base64,{base64.b64encode(webm).decode()}"
+    return (
+        f'<figure><video controls muted loop playsinline poster="{_jpeg(poster)}" src="{source}"></video>'
+        f"<figcaption>{escape(camera + faster)}</figcaption></figure>"
+    )
 
 
 def worst(frames: Sequence[Bad]) -> str:

@@ -33,6 +33,27 @@ class Target:
         return f"{self.name}/{self.cameras[camera]}/{output}"
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What became of a camera's frames, as the node's diagnostics say; ``dropped`` by reason."""
+
+    received: int
+    processed: int
+    dropped: dict[str, int]
+
+    @classmethod
+    def of(cls, values: dict[str, str]) -> Counts:
+        """From the diagnostics' values of a camera."""
+        prefix = "dropped: "
+        dropped = {key.removeprefix(prefix): int(n) for key, n in values.items() if key.startswith(prefix)}
+        return cls(int(values["received"]), int(values["processed"]), dropped)
+
+    def since(self, before: Counts) -> Counts:
+        """Without those of ``before``."""
+        dropped = {reason: count - before.dropped.get(reason, 0) for reason, count in self.dropped.items()}
+        return Counts(self.received - before.received, self.processed - before.processed, dropped)
+
+
 @dataclass
 class Sent:
     """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
@@ -57,12 +78,13 @@ class Sent:
 
 @dataclass
 class Playback:
-    """``frames`` in order of sending; ``cameras`` and ``engine`` are the node's last diagnostics, by camera;
-    ``problem`` is why the drive ended early, empty if it didn't; ``interrupted`` where that was Ctrl-C."""
+    """``frames`` in order of sending; ``counts`` of each camera are the node's own, since the drive began; ``engine``
+    are its last diagnostics; ``problem`` is why the drive ended early, empty if it didn't; ``interrupted`` where that
+    was Ctrl-C."""
 
     target: Target
     frames: list[Sent]
-    cameras: dict[str, dict[str, str]] = field(default_factory=dict)
+    counts: dict[str, Counts] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     interrupted: bool = False

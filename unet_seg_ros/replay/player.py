@@ -25,7 +25,7 @@ from tqdm import tqdm
 from unet_seg_msgs.msg import ClassCoverage
 from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, SourceError
 from unet_seg_ros.replay.node_process import NodeError, NodeProcess
-from unet_seg_ros.replay.playback import CLASS_COVERAGE, OUTPUTS, Playback, Sent, Target
+from unet_seg_ros.replay.playback import CLASS_COVERAGE, OUTPUTS, Counts, Playback, Sent, Target
 from unet_seg_ros.replay.prefetch import prefetch
 from unet_seg_ros.replay.recorder import Recorder
 from unet_seg_ros.ros.bringup import STAGES, Bringup
@@ -165,9 +165,11 @@ class Player:
             matched_ns = (matched_ns or monotonic_ns()) if self._matched() else None
 
     def _matched(self) -> bool:
-        """The node subscribes to its cameras when it becomes active."""
-        return all(publisher.get_subscription_count() for publisher in self._publishers.values()) and all(
-            subscription.get_publisher_count() for subscription in self._subscriptions
+        """The node subscribes to its cameras when it becomes active; its counts before the drive are needed too."""
+        return (
+            all(publisher.get_subscription_count() for publisher in self._publishers.values())
+            and all(subscription.get_publisher_count() for subscription in self._subscriptions)
+            and all(self._counts(camera) for camera in self._drive.cameras)
         )
 
     def _settled(self, matched_ns: int) -> bool:
@@ -185,6 +187,7 @@ class Player:
         Ctrl-C, a node that dies and a drive that can't be read on end it early, and it says so.
         """
         played = Playback(self._target, self._frames)
+        before = {camera: self._counts(camera) for camera in self._drive.cameras}
         with tqdm(total=self._drive.length or None, unit="frame", desc="playing") as bar:
             try:
                 for index, frame in enumerate(prefetch(self._drive.frames())):
@@ -203,7 +206,9 @@ class Player:
             self._drain()
         except NodeError as error:
             played.problem = played.problem or str(error)
-        played.cameras = {camera: self._camera_status(camera) for camera in self._drive.cameras}
+        for camera, first in before.items():
+            if first and (last := self._counts(camera)):
+                played.counts[camera] = last.since(first)
         played.engine = self._status.get(f"{self._target.name[1:]}: engine", {})
         return played
 
@@ -300,11 +305,12 @@ class Player:
 
     def _busy(self) -> bool:
         """Whether the node says that it has a frame which it has neither segmented nor dropped."""
-        counts = [self._camera_status(camera) for camera in self._drive.cameras]
-        return any(int(c["received"]) > int(c["processed"]) + int(c["dropped"]) for c in counts if c)
+        counts = [self._counts(camera) for camera in self._drive.cameras]
+        return any(c.received > c.processed + sum(c.dropped.values()) for c in counts if c)
 
-    def _camera_status(self, camera: str) -> dict[str, str]:
-        return self._status.get(f"{self._target.name[1:]}: camera {self._target.cameras[camera]}", {})
+    def _counts(self, camera: str) -> Counts | None:
+        values = self._status.get(f"{self._target.name[1:]}: camera {self._target.cameras[camera]}")
+        return Counts.of(values) if values else None
 
     def _quiet(self) -> float:
         return (monotonic_ns() - self._last_ns) / SECOND

@@ -57,7 +57,9 @@ def _axes(rows: int = 1, height: float = HEIGHT) -> Iterator[tuple[Any, Any]]:
 
 def _svg(figure: Any) -> str:
     """The figure as an element for a page that holds several: ids of its own, no size but its proportions."""
-    figure.tight_layout()
+    figure.subplots_adjust(
+        left=0.07, right=0.83, bottom=0.48 / figure.get_figheight(), top=1 - 0.1 / figure.get_figheight()
+    )
     file = io.StringIO()
     figure.savefig(file, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     text = file.getvalue()
@@ -66,7 +68,9 @@ def _svg(figure: Any) -> str:
     text = re.sub(r'\bid="', f'id="{prefix}', text)
     text = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", text)
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1)
+    text = re.sub(
+        r'(<svg[^>]*?) width="[^"]*"', r"\1", re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", text, count=1), count=1
+    )
     return re.sub(r"font: ([\d.]+)px [^;\"]*", r"font-size: \1px", text).replace(INK, "currentColor").strip()
 
 
@@ -105,7 +109,9 @@ def latency(times: Values, seconds: Values, stages: Mapping[str, Values], droppe
             axis.axhline(p95, linestyle="--", linewidth=1, color=RED, label=f"p95 {p95:.0f} ms")
             axis.set_ylim(0, 1.1 * float(np.max(1e3 * total)))
         if len(dropped):
-            axis.plot(dropped, np.zeros(len(dropped)), "|", color=RED, markersize=10, label=f"{len(dropped)} dropped")
+            top = np.full(len(dropped), 0.97)
+            where = {"transform": axis.get_xaxis_transform(), "color": RED, "markersize": 9}
+            axis.plot(dropped, top, "|", label=f"{len(dropped)} dropped", **where)
         axis.set_ylabel("latency (ms)")
         axis.set_xlabel("time (s)")
         axis.margins(x=0.01)
@@ -152,7 +158,10 @@ def lines(times: Values, named: Mapping[str, Values], unit: str = "%", scale: fl
 def resources(times: Values, cores: Values, memory: Values) -> str:
     """CPU in cores and memory in bytes of the node's process over seconds."""
     with _axes(2, 3.2) as (figure, (top, bottom)):
-        for axis, values, label, color in ((top, cores, "CPU (cores)", BLUE), (bottom, memory / 2**20, "memory (MiB)", GREEN)):
+        for axis, values, label, color in (
+            (top, cores, "CPU (cores)", BLUE),
+            (bottom, memory / 2**20, "memory (MiB)", GREEN),
+        ):
             axis.fill_between(times, values, color=color, alpha=0.25, linewidth=0)
             axis.plot(times, values, color=color, linewidth=1.2)
             axis.set_ylim(0, 1.1 * max(float(values.max()), 0.1))
@@ -168,7 +177,9 @@ def reliability(confidence: Values, accuracy: Values, share: Values) -> str:
     with _axes(height=3.0) as (figure, (axis,)):
         figure.set_size_inches(5.2, 3.4)
         axis.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1, label="perfect")
-        axis.bar(100 * confidence, 100 * share, width=100 / max(len(share), 1) * 0.8, color=BLUE, alpha=0.3, label="pixels")
+        axis.bar(
+            100 * confidence, 100 * share, width=100 / max(len(share), 1) * 0.8, color=BLUE, alpha=0.3, label="pixels"
+        )
         axis.plot(100 * confidence, 100 * accuracy, "o-", color=RED, markersize=4, linewidth=1.2, label="right")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)

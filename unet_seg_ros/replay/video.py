@@ -15,7 +15,7 @@ from unet_seg_ros.replay.gallery import Picture, pixels_of
 
 # Browsers play VP8 as they play VP9, and OpenCV takes a fifth of the time to encode it.
 CODEC = cv2.VideoWriter.fourcc(*"VP80")
-RATES = 10.0, 25.0
+RATES = 5.0, 25.0
 """Pictures per second of a video, at least and at most: a long drive goes by faster than it was driven."""
 
 
@@ -46,7 +46,9 @@ def write_video(path: Path, pictures: Sequence[Picture]) -> float:
 
 def _fitted(rgb: Array, size: tuple[int, int]) -> Array:
     bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
-    return np.asarray(bgr if rgb.shape[1::-1] == size else cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(
+        bgr if rgb.shape[1::-1] == size else cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 @contextmanager
