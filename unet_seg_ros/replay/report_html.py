@@ -103,10 +103,13 @@ def _timing(report: Report, frames: pd.DataFrame) -> list[str]:
 
 
 def _seen(report: Report, frames: pd.DataFrame, names: Sequence[str], palette: Array) -> list[str]:
-    parts = []
-    for camera, rows in frames[frames["status"] == "processed"].groupby("camera", sort=False):
+    parts: list[str] = []
+    columns = [f"coverage.{name}" for name in names]
+    if not set(columns) <= set(frames.columns):
+        return parts
+    for camera, rows in frames.dropna(subset=columns).groupby("camera", sort=False):
         times = column(rows, "time")
-        shares = np.stack([column(rows, f"coverage.{name}") for name in names], axis=1)
+        shares = np.stack([column(rows, name) for name in columns], axis=1)
         parts.append(
             html.plot(plots.coverage(times, shares, names, palette), _caption(frames, str(camera), "class shares"))
         )

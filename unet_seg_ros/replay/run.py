@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,12 @@ def replay(source: Path, output: Path, options: Options) -> int:
         live = _play(drive, output, options)
         if not live.playback.frames:
             raise SourceError(live.playback.problem)
-        _report(drive, live, output, GROUPINGS[options.grouping])
+        problems = _report(drive, live, output, GROUPINGS[options.grouping])
     except (SourceError, NodeError, OSError) as error:
         raise ReplayError(str(error)) from error
     finally:
         (output / LIVE).unlink(missing_ok=True)
-    return 130 if live.playback.interrupted else 2 if live.playback.problem else 0
+    return 130 if live.playback.interrupted else 2 if problems else 0
 
 
 def clear(output: Path) -> None:
@@ -80,8 +81,8 @@ def _play(drive: Drive, output: Path, options: Options) -> Live:
     return play_to_own_node(drive, output / LIVE, output / LOG, options.model, options.device, options.factor)
 
 
-def _report(drive: Drive, live: Live, output: Path, grouping: Grouping) -> None:
-    """Look through the recording and write everything down. Raises SourceError and OSError."""
+def _report(drive: Drive, live: Live, output: Path, grouping: Grouping) -> list[str]:
+    """Look through the recording and write everything down; returns what went wrong, a line each. Raises OSError."""
     gallery, evaluation = Gallery(palette(), grouping.table), Evaluation(grouping)
     seen: dict[int, dict[str, Any]] = {}
     names, model = CLASS_NAMES, live.playback.engine.get("model", "")
@@ -124,7 +125,10 @@ def _report(drive: Drive, live: Live, output: Path, grouping: Grouping) -> None:
         videos[camera] = path, write_video(path, film)
     embedded = {camera: (path.read_bytes(), speed) for camera, (path, speed) in videos.items()}
     write_atomically(output / REPORT, report_html.render(report, frames, gallery, embedded, grouping, names))
+    for problem in problems:
+        print(f"replay: {problem}", file=sys.stderr)
     print(f"Look into {output}: {REPORT} first; {RECORDING} opens in Foxglove and RViz.")
+    return problems
 
 
 def _look(answer: Answer, evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
