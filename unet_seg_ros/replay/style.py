@@ -19,7 +19,7 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .verdict.pass { background: var(--good); } .verdict.fail { background: var(--bad); }
 .verdict h2 { font-size: 1.5rem; margin: 0; }
 .verdict ul { margin: 8px 0 0; padding-left: 1.1em; } .verdict p { margin: 6px 0 0; }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(165px, 1fr)); gap: 12px; margin-top: 16px; }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 16px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .card b { display: block; font-size: 1.55rem; line-height: 1.2; font-weight: 650; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; }
@@ -58,7 +58,7 @@ figure { margin: 0; } figcaption { font-size: .85rem; color: var(--soft); margin
   .film { grid-template-columns: minmax(0, 1fr); } .strip { grid-template-columns: repeat(4, 1fr); }
   .pictures.tiles, .pictures.tiles.three { grid-template-columns: repeat(2, 1fr); }
   main { padding: 12px 8px 40px; } section { padding: 12px; } .cards { grid-template-columns: repeat(2, 1fr); }
-  table.facts th { width: 9em; } .bar { width: 70px; }
+  table.facts th { width: 9em; } .bar { width: 70px; } th, td { padding: 4px 6px; }
 }
 .worst + .worst { margin-top: 20px; }
 .note { color: var(--soft); font-size: .87rem; margin: 8px 0 0; }
