@@ -28,9 +28,10 @@ from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
-from unet_seg_ros.replay.drive import message_pixels, message_stamp
+from unet_seg_ros.replay.drive import Drive, message_pixels, message_stamp
 from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.share import share_folder
 
 LIMIT = 300
 """Seconds after which a replay that hangs is killed, with the node that it started."""
@@ -170,12 +171,12 @@ def test_the_report_adds_up(output: Path) -> None:
     assert all(memory > 2**20 for memory in used["memory"])
 
 
-def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
-    """The confusion matrix is, to the last pixel, what the same frames give without DDS."""
+def compare(output: Path, drive: Drive, model: Path, grouping: str) -> None:
+    """Masks and confusion matrix are, to the last pixel, what the frames that came back give without DDS."""
     masks = read(output / "drive.mcap")["/segmentation/camera/mask"]
     segmenter = Segmenter.load(model, "cpu")
-    confusion = ConfusionMatrix(GROUPINGS["cityscapes19"])
-    for frame in open_source(town, 5.0).frames():
+    confusion = ConfusionMatrix(GROUPINGS[grouping])
+    for frame in drive.frames():
         if frame.stamp_ns in masks:  # a machine that is busy may have dropped some
             seen = segmenter([message_pixels(frame.message)])[0].mask
             assert np.array_equal(seen.ravel(), masks[frame.stamp_ns].data)
@@ -186,6 +187,19 @@ def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, to
     assert accuracy["confusion"] == confusion.matrix.tolist()
     assert accuracy["miou"] == confusion.mean_iou()
     assert accuracy["pixel_accuracy"] == confusion.pixel_accuracy()
+
+
+def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
+    compare(output, open_source(town, 5.0), model, "cityscapes19")
+
+
+@pytest.mark.skipif("UNET_SEG_DATA" not in os.environ, reason="UNET_SEG_DATA names no folder with camvid/")
+def test_a_real_drive_is_as_accurate_as_without_dds(tmp_path: Path) -> None:
+    camvid, model = Path(os.environ["UNET_SEG_DATA"]) / "camvid", share_folder() / "models" / "unet_nano.safetensors"
+    done = replay(camvid, "--output", tmp_path, "--model", model, "--rate", 15, "--grouping", "camvid11")
+    assert done.returncode == 0, done.stderr
+    assert report(tmp_path)["frames"]["sent"] == 101
+    compare(tmp_path, open_source(camvid, 15.0), model, "camvid11")
 
 
 def test_rows_hold_the_coverage_of_the_bag(output: Path) -> None:
