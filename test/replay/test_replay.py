@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -33,6 +34,7 @@ from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import share_folder
 
+ROOT = Path(__file__).parents[2]
 LIMIT = 300
 """Seconds after which a replay that hangs is killed, with the node that it started."""
 FRAMES = 20
@@ -42,10 +44,9 @@ def start(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess.
     """On the CPU, so that it is the same on every machine, unless ``arguments`` name another device. No file may become
     larger than ``room`` bytes, as if the disk were full."""
     command = [sys.executable, "-m", "unet_seg_ros.replay", "--device", "cpu", *map(str, arguments)]
-    root = Path(__file__).parents[2]
     return subprocess.Popen(
         command,
-        cwd=root,
+        cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -187,6 +188,15 @@ def compare(output: Path, drive: Drive, model: Path, grouping: str) -> None:
     assert accuracy["confusion"] == confusion.matrix.tolist()
     assert accuracy["miou"] == confusion.mean_iou()
     assert accuracy["pixel_accuracy"] == confusion.pixel_accuracy()
+
+
+def test_the_report_is_as_documented(output: Path) -> None:
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(report(output), schema)
+    assert schema["properties"].keys() == report(output).keys()  # nothing is left undocumented
+    for part in ("frames", "timing", "accuracy", "stability", "resources"):
+        assert schema["properties"][part]["properties"].keys() == report(output)[part].keys()
 
 
 def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
