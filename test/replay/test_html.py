@@ -59,6 +59,19 @@ def figures(seconds: float) -> dict[str, float]:
     return {"mean": seconds, "p50": seconds, "p95": 2 * seconds, "p99": 3 * seconds, "max": 4 * seconds}
 
 
+SOURCE = {
+    "topic": "/front/image_raw",
+    "frames": 60,
+    "seconds": 5.9,
+    "rate": 10.0,
+    "monotonic": False,
+    "backward": 2,
+    "repeated": 1,
+    "gaps": 1,
+    "longest_gap": 0.4567,
+}
+
+
 def report(**changes: Any) -> dict[str, Any]:
     confusion = RNG.integers(0, 1000, (NUM_CLASSES, NUM_CLASSES + 1))
     confusion[12] = 0
@@ -66,12 +79,19 @@ def report(**changes: Any) -> dict[str, Any]:
         "grouping": "cityscapes19",
         "miou": 0.612,
         "pixel_accuracy": 0.9,
+        "frames": 50,
         "iou": {name: None if name == "rider" else 0.5 for name in CLASS_NAMES},
+        "boundary_iou": 0.412,
+        "boundary_iou_per_class": dict.fromkeys(CLASS_NAMES, 0.4),
+        "ece": 0.031,
+        "reliability": {"confidence": [0.3, 0.9], "accuracy": [0.2, 0.95], "share": [0.1, 0.9]},
         "confusion": confusion.tolist(),
+        "regions": {"ego lane": {"miou": 0.777, "pixel_accuracy": 0.9, "iou": {}}},
     }
     made = {"bag": {"path": "/drives/<one> & two.mcap"}, "model": {"id": "tiny-1"}}
     return {
         "mode": "live",
+        "format": 1,
         "made_by": made,
         "frames": {"sent": 60, "received": 58, "processed": 50, "dropped": {"busy": 8, "lost": 2}},
         "timing": {
@@ -81,11 +101,13 @@ def report(**changes: Any) -> dict[str, Any]:
             "jitter": 1e-3,
         },
         "accuracy": accuracy,
-        "stability": {"flicker": 0.02, "confidence": 0.8},
-        "source": {"gaps": 1},
+        "stability": {"flicker": 0.02, "confidence": 0.8, "agreement": 0.93, "agreement_miou": None},
+        "source": {"front": SOURCE},
         "resources": {"at": [0.5, 1.0], "cpu": [1.0, 1.5], "memory": [1e8, 2e8]},
         "verdict": [],
+        "baseline": [],
         "problems": [],
+        "bags": [],
         **changes,
     }
 
@@ -119,7 +141,7 @@ def pictures() -> Gallery:
     return gallery
 
 
-def page(found: dict[str, Any], frames: pd.DataFrame, gallery: Gallery, **videos: tuple[bytes, float]) -> str:
+def page(found: Any, frames: pd.DataFrame, gallery: Gallery, **videos: tuple[bytes, float]) -> str:
     return render(found, frames, gallery, videos, GROUPINGS["cityscapes19"], CLASS_NAMES)
 
 
@@ -136,8 +158,20 @@ def test_the_page_stands_on_its_own() -> None:
     assert {a[1:] for a in read.addresses if a.startswith("#")} <= set(read.ids)
     assert read.tags["video"] == 1
     assert plots.INK not in text  # text takes the page's colour
-    for said in ("<one> & two.mcap: tiny-1", "61.2 %", "of 60 frames processed", "16.7 %", "3.0 times as fast", "busy"):
-        assert said in read.said
+    for said in (
+        *(
+            "<one> & two.mcap: tiny-1",
+            "61.2 %",
+            "41.2 %",
+            "3.1 %",
+            "93.0 %",
+            "of 60 frames processed",
+            "16.7 %",
+            "busy",
+        ),
+        *("3.0 times as fast", "ego lane", "77.7 %", "/front/image_raw", "2 back, 1 repeated", "1, longest 457 ms"),
+    ):
+        assert said in read.said, said
 
 
 @pytest.mark.parametrize(
@@ -154,11 +188,33 @@ def test_the_verdict_comes_first(checks: list[dict[str, Any]], kind: str, says: 
     first = Page(text[text.index("<section") : text.index("</section>") + len("</section>")]).said
     assert first.startswith(says)
     assert "the bag is cut short" in first
-    assert ("p95 < 1" in first) == (says == "Failed")
+    assert ("✗ p95 < 1" in first) == (says == "Failed")
+
+
+def test_worse_than_the_baseline_is_failed() -> None:
+    change = {"metric": "miou", "baseline": 0.6, "value": 0.55, "low": -0.06, "high": -0.04}
+    fine = Page(page(report(baseline=[{**change, "worse": False}]), rows(), pictures())).said
+    worse = Page(page(report(baseline=[{**change, "worse": True}]), rows(), pictures())).said
+    assert "Passed" in fine
+    assert "-0.06 to -0.04" in fine
+    assert "Failed✗ worse than the baseline: miou" in worse
+
+
+def test_several_bags_have_a_row_each() -> None:
+    one = report(problems=["cut short"])
+    two = report(accuracy=None, made_by={"bag": {"path": "/drives/three.mcap"}, "model": {"id": "tiny-1"}})
+    two["timing"]["latency"] = None
+    frames = pd.concat([rows().assign(bag="one"), rows().assign(bag="two")])
+    text = page(report(bags=[one, two]), frames, pictures())
+    read = Page(text)
+    assert "/drives/three.mcap50 / 60––" in read.said
+    assert "cut short" in read.said
+    assert read.tags["svg"] == 2  # calibration, CPU and memory: bags have no common time
 
 
 def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
-    little = report(accuracy=None, resources=None, source={}, stability={"flicker": None, "confidence": None})
+    little = report(accuracy=None, resources=None, source={})
+    little["stability"] = dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou"))
     little["timing"] = {"latency": None, "stages": {}, "rate": None, "jitter": None}
     little["frames"] = {"sent": 2, "received": None, "processed": 0, "dropped": {"lost": 2}}
     nothing = rows(6)[["camera", "time", "status", "latency"]].iloc[[5, 5]]

@@ -32,11 +32,12 @@ def section(title: str, *parts: str, kind: str = "") -> str:
     return f"<section{_class(kind)}><h2>{escape(title)}</h2>\n{inner}\n</section>" if inner else ""
 
 
-def verdict(passed: bool | None, lines: Sequence[str], note: str) -> str:
+def verdict(passed: bool | None, lines: Sequence[str], problems: Sequence[str]) -> str:
     """What a reader looks for first; ``passed`` is None where nothing was required."""
     kind, says = {True: ("pass", "Passed"), False: ("fail", "Failed"), None: ("", "No requirements")}[passed]
     items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-    inner = (f"<ul>{items}</ul>" if items else "") + (f"<p>{escape(note)}</p>" if note else "")
+    inner = f"<ul>{items}</ul>" if items else ""
+    inner += "".join(f"<p>Problem: {escape(problem)}</p>" for problem in problems)
     return f'<section class="verdict{" " + kind if kind else ""}"><h2>{says}</h2>{inner}</section>'
 
 
@@ -74,10 +75,10 @@ def flat(pairs: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     return found
 
 
-def plot(svg: str, caption: str = "", narrow: bool = False) -> str:
+def plot(svg: str, caption: str = "") -> str:
     """On a phone it is not shrunk below what can be read, but scrolled."""
     under = f'<p class="note">{escape(caption)}</p>' if caption else ""
-    return f'<div class="scroll{" narrow" if narrow else ""}">{svg}</div>{under}'
+    return f'<div class="scroll">{svg}</div>{under}'
 
 
 def swatch(name: str, color: Sequence[int]) -> str:

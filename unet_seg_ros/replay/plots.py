@@ -175,15 +175,13 @@ def resources(times: Values, cores: Values, memory: Values) -> str:
 def reliability(confidence: Values, accuracy: Values, share: Values) -> str:
     """How often the network is right at each confidence: means of the bins and their ``share`` of the pixels, 0..1."""
     with _axes(height=3.0) as (figure, (axis,)):
-        figure.set_size_inches(5.2, 3.4)
-        axis.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1, label="perfect")
-        axis.bar(
-            100 * confidence, 100 * share, width=100 / max(len(share), 1) * 0.8, color=BLUE, alpha=0.3, label="pixels"
-        )
+        axis.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1, label="well calibrated")
+        axis.bar(100 * confidence, 100 * share, width=4, color=BLUE, alpha=0.35, label="share of the pixels")
         axis.plot(100 * confidence, 100 * accuracy, "o-", color=RED, markersize=4, linewidth=1.2, label="right")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
         axis.set_xlabel("confidence (%)")
         axis.set_ylabel("%")
-        axis.legend(loc="upper left", frameon=False)
+        axis.grid(alpha=0.25)
+        _legend(axis)
         return _svg(figure)

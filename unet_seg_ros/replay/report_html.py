@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,10 +12,11 @@ from unet_seg_ros.labels import Grouping
 from unet_seg_ros.replay import html, plots
 from unet_seg_ros.replay.drive import Array
 from unet_seg_ros.replay.gallery import Gallery
+from unet_seg_ros.replay.report import Report
 
-Report = Mapping[str, Any]
 STAGES = ("transport", "wait", "decode", "preprocess", "forward", "post", "publish")
 FIGURES = ("mean", "p50", "p95", "p99", "max")
+NONE = "–"
 
 
 def render(
@@ -27,25 +27,25 @@ def render(
     grouping: Grouping,
     class_names: Sequence[str],
 ) -> str:
-    """The page. ``report`` is as in ``report.json``, ``frames`` its table with a row a frame; ``videos`` are the drive
-    in short by camera, each with how much faster it goes by; masks hold ids of ``class_names``, compared in
-    ``grouping``."""
+    """The page. ``frames`` is the report's table with a row a frame; ``videos`` are the drive in short by camera, each
+    with how much faster it goes by; masks hold ids of ``class_names``, compared in ``grouping``."""
     made = report["made_by"]
-    title = f"{made['bag']['path'].rstrip('/').rsplit('/', 1)[-1]}: {made['model']['id']}"
-    under = f"Replay {report['mode']}, {report['frames']['sent']} frames of {made['bag']['path']}"
+    bag = str(made["bag"]["path"])
     return html.page(
-        title,
-        under,
+        f"{bag.rstrip('/').rsplit('/', 1)[-1]}: {made['model']['id']}",
+        f"Replay {report['mode']}, {report['frames']['sent']} frames of {bag}",
         [
             _verdict(report),
             html.cards(_key_figures(report)),
+            html.section("Compared with the baseline", _baseline(report)),
+            html.section("Bags", _bags(report)),
             html.section("The drive", html.films(gallery, videos, _legend(class_names, gallery.palette))),
             html.section("Timing", *_timing(report, frames)),
-            html.section("What was seen", *_seen(report, frames, class_names, gallery.palette)),
+            html.section("What was seen", *_seen(frames, class_names, gallery.palette)),
             html.section("Accuracy", *_accuracy(report, grouping, gallery.palette)),
             html.section("Worst frames", html.worst(gallery.worst)),
-            html.section("CPU and memory of the node", _resources(report)),
-            html.section("The drive's own timing", html.facts(report["source"])),
+            html.section("CPU and memory", _resources(report)),
+            html.section("The cameras as recorded", _source(report)),
             html.section("What made this report", html.facts(made)),
         ],
     )
@@ -56,63 +56,107 @@ def _legend(names: Sequence[str], palette: Array) -> str:
 
 
 def _verdict(report: Report) -> str:
-    checks = report["verdict"]
-    failed = [check for check in checks if not check["passed"]]
-    lines = [check["line"] for check in failed or checks]
-    note = " ".join(report["problems"])
-    return html.verdict(not failed if checks else None, lines, note)
+    """Failed requirements before those that hold."""
+    checks = sorted(report["verdict"], key=lambda check: check["passed"])
+    worse = [change["metric"] for change in report["baseline"] if change["worse"]]
+    lines = [f"{'✓' if check['passed'] else '✗'} {check['line']}" for check in checks]
+    lines += [f"✗ worse than the baseline: {', '.join(worse)}"] if worse else []
+    passed = all(check["passed"] for check in checks) and not worse
+    return html.verdict(passed if checks or report["baseline"] else None, lines, report["problems"])
 
 
 def _key_figures(report: Report) -> list[tuple[str, str]]:
-    frames, timing, accuracy, stability = (report[key] or {} for key in ("frames", "timing", "accuracy", "stability"))
-    dropped, latency = sum(frames["dropped"].values()), timing.get("latency") or {}
-    figures = [
-        (percent(accuracy.get("miou")), f"mIoU, {accuracy.get('grouping')}"),
-        (percent(accuracy.get("pixel_accuracy")), "pixel accuracy"),
-        (milliseconds(latency.get("p50")), "latency, median"),
-        (milliseconds(latency.get("p95")), "latency, p95"),
-        (number(timing.get("rate"), " Hz"), "achieved rate"),
+    frames, timing, accuracy, stability = report["frames"], report["timing"], report["accuracy"], report["stability"]
+    dropped, latency = sum(frames["dropped"].values()), timing["latency"]
+    figures = []
+    if accuracy:
+        figures += [
+            (percent(accuracy["miou"]), f"mIoU, {accuracy['grouping']}"),
+            (percent(accuracy["pixel_accuracy"]), "pixel accuracy"),
+            (percent(accuracy["boundary_iou"]), "boundary IoU"),
+            (percent(accuracy["ece"]), "calibration error"),
+        ]
+    if latency:
+        figures += [(milliseconds(latency["p50"]), "latency, median"), (milliseconds(latency["p95"]), "latency, p95")]
+    figures += [
+        (number(timing["rate"], " Hz"), "achieved rate"),
         (str(frames["processed"]), f"of {frames['sent']} frames processed"),
         (percent(dropped / frames["sent"] if frames["sent"] else None), "dropped"),
-        (percent(stability.get("flicker")), "flicker"),
-        (percent(stability.get("confidence")), "mean confidence"),
-        (percent(stability.get("agreement")), "agreement with the other model"),
+        (percent(stability["flicker"]), "flicker"),
+        (percent(stability["confidence"]), "mean confidence"),
+        (percent(stability["agreement"]), "agreement with the other model"),
+        (percent(stability["agreement_miou"]), "mIoU with the other model"),
     ]
     return [(value, name) for value, name in figures if value]
 
 
+def _baseline(report: Report) -> str:
+    rows = [
+        [
+            escape(change["metric"]),
+            *(f"{change[key]:.4g}" for key in ("baseline", "value")),
+            f"{change['low']:+.4g} to {change['high']:+.4g}",
+            "worse" if change["worse"] else "not worse",
+        ]
+        for change in report["baseline"]
+    ]
+    return html.table(["metric", "baseline", "now", "difference, 95 %", ""], rows) if rows else ""
+
+
+def _bags(report: Report) -> str:
+    """A row for each of several."""
+    rows = []
+    for bag in report["bags"]:
+        frames, accuracy, latency = bag["frames"], bag["accuracy"], bag["timing"]["latency"]
+        figures = [
+            f"{frames['processed']} / {frames['sent']}",
+            percent(accuracy["miou"]) if accuracy else "",
+            percent(accuracy["pixel_accuracy"]) if accuracy else "",
+            milliseconds(latency["p95"]) if latency else "",
+            percent(bag["stability"]["flicker"]),
+            percent(bag["stability"]["confidence"]),
+            escape("; ".join(bag["problems"])),
+        ]
+        rows.append([escape(str(bag["made_by"]["bag"]["path"])), *(figure or NONE for figure in figures)])
+    head = ["bag", "frames", "mIoU", "pixel accuracy", "latency, p95", "flicker", "confidence", "problems"]
+    return html.table(head, rows) if rows else ""
+
+
 def _timing(report: Report, frames: pd.DataFrame) -> list[str]:
     timing = report["timing"]
-    known = [("end to end", timing["latency"])] if timing["latency"] else []
-    known += [(name, timing["stages"][name]) for name in STAGES if timing["stages"].get(name)]
-    rows = [[escape(name), *(milliseconds(figures[key], "") for key in FIGURES)] for name, figures in known]
-    parts = []
-    if known:
-        parts = [html.table(["ms", *FIGURES], rows)]
-    facts = {"rate": number(timing.get("rate"), " Hz"), "jitter": milliseconds(timing.get("jitter"))}
-    facts |= {f"dropped: {reason}": count for reason, count in report["frames"]["dropped"].items()}
-    parts.append(html.facts(facts))
-    for camera, rows_of in frames.groupby("camera", sort=False):
-        stages = {name: column(rows_of, name) for name in plots.STAGE_COLORS if name in rows_of}
-        dropped = rows_of.loc[rows_of["status"] != "processed", "time"].to_numpy(float)
-        svg = plots.latency(column(rows_of, "time"), column(rows_of, "latency"), stages, dropped)
-        parts.append(
-            html.plot(svg, _caption(frames, str(camera), "latency of each frame, and the stages that make it"))
-        )
+    named = {"end to end": timing["latency"], **{name: timing["stages"].get(name) for name in STAGES}}
+    rows = [
+        [escape(name), *(milliseconds(found[key], "") for key in FIGURES)]  # type: ignore[literal-required]
+        for name, found in named.items()
+        if found
+    ]
+    facts = {"rate": number(timing["rate"], " Hz"), "jitter": milliseconds(timing["jitter"])}
+    facts |= {f"dropped: {reason}": str(count) for reason, count in report["frames"]["dropped"].items()}
+    parts = [html.table(["ms", *FIGURES], rows) if rows else "", html.facts(facts)]
+    for camera, mine in _by_camera(frames):
+        stages = {name: column(mine, name) for name in plots.STAGE_COLORS if name in mine}
+        dropped = mine.loc[mine["status"] != "processed", "time"].to_numpy(float)
+        svg = plots.latency(column(mine, "time"), column(mine, "latency"), stages, dropped)
+        parts.append(html.plot(svg, f"{camera}: latency of each frame, and the stages that make it"))
     return parts
 
 
-def _seen(report: Report, frames: pd.DataFrame, names: Sequence[str], palette: Array) -> list[str]:
+def _by_camera(frames: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """A camera's frames; not those of several bags, whose times begin anew."""
+    if len(frames) and ("bag" not in frames or frames["bag"].nunique() == 1):
+        for camera, mine in frames.groupby("camera", sort=False):
+            yield str(camera), mine
+
+
+def _seen(frames: pd.DataFrame, names: Sequence[str], palette: Array) -> list[str]:
     parts: list[str] = []
     columns = [f"coverage.{name}" for name in names]
     if not set(columns) <= set(frames.columns):
         return parts
-    for camera, rows in frames.dropna(subset=columns).groupby("camera", sort=False):
+    for camera, rows in _by_camera(frames.dropna(subset=columns)):
         times = column(rows, "time")
         shares = np.stack([column(rows, name) for name in columns], axis=1)
-        parts.append(
-            html.plot(plots.coverage(times, shares, names, palette), _caption(frames, str(camera), "class shares"))
-        )
+        parts.append(html.plot(plots.coverage(times, shares, names, palette), f"{camera}: share of each class"))
         curves = {"mean confidence": "mean_confidence", "flicker": "flicker", "mIoU": "miou", "agreement": "agreement"}
         known = {
             title: column(rows, name) for title, name in curves.items() if name in rows and rows[name].notna().any()
@@ -122,25 +166,31 @@ def _seen(report: Report, frames: pd.DataFrame, names: Sequence[str], palette: A
     return parts
 
 
-def _caption(frames: pd.DataFrame, camera: str, text: str) -> str:
-    return f"{camera}: {text}" if frames["camera"].nunique() > 1 else text[0].upper() + text[1:]
-
-
 def _accuracy(report: Report, grouping: Grouping, palette: Array) -> list[str]:
     found = report["accuracy"]
     if not found:
         return []
-    colors = [palette[members[0]] for members in grouping.members]
-    boundary = found.get("boundary_iou_per_class") or {}
     rows = []
-    for name, color in zip(grouping.names, colors, strict=True):
-        iou = found["iou"].get(name)
-        rows.append([html.swatch(name, color), percent(iou) or "–", html.bar(iou), percent(boundary.get(name)) or "–"])
+    for name, members in zip(grouping.names, grouping.members, strict=True):
+        iou, edge = found["iou"].get(name), found["boundary_iou_per_class"].get(name)
+        cells = [percent(iou) or NONE, html.bar(iou), percent(edge) or NONE]
+        rows.append([html.swatch(name, palette[members[0]]), *cells])
     parts = [
         html.table(["class", "IoU", "", "boundary IoU"], rows, "classes"),
         "<h3>Confusion: of each label's pixels, per cent predicted as</h3>",
         html.confusion(found["confusion"], grouping.names),
     ]
+    bins = [np.array(values) for values in (found["reliability"][key] for key in ("confidence", "accuracy", "share"))]
+    if len(bins[0]):
+        parts += ["<h3>Calibration: how often it is right when it is so sure</h3>"]
+        parts.append(html.plot(plots.reliability(*bins)))
+    if found["regions"]:
+        parts.append("<h3>Regions of interest</h3>")
+        regions = [
+            [escape(name), percent(region["miou"]) or NONE, percent(region["pixel_accuracy"]) or NONE]
+            for name, region in found["regions"].items()
+        ]
+        parts.append(html.table(["region", "mIoU", "pixel accuracy"], regions, "classes"))
     return parts
 
 
@@ -148,7 +198,18 @@ def _resources(report: Report) -> str:
     found = report["resources"]
     if not found or not found["at"]:
         return ""
-    return html.plot(plots.resources(*(np.array(found[key], float) for key in ("at", "cpu", "memory"))))
+    series = [np.array(values, float) for values in (found["at"], found["cpu"], found["memory"])]
+    return html.plot(plots.resources(*series))
+
+
+def _source(report: Report) -> str:
+    rows = []
+    for camera, found in report["source"].items():
+        order = "in order" if found["monotonic"] else f"{found['backward']} back, {found['repeated']} repeated"
+        gaps = f"{found['gaps']}, longest {milliseconds(found['longest_gap'])}" if found["gaps"] else "none"
+        figures = [number(found["seconds"], " s"), number(found["rate"], " Hz") or NONE, order, gaps]
+        rows.append([escape(camera), escape(found["topic"]), str(found["frames"]), *figures])
+    return html.table(["camera", "topic", "frames", "length", "rate", "stamps", "gaps"], rows) if rows else ""
 
 
 def column(frames: pd.DataFrame, name: str) -> plots.Values:

@@ -18,14 +18,14 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 .verdict { color: #fff; background: var(--plain); border: 0; }
 .verdict.pass { background: var(--good); } .verdict.fail { background: var(--bad); }
 .verdict h2 { font-size: 1.5rem; margin: 0; }
-.verdict ul { margin: 8px 0 0; padding-left: 1.1em; } .verdict p { margin: 6px 0 0; }
+.verdict ul { margin: 8px 0 0; padding: 0; list-style: none; } .verdict p { margin: 6px 0 0; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); gap: 12px; margin-top: 16px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px; }
 .card b { display: block; font-size: 1.55rem; line-height: 1.2; font-weight: 650; font-variant-numeric: tabular-nums; }
 .card span { color: var(--soft); font-size: .85rem; }
 .scroll { overflow-x: auto; }
 svg { display: block; width: 100%; height: auto; font-family: inherit; }
-.scroll > svg { min-width: 680px; } .scroll.narrow > svg { min-width: 0; max-width: 560px; }
+.scroll > svg { min-width: 680px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { padding: 5px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); font-size: .86rem; }
