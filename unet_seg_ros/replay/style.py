@@ -30,7 +30,7 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { padding: 5px 10px; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th { font-weight: 600; color: var(--soft); font-size: .86rem; }
 th:first-child, td:first-child { text-align: left; }
-tr:last-child td { border-bottom: 0; }
+tbody tr:last-child > * { border-bottom: 0; }
 table.facts th, table.facts td { text-align: left; vertical-align: top; white-space: normal;
   overflow-wrap: anywhere; }
 table.facts th { width: 15em; }
