@@ -29,8 +29,7 @@ def take(gallery: Gallery, at_ns: int, score: float, camera: str = "front", labe
 
 def test_the_worst_frames_are_the_worst_of_moments_apart() -> None:
     gallery = Gallery(palette(), TABLE)
-    rng = np.random.default_rng(3)
-    scores = rng.random(400)
+    scores = np.sin(np.arange(400) / 15) + np.random.default_rng(3).random(400) / 10  # neighbours are alike
     for index, score in enumerate(scores):
         take(gallery, index * SECOND // 10, float(score))
     times = [bad.at_ns for bad in gallery.worst]
@@ -39,7 +38,7 @@ def test_the_worst_frames_are_the_worst_of_moments_apart() -> None:
     assert all(abs(a - b) >= SECOND for a in times for b in times if a != b)
     assert gallery.worst[0].score == scores.max()
     assert gallery.worst[0].stamp_ns == gallery.worst[0].at_ns + 7
-    assert gallery.worst[-1].score > np.quantile(scores, 0.9)
+    assert gallery.worst[-1].score > np.quantile(scores, 0.7)
 
 
 def test_a_frame_without_a_score_is_no_worst_one() -> None:
@@ -89,16 +88,16 @@ def test_class_ids_are_picked_and_not_mixed() -> None:
 def test_a_video_shows_each_frame_until_the_next(tmp_path: Path) -> None:
     gallery = Gallery(palette(), TABLE)
     void = np.full((49, 65), VOID, np.uint8)
-    for at, value in ((0, 40), (50, 120), (150, 200)):  # the frame at 100 ms was dropped
+    for at, value in ((0, 40), (50, 120), (100, 160), (250, 200)):  # two frames were dropped
         gallery.take("front", at * 10**6, at, level(value, 49, 65), void, void, None, 0.0, "")
     film = gallery.films["front"]
     path = tmp_path / "overlay.webm"
     assert write_video(path, film) == 1.0
     capture = cv2.VideoCapture(str(path))
-    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(2 / 0.15, rel=0.01)
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(20.0)
     frames = list(open_source(path).frames())
     levels = [float(frame.message.data.mean()) for frame in frames]
-    assert np.allclose(levels, [40, 120, 200], atol=8)
+    assert np.allclose(levels, [40, 120, 160, 160, 160, 200], atol=8)
     assert (frames[0].message.width, frames[0].message.height) == (64, 48)
 
 
@@ -107,8 +106,8 @@ def test_a_long_video_goes_by_faster(tmp_path: Path) -> None:
     for index in range(20):
         take(gallery, index * 10 * SECOND, 0.0)
     speed = write_video(tmp_path / "overlay.webm", gallery.films["front"])
-    assert speed == pytest.approx(190 * 5 / 20)
-    assert len(list(open_source(tmp_path / "overlay.webm").frames())) == pytest.approx(20, abs=1)
+    assert speed == pytest.approx(50.0)  # 5 pictures a second and not one in ten
+    assert len(list(open_source(tmp_path / "overlay.webm").frames())) == 20
 
 
 def test_a_video_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:

@@ -22,22 +22,21 @@ RATES = 5.0, 25.0
 def write_video(path: Path, pictures: Sequence[Picture]) -> float:
     """A .webm of pictures in order of time, each shown until the next; returns how many times faster than it was driven
     the drive goes by. Raises OSError if no video can be made."""
-    seconds = (pictures[-1].at_ns - pictures[0].at_ns) / 1e9
-    rate = float(np.clip((len(pictures) - 1) / seconds if seconds else 0.0, *RATES))
-    speed = max(1.0, seconds * rate / len(pictures))
+    times = np.array([picture.at_ns for picture in pictures]) / 1e9
+    interval = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    rate = float(np.clip(1 / interval if interval > 0 else 0.0, *RATES))
+    speed = max(1.0, rate * interval)
     first = pixels_of(pictures[0].jpeg)
     size = max(2, first.shape[1] // 2 * 2), max(2, first.shape[0] // 2 * 2)  # VP8 wants even
     with _quiet_stderr():
         writer = cv2.VideoWriter(str(path), CODEC, rate, size)
     if not writer.isOpened():
         raise OSError(f"{path}: this OpenCV can't write VP8 in WebM")
-    shown = 0
-    for picture, following in zip(pictures, [*pictures[1:], None], strict=True):
+    starts = ((times - times[0]) * rate / speed).round().astype(int)
+    for picture, count in zip(pictures, np.diff(starts, append=starts[-1] + 1), strict=True):
         bgr = _fitted(pixels_of(picture.jpeg), size)
-        until = (following.at_ns - pictures[0].at_ns) / 1e9 * rate / speed if following else shown + 1
-        while shown < round(until):  # a frame that is missing shows the one before it
+        for _ in range(count):  # a frame that is missing shows the one before it
             writer.write(bgr)
-            shown += 1
     writer.release()
     if not path.exists() or path.stat().st_size == 0:  # OpenCV says nothing of a full disk
         raise OSError(f"{path}: the video could not be written")
