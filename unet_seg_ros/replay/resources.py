@@ -28,7 +28,7 @@ class Meter:
 
     def __init__(self, pid: int) -> None:
         self.samples: list[Sample] = []
-        self._process = psutil.Process(pid)
+        self._pid = pid
         self._stopped = Event()
         self._thread = Thread(target=self._run, name="resources", daemon=True)
         self._thread.start()
@@ -55,7 +55,8 @@ class Meter:
     def _seconds(self) -> tuple[float, int] | None:
         """CPU seconds so far and bytes of memory; None if the process is gone."""
         try:
-            times = self._process.cpu_times()
-            return times.user + times.system, self._process.memory_info().rss
+            process = psutil.Process(self._pid)
+            times = process.cpu_times()
+            return times.user + times.system, process.memory_info().rss
         except psutil.Error:
             return None
