@@ -35,6 +35,11 @@ class ConfusionMatrix:
         index = label[known].astype(np.int64) * (n + 1) + np.minimum(prediction[known], n)
         self.matrix += np.bincount(index, minlength=n * (n + 1)).reshape(n, n + 1)
 
+    def __iadd__(self, other: ConfusionMatrix) -> ConfusionMatrix:
+        """Add the frames of another one of the same grouping."""
+        self.matrix += other.matrix
+        return self
+
     def iou(self) -> NDArray[np.float64]:
         """IoU per class, TP / (TP + FP + FN), 0..1; NaN for a class that neither labels nor predictions hold."""
         true_positive = np.diag(self.matrix).astype(np.float64)

@@ -43,7 +43,7 @@ FRAMES = 20
 def start(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
     """On the CPU, so that it is the same on every machine, unless ``arguments`` name another device. No file may become
     larger than ``room`` bytes, as if the disk were full."""
-    command = [sys.executable, "-m", "unet_seg_ros.replay", "--device", "cpu", *map(str, arguments)]
+    command = [sys.executable, "-m", "unet_seg_ros.replay", "--mode", "live", "--device", "cpu", *map(str, arguments)]
     return subprocess.Popen(
         command,
         cwd=ROOT,

@@ -1,78 +1,54 @@
-"""A live replay from end to end: play the drive to the node, look at what was recorded, write it all down."""
+"""Live: play the drive to the node, look at what was recorded, and sum it up as offline is."""
 
 from __future__ import annotations
 
-import json
-import sys
-from dataclasses import dataclass
+import math
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, Grouping, palette
-from unet_seg_ros.replay import report_html, timing
+from unet_seg_ros.labels import CLASS_NAMES, palette
+from unet_seg_ros.replay import timing
 from unet_seg_ros.replay.drive import Drive, SourceError
-from unet_seg_ros.replay.evaluation import Evaluation, label_of
 from unet_seg_ros.replay.gallery import Gallery
-from unet_seg_ros.replay.html import write_atomically
 from unet_seg_ros.replay.live import Live, play_to_other_node, play_to_own_node
+from unet_seg_ros.replay.made_by import made_by, model_file
 from unet_seg_ros.replay.node_process import NodeError
+from unet_seg_ros.replay.offline import badness, open_drive
+from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.playback import Sent
+from unet_seg_ros.replay.problems import Problems
 from unet_seg_ros.replay.recorder import Recorder
+from unet_seg_ros.replay.report import FORMAT, Report
 from unet_seg_ros.replay.resources import Sample
+from unet_seg_ros.replay.result import LOG, RECORDING, ReplayError, Result, Table
 from unet_seg_ros.replay.review import Answer, answers
-from unet_seg_ros.replay.sources import open_source
-from unet_seg_ros.replay.summary import accuracy, latency
-from unet_seg_ros.replay.video import write_video
+from unet_seg_ros.replay.score import Score
+from unet_seg_ros.replay.stamps import Stamps
+from unet_seg_ros.replay.summary import accuracy, distribution, stability
+from unet_seg_ros.replay.truth import Truth
 
-RECORDING = "drive.mcap"
 LIVE = ".live.mcap"
-LOG = "node.log"
-REPORT = "report.html"
-FILES = (RECORDING, LIVE, LOG, REPORT, "report.json", "frames.csv")
 
 
-class ReplayError(Exception):
-    """A replay that can't be done; the text says why in one line, for the node's part with what it said."""
+def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
+    """Play the drive; of what it leaves only drive.mcap and node.log are written to ``output``.
 
-
-@dataclass(frozen=True)
-class Options:
-    """As on the command line; ``model`` and ``device`` empty are the node's own, ``node`` empty is one that is started
-    for the replay, ``rate`` in Hz is an image folder's, ``factor`` how many times as fast the drive is played."""
-
-    model: str = ""
-    device: str = ""
-    grouping: str = "cityscapes19"
-    rate: float | None = None
-    node: str = ""
-    factor: float = 1.0
-
-
-def replay(source: Path, output: Path, options: Options) -> int:
-    """Play ``source`` and fill the folder ``output``; the exit status: 0, 2 where the drive ended early because of what
-    can be put right, 130 after Ctrl-C. Raises ReplayError where nothing was played."""
+    Raises ReplayError where nothing was played.
+    """
+    start = perf_counter()
     try:
-        drive = open_source(source, options.rate)
-        clear(output)
+        drive = open_drive(source, options)
+        problems = Problems()
+        truth = Truth(options.labels, drive, problems)
         live = _play(drive, output, options)
         if not live.playback.frames:
             raise SourceError(live.playback.problem)
-        problems = _report(drive, live, output, GROUPINGS[options.grouping])
-    except (SourceError, NodeError, OSError) as error:
+        return _summed(drive, live, output, options, truth, problems, start)
+    except (SourceError, NodeError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error
     finally:
         (output / LIVE).unlink(missing_ok=True)
-    return 130 if live.playback.interrupted else 2 if problems else 0
-
-
-def clear(output: Path) -> None:
-    """Make the folder, without what an earlier replay left there. Raises OSError."""
-    output.mkdir(parents=True, exist_ok=True)
-    for file in [*(output / name for name in FILES), *output.glob("overlay*.webm")]:
-        file.unlink(missing_ok=True)
 
 
 def _play(drive: Drive, output: Path, options: Options) -> Live:
@@ -81,77 +57,82 @@ def _play(drive: Drive, output: Path, options: Options) -> Live:
     return play_to_own_node(drive, output / LIVE, output / LOG, options.model, options.device, options.factor)
 
 
-def _report(drive: Drive, live: Live, output: Path, grouping: Grouping) -> list[str]:
-    """Look through the recording and write everything down; returns what went wrong, a line each. Raises OSError."""
-    gallery, evaluation = Gallery(palette(), grouping.table), Evaluation(grouping)
+def _summed(
+    drive: Drive, live: Live, output: Path, options: Options, truth: Truth, problems: Problems, start: float
+) -> tuple[Result, Gallery]:
+    """Look through the recording. Raises OSError."""
+    gallery = Gallery(palette(), options.grouping.table)
+    score = Score(options.grouping, options.regions)
     seen: dict[int, dict[str, Any]] = {}
     names, model = CLASS_NAMES, live.playback.engine.get("model", "")
-    problems = [text for text in (live.playback.problem.split("\n")[0], live.recording_problem) if text]
+    for kind, text in (("end", live.playback.problem), ("live recording", live.recording_problem)):
+        if text:
+            problems.add(kind, text)
     if not live.recording_problem:
         with Recorder(output / RECORDING) as recorder:
             for answer in answers(output / LIVE, drive, live.playback, palette(), recorder):
-                seen[answer.sent.index] = _look(answer, evaluation, gallery)
                 names, model = tuple(answer.coverage.class_names), answer.coverage.model
-        problems += [text for text in (recorder.problem, evaluation.problem) if text]
-    rows = [_row(drive, sent, seen.get(sent.index, {})) for sent in live.playback.frames]
-    frames = pd.DataFrame(rows)
-    latencies = [sent.latency for sent in live.playback.frames if sent.latency is not None]
-    by_stage = {name: latency([row[name] for row in rows if row[name] is not None]) for name in timing.STAGES}
-    flickers = [row["flicker"] for row in seen.values() if row["flicker"] is not None]
-    comparable = evaluation.labelled and names == CLASS_NAMES
-    report: dict[str, Any] = {
-        "format": 1,
+                if names != CLASS_NAMES:
+                    problems.add("classes", f"{model}: not compared with labels: other classes")
+                seen[answer.sent.index] = _look(answer, score, gallery, truth if names == CLASS_NAMES else None)
+        if recorder.problem:
+            problems.add("recording", recorder.problem)
+        truth.finish()
+    table, stamps = Table(), Stamps()
+    for sent in live.playback.frames:
+        stamps.take(sent.camera, sent.stamp_ns)
+        table.append(_row(drive, sent, seen.get(sent.index, {})))
+    frames = table.frame()
+    played, achieved = live.playback, timing.achieved(live.playback)
+    made = made_by(drive, options, {"id": model}, hashed=not played.interrupted)
+    if not options.node:
+        made["model"] = model_file(options.model, model)
+    report: Report = {
+        "format": FORMAT,
         "mode": "live",
-        "made_by": {"bag": {"path": str(drive.source)}, "model": {"id": model}, "node": live.playback.engine},
-        "frames": timing.counted(live.playback),
-        "timing": {"latency": latency(latencies), "stages": by_stage, **timing.achieved(live.playback)},
-        "accuracy": accuracy(evaluation.confusion, evaluation.labelled) if comparable else None,
-        "stability": {
-            "flicker": float(np.mean(flickers)) if flickers else None,
-            "confidence": float(np.mean([row["mean_confidence"] for row in seen.values()])) if seen else None,
+        "made_by": {**made, "node": played.engine},
+        "frames": timing.counted(played),
+        "timing": {
+            "latency": distribution(frames["latency"]),
+            "stages": {name: distribution(frames[name]) for name in timing.STAGES},
+            "sent": achieved["sent"],
+            "rate": achieved["rate"],
+            "jitter": achieved["jitter"],
         },
-        "source": {},
-        "resources": {key: [getattr(sample, key) for sample in live.resources] for key in Sample._fields},
+        "accuracy": accuracy(score),
+        "stability": stability(score),
+        "source": stamps.checks({camera: drive.topic(camera) for camera in drive.cameras}),
+        "resources": {key: [getattr(sample, key) for sample in live.resources] for key in Sample._fields},  # type: ignore[typeddict-item]
         "verdict": [],
-        "problems": problems,
+        "baseline": [],
+        "problems": problems.lines(),
+        "bags": [],
     }
-    if report["accuracy"]:
-        report["accuracy"]["confusion"] = evaluation.confusion.matrix.tolist()
-    write_atomically(output / "report.json", json.dumps(report, indent=2) + "\n")
-    frames.to_csv(output / "frames.csv", index=False)
-    videos = {}
-    for camera, film in gallery.films.items():
-        path = output / ("overlay.webm" if len(gallery.films) == 1 else f"overlay_{camera}.webm")
-        videos[camera] = path, write_video(path, film)
-    embedded = {camera: (path.read_bytes(), speed) for camera, (path, speed) in videos.items()}
-    write_atomically(output / REPORT, report_html.render(report, frames, gallery, embedded, grouping, names))
-    for problem in problems:
-        print(f"replay: {problem}", file=sys.stderr)
-    print(f"Look into {output}: {REPORT} first; {RECORDING} opens in Foxglove and RViz.")
-    return problems
+    return Result(report, frames, score, perf_counter() - start, names, played.interrupted), gallery
 
 
-def _look(answer: Answer, evaluation: Evaluation, gallery: Gallery) -> dict[str, Any]:
+def _look(answer: Answer, score: Score, gallery: Gallery, truth: Truth | None) -> dict[str, Any]:
     """The answered frame's part of its row."""
     sent = answer.sent
-    try:
-        label = label_of(sent.label, answer.mask)
-    except SourceError as error:
-        label, evaluation.problem = None, evaluation.problem or str(error)
-    row = evaluation.take(sent.camera, answer.mask, answer.confidence, label)
+    label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape) if truth else None
+    figures = score.take(sent.camera, answer.mask, answer.confidence, label)
     shares = answer.coverage.regions[0].fraction.tolist()
-    row |= {f"coverage.{name}": share for name, share in zip(answer.coverage.class_names, shares, strict=True)}
-    right, sure = row["pixel_accuracy"], row["mean_confidence"]
-    score, says = (1 - sure, f"mean confidence {100 * sure:.1f} %")
-    if right is not None:
-        score, says = 1 - right, f"{100 * right:.1f} % of the pixels right"
+    figures |= {f"coverage.{name}": share for name, share in zip(answer.coverage.class_names, shares, strict=True)}
     gallery.take(
-        sent.camera, sent.at_ns, sent.stamp_ns, answer.image, answer.mask, answer.confidence, label, score, says
+        sent.camera,
+        sent.at_ns,
+        sent.stamp_ns,
+        answer.image,
+        answer.mask,
+        answer.confidence,
+        label,
+        *badness(figures),
     )
-    return row
+    return figures
 
 
 def _row(drive: Drive, sent: Sent, seen: dict[str, Any]) -> dict[str, Any]:
+    stages = {"latency": sent.latency, **timing.stages(sent)}
     return {
         "camera": sent.camera,
         "topic": drive.topic(sent.camera),
@@ -159,7 +140,6 @@ def _row(drive: Drive, sent: Sent, seen: dict[str, Any]) -> dict[str, Any]:
         "stamp_ns": sent.stamp_ns,
         "time": sent.at_ns / 1e9,
         "status": "processed" if timing.answered(sent) else "dropped",
-        "latency": sent.latency,
-        **timing.stages(sent),
+        **{name: math.nan if seconds is None else seconds for name, seconds in stages.items()},
         **seen,
     }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import numpy as np
 
 from unet_seg_ros.replay.playback import Counts, Playback, Sent
+from unet_seg_ros.replay.report import Frames
 
 STAGES = ("decode", "preprocess", "forward", "post", "wait", "publish", "transport")
 """``wait`` is time in the node in which it worked on something else; ``transport`` are the ways to the node and back.
@@ -18,7 +18,7 @@ UNFINISHED = "not finished when the drive ended"
 UNKNOWN = "dropped, the node does not say why"
 
 
-def counted(played: Playback) -> dict[str, Any]:
+def counted(played: Playback) -> Frames:
     """``sent``, ``received`` (by the node; None where it does not say), ``processed`` (their masks came back), and
     ``dropped`` by reason, which sum to ``sent - processed``."""
     dropped: Counter[str] = Counter()
