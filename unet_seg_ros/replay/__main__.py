@@ -77,17 +77,18 @@ def _options(given: argparse.Namespace) -> Options:
     from unet_seg_ros.replay.options import Options, load_grouping, load_regions
     from unet_seg_ros.replay.truth import LabelSource
 
+    mode = given.mode or ("live" if given.node else "offline")
     offline_only = {"against": given.against, "threads": given.threads, "no-recording": given.no_recording}
     live_only = {"node": given.node, "factor": given.factor != 1.0}
-    for name, value in (live_only if given.mode == "offline" else offline_only).items():
+    for name, value in (live_only if mode == "offline" else offline_only).items():
         if value:
-            raise ValueError(f"--{name} is for --mode {'live' if given.mode == 'offline' else 'offline'}")
-    if given.mode == "live" and (given.jobs > 1 or given.scheduler):
+            raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
+    if mode == "live" and (given.jobs > 1 or given.scheduler):
         raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
     if given.jobs < 1 or given.threads < 0 or given.factor <= 0:
         raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
     return Options(
-        mode=given.mode,
+        mode=mode,
         model=given.model,
         device=given.device,
         threads=given.threads,
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("sources", type=Path, nargs="+", metavar="SOURCE")
     add("--output", type=Path, required=True, help="folder for all that it leaves")
-    add("--mode", choices=("offline", "live"), default="offline", help="(%(default)s)")
+    add("--mode", choices=("offline", "live"), help="(offline, or live where a --node is named)")
     add("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
     add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import IO, NamedTuple
 
 import zstandard
 from mcap.exceptions import McapError
-from mcap.records import Channel, Chunk, Message, Schema
+from mcap.reader import make_reader
+from mcap.records import Channel, Chunk, McapRecord, Message, Schema
 from mcap.stream_reader import StreamReader, breakup_chunk
 
 ZSTD = b"\x28\xb5\x2f\xfd"
@@ -44,15 +47,7 @@ def _mcap(file: Path) -> Iterator[Raw]:
     schemas: dict[int, Schema] = {}
     channels: dict[int, Channel] = {}
     with _opened(file) as stream:
-        # a length that is nonsense must not be allocated
-        records = StreamReader(stream, emit_chunks=True, record_size_limit=2**31).records
-        while True:
-            try:
-                record = next(records)
-            except StopIteration:
-                return
-            except (McapError, EOFError, ValueError, OSError, zstandard.ZstdError):  # nothing can be found after this
-                return
+        for record in _one_after_the_other(stream) if file.suffix == ".zstd" else _records(stream):
             inner = [record]
             if isinstance(record, Chunk):
                 try:
@@ -70,6 +65,33 @@ def _mcap(file: Path) -> Iterator[Raw]:
                         yield Raw(channel.topic, schemas[channel.schema_id].name, part.log_time, part.data)
 
 
+def _records(stream: IO[bytes]) -> Iterator[McapRecord]:
+    """By the file's own index, if it has one, else one after the other up to where it breaks off."""
+    try:
+        summary = make_reader(stream).get_summary()
+    except Exception:  # it has none, or a broken one
+        summary = None
+    if summary and summary.chunk_indexes:
+        yield from summary.schemas.values()
+        yield from summary.channels.values()
+        for chunk in sorted(summary.chunk_indexes, key=lambda chunk: chunk.message_start_time):
+            stream.seek(chunk.chunk_start_offset)
+            yield from itertools.islice(_one_after_the_other(stream, skip_magic=True), 1)
+    else:
+        stream.seek(0)
+        yield from _one_after_the_other(stream)
+
+
+def _one_after_the_other(stream: IO[bytes], skip_magic: bool = False) -> Iterator[McapRecord]:
+    # a length that is nonsense must not be allocated
+    records = StreamReader(stream, skip_magic, emit_chunks=True, record_size_limit=2**31).records
+    while True:
+        try:
+            yield next(records)
+        except (StopIteration, McapError, EOFError, ValueError, OSError, struct.error, zstandard.ZstdError):
+            return
+
+
 def _opened(file: Path) -> IO[bytes]:
     return zstandard.open(file, "rb") if file.suffix == ".zstd" else file.open("rb")  # type: ignore[return-value]
 
@@ -77,6 +99,7 @@ def _opened(file: Path) -> IO[bytes]:
 def _sqlite(file: Path) -> Iterator[Raw]:
     try:
         with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as base:
+            base.execute("PRAGMA writable_schema = ON")  # else a file that is shorter than it says is not read at all
             topics = {row[0]: row[1:] for row in base.execute("SELECT id, name, type FROM topics")}
             yield from _rows(base, topics)
     except sqlite3.DatabaseError:
