@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -300,14 +301,16 @@ def test_an_interrupt_leaves_a_report_of_what_was_done(tmp_path: Path, model: Pa
     )
     assert process.stderr is not None
     seen, end = "", time.monotonic() + 120
-    while " 5/4000" not in seen and time.monotonic() < end:
-        seen += process.stderr.read(1)
+    while not re.search(r" [1-9]\d*/4000", seen) and time.monotonic() < end:
+        character = process.stderr.read(1)
+        assert character, seen
+        seen += character
     process.send_signal(number)
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130
     assert "Traceback" not in err
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert 5 <= report["frames"]["processed"] < 4000
+    assert 1 <= report["frames"]["processed"] < 4000
     assert report["problems"] == ["interrupted"]
     assert len(pd.read_csv(tmp_path / "out" / "frames.csv")) == report["frames"]["processed"]
 

@@ -338,7 +338,10 @@ def test_help_needs_no_ros(tmp_path: Path) -> None:
     """Nor does the line that says what is missing."""
     (tmp_path / "rclpy.py").write_text("raise ImportError('there is no rclpy')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for arguments, status, says in ((["--help"], 0, "SOURCE"), (["x", "--output", "y"], 2, "Source a ROS 2 workspace")):
+    for arguments, status, says in (
+        (["--help"], 0, "SOURCE"),
+        (["x", "--mode", "live", "--output", str(tmp_path / "y")], 2, "source a ROS 2 workspace"),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "unet_seg_ros.replay", *arguments],
             cwd=Path(__file__).parents[2],
