@@ -25,7 +25,7 @@ unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XM
 .PHONY: demo test
 
 demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
-	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --output out/demo \
+	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --mode live --output out/demo \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(GROUPING),--grouping $(GROUPING)) $(if $(RATE),--rate $(RATE))
 
 test: $(VENV)/.messages $(VENV)/.dev

@@ -1,4 +1,4 @@
-"""The launch description, run by ROS's own launch with stand-ins for the executables."""
+"""The launch descriptions, run by ROS's own launch with stand-ins for the executables."""
 
 import json
 import os
@@ -13,10 +13,12 @@ from launch import LaunchContext, LaunchService
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-from unet_seg_ros.ros.bringup import ARGUMENTS, bringup, ros_args
+from unet_seg_ros.replay import launching
+from unet_seg_ros.ros.bringup import ARGUMENTS, Argument, bringup, ros_args
 from unet_seg_ros.share import share_folder
 
 LAUNCH_FILE = str(share_folder() / "launch" / "seg.launch.py")
+REPLAY_FILE = str(share_folder() / "launch" / "replay.launch.py")
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 STAND_IN = f"""#!{sys.executable}
 import json, os, sys
@@ -28,12 +30,12 @@ with open(os.environ["TOLD"] + "/" + os.path.basename(sys.argv[0]), "w") as file
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A ROS prefix whose executables write the arguments and the profile that they were started with."""
-    for package, executable in (("unet_seg_ros", "segmentation"), ("rviz2", "rviz2")):
+    for package, executable in (("unet_seg_ros", "segmentation"), ("unet_seg_ros", "replay"), ("rviz2", "rviz2")):
         marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / package
         marker.parent.mkdir(parents=True, exist_ok=True)
         marker.touch()
         script = tmp_path / "lib" / package / executable
-        script.parent.mkdir(parents=True)
+        script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(STAND_IN)
         script.chmod(0o755)
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}{os.environ.get('AMENT_PREFIX_PATH', '')}")
@@ -42,18 +44,19 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def launch(arguments: dict[str, str]) -> int:
+def launch(arguments: dict[str, str], file: str = LAUNCH_FILE) -> int:
     """Runs the launch file to its end; the exit status of `ros2 launch`."""
     service = LaunchService(noninteractive=True)
-    source = PythonLaunchDescriptionSource(LAUNCH_FILE)
+    source = PythonLaunchDescriptionSource(file)
     service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments.items()))
     return service.run()
 
 
-def test_every_argument_is_declared():
-    description = PythonLaunchDescriptionSource(LAUNCH_FILE).try_get_launch_description_without_context()
+@pytest.mark.parametrize(("file", "arguments"), [(LAUNCH_FILE, ARGUMENTS), (REPLAY_FILE, launching.ARGUMENTS)])
+def test_every_argument_is_declared(file: str, arguments: tuple[Argument, ...]):
+    description = PythonLaunchDescriptionSource(file).try_get_launch_description_without_context()
     declared = [entity for entity in description.entities if isinstance(entity, DeclareLaunchArgument)]
-    assert [(entity.name, entity.description) for entity in declared] == [(a.name, a.description) for a in ARGUMENTS]
+    assert [(entity.name, entity.description) for entity in declared] == [(a.name, a.description) for a in arguments]
 
 
 @pytest.mark.parametrize(
@@ -94,3 +97,15 @@ def test_the_reason_is_that_of_bringup():
     context.launch_configurations.update({a.name: a.default for a in ARGUMENTS}, cameras="front")
     with pytest.raises(ValueError, match="cameras: 'front' is not name=topic"):
         description.entities[-1].execute(context)
+
+
+def test_a_replay_gets_its_command_line(told: Path):
+    arguments = {"source": "a drive.mcap", "device": "cpu", "arguments": "--require 'miou >= 0.6'"}
+    assert launch(arguments, REPLAY_FILE) == 0
+    args, _ = json.loads((told / "replay").read_text())
+    assert args == launching.command_line(arguments)
+
+
+def test_a_replay_of_nothing_ends_the_launch(told: Path):
+    assert launch({}, REPLAY_FILE) == 1
+    assert not (told / "replay").exists()

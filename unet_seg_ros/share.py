@@ -3,6 +3,7 @@
 from pathlib import Path
 
 PACKAGE = "unet_seg_ros"
+DEFAULT_MODEL = "unet_nano"
 
 
 def share_folder() -> Path:
@@ -15,3 +16,14 @@ def share_folder() -> Path:
             if (candidate / "config" / "seg.param.yaml").is_file():
                 return candidate
     raise FileNotFoundError(f"{PACKAGE} is not installed whole: no config/seg.param.yaml near {Path(__file__).parent}")
+
+
+def shipped_or_path(model: str) -> Path:
+    """The bundle of that name or path. Raises ValueError listing the shipped ones if there is none."""
+    models = share_folder() / "models"
+    shipped = models / f"{model}.safetensors"
+    path = shipped if "/" not in model and shipped.is_file() else Path(model).expanduser()
+    if not path.is_file():
+        names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
+        raise ValueError(f"model: there is no file {model!r} and no shipped model of that name (shipped: {names})")
+    return path

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import resource
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +13,10 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from test.replay import drives
-from unet_seg_ros.replay.drive import IMAGE, TYPES
+from unet_seg_ros.replay.drive import IMAGE, TYPES, image_message
 from unet_seg_ros.replay.playback import CLASS_COVERAGE
 from unet_seg_ros.replay.recorder import Recorder, typestore
 from unet_seg_ros.replay.sources import open_source
-from unet_seg_ros.replay.video import OverlayVideo
 
 
 def test_a_recording_reads_back(tmp_path: Path) -> None:
@@ -53,23 +56,32 @@ def test_a_recording_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_video_plays_at_the_rate_of_the_drive(tmp_path: Path) -> None:
-    """Frames 1 (at the start), 3 and 6 (at the end) of six have no picture."""
-    path = tmp_path / "overlay.webm"
-    stamps = [10, 20, 30, 40, 50, 60]
-    video = OverlayVideo(path, 20.0, stamps)
-    for stamp, level in ((20, 40), (40, 120), (50, 200)):
-        video.write(stamp, np.full((49, 65, 3), level, np.uint8))
-    video.write(70, np.zeros((49, 65, 3), np.uint8))  # no frame of this drive
-    video.close()
-    drive = open_source(path)
-    frames = list(drive.frames())
-    assert [frame.at_ns for frame in frames] == [i * 50_000_000 for i in range(5)]
-    levels = [float(frame.message.data.mean()) for frame in frames]
-    assert np.allclose(levels, [40, 40, 120, 200, 200], atol=8)
-    assert (frames[0].message.width, frames[0].message.height) == (64, 48)
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """As a full disk: what is written beyond fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, handler)
 
 
-def test_a_video_without_pictures_is_none(tmp_path: Path) -> None:
-    OverlayVideo(tmp_path / "overlay.webm", 20.0, [1, 2]).close()
+@pytest.mark.parametrize("room", [2**20, 2**12])  # it is full in the middle, and not before the end
+def test_a_full_disk_costs_the_recording_alone(tmp_path: Path, room: int) -> None:
+    path = tmp_path / "drive.mcap"
+    message = bytes(TYPES.serialize_cdr(image_message(np.zeros((400, 400, 3), np.uint8), "rgb8", 1, "a"), IMAGE))
+    with files_of_at_most(room), Recorder(path) as recorder:
+        for stamp in range(50 if room > 2**15 else 2):  # more than may wait
+            recorder.write("/a", IMAGE, stamp, message)
+    assert recorder.problem == f"{path}: not recorded: File too large"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_stamp_before_1970_is_recorded(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "drive.mcap") as recorder:
+        recorder.write("/a", IMAGE, -5, bytes(TYPES.serialize_cdr(drives.raw(0), IMAGE)))
+    with AnyReader([tmp_path / "drive.mcap"]) as reader:
+        assert [time for _, time, _ in reader.messages()] == [0]

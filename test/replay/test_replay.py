@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
+import functools
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
-import cv2
+import jsonschema
 import numpy as np
 import pytest
 import torch
@@ -20,29 +22,40 @@ from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
 from training.synthetic import DriveConfig, write_drive
+from unet_seg_ros import draw
 from unet_seg_ros.cityscapes import read_label
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.images import to_rgb
+from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
-from unet_seg_ros.replay.drive import message_pixels, message_stamp
+from unet_seg_ros.replay.drive import Drive, message_pixels, message_stamp
 from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.share import share_folder
 
+ROOT = Path(__file__).parents[2]
 LIMIT = 300
 """Seconds after which a replay that hangs is killed, with the node that it started."""
 FRAMES = 20
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
-    """On the CPU, so that it is the same on every machine, unless ``arguments`` name another device."""
-    command = [sys.executable, "-m", "unet_seg_ros.replay", "--device", "cpu", *map(str, arguments)]
-    root = Path(__file__).parents[2]
-    return subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess.Popen[str]:
+    """On the CPU, so that it is the same on every machine, unless ``arguments`` name another device. No file may become
+    larger than ``room`` bytes, as if the disk were full."""
+    command = [sys.executable, "-m", "unet_seg_ros.replay", "--mode", "live", "--device", "cpu", *map(str, arguments)]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (room, resource.RLIM_INFINITY)),
+    )
 
 
-def replay(*arguments: object) -> subprocess.CompletedProcess[str]:
-    process = start(*arguments)
+def replay(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess.CompletedProcess[str]:
+    process = start(*arguments, room=room)
     try:
         out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -82,8 +95,7 @@ def output(tmp_path_factory: pytest.TempPathFactory, model: Path, town: Path) ->
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert str(folder) in last
-    assert "sheet.png" in last
-    assert (folder / "summary.txt").read_text() in done.stdout
+    assert "report.html" in last
     return folder
 
 
@@ -98,14 +110,19 @@ def read(bag: Path) -> dict[str, dict[int, Any]]:
     return found
 
 
+def table(output: Path) -> list[dict[str, str]]:
+    with (output / "frames.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def report(output: Path) -> dict[str, Any]:
+    return dict(json.loads((output / "report.json").read_text()))
+
+
 def test_all_files_are_left(output: Path) -> None:
     names = {path.name for path in output.iterdir()}
-    assert names == {
-        *("drive.mcap", "overlay.webm", "sheet.png", "coverage.png", "coverage.csv"),
-        *("summary.json", "summary.txt", "node.log", "sub"),
-    }
-    for name in ("sheet.png", "coverage.png"):
-        assert cv2.imread(str(output / name)) is not None
+    assert names == {"drive.mcap", "overlay.webm", "report.html", "report.json", "frames.csv", "node.log", "sub"}
+    assert (output / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
 def test_the_bag_holds_what_was_sent_and_what_came(output: Path, town: Path) -> None:
@@ -118,46 +135,84 @@ def test_the_bag_holds_what_was_sent_and_what_came(output: Path, town: Path) -> 
     assert masks
     assert all((mask.encoding, mask.width, mask.height) == ("mono8", 160, 120) for mask in masks.values())
     assert all(mask.header.frame_id == "camera" for mask in masks.values())
-    assert set(messages["/segmentation/camera/overlay"]) <= set(images)
-    assert set(messages["/segmentation/camera/coverage"]) <= set(images)
+    for output_name in ("confidence", "coverage", "overlay"):
+        assert messages[f"/segmentation/camera/{output_name}"].keys() == masks.keys()
+    for stamp, overlay in messages["/segmentation/camera/overlay"].items():
+        image, mask = to_rgb(images[stamp]), masks[stamp].data.reshape(120, 160)
+        assert np.array_equal(to_rgb(overlay), draw.overlay(image, mask, palette()))
 
 
-def test_the_summary_adds_up(output: Path) -> None:
-    summary = json.loads((output / "summary.json").read_text())
-    camera = summary["cameras"]["camera"]
-    masks = read(output / "drive.mcap")["/segmentation/camera/mask"]
-    assert camera["sent"] == FRAMES
-    assert camera["masks"] == len(masks)
-    assert camera["dropped"] == FRAMES - len(masks) == sum(camera["dropped_why"].values())
-    assert camera["rate"]["drive"] == pytest.approx(5.0)
-    assert 0 < camera["latency"]["p50"] <= camera["latency"]["p95"] <= camera["latency"]["p99"]
-    assert summary["model"].startswith("tiny-")
-    assert summary["device"] == "cpu"
+def test_the_nodes_clock_is_the_drives(output: Path) -> None:
+    """Else a drive's age would be years."""
+    coverage = read(output / "drive.mcap")["/segmentation/camera/coverage"]
+    latest = {int(row["stamp_ns"]): float(row["latency"]) for row in table(output) if row["latency"]}
+    for stamp, message in coverage.items():
+        assert -0.1 < message.age < latest[stamp] + 1.0
 
 
-def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
+def test_the_report_adds_up(output: Path) -> None:
+    found, rows = report(output), table(output)
+    frames = found["frames"]
+    assert frames["sent"] == len(rows) == FRAMES
+    assert frames["processed"] == len(read(output / "drive.mcap")["/segmentation/camera/mask"])
+    assert frames["sent"] - frames["processed"] == sum(frames["dropped"].values())
+    latencies = [float(row["latency"]) for row in rows if row["latency"]]
+    assert found["timing"]["latency"]["p95"] == pytest.approx(np.percentile(latencies, 95))
+    for row in rows:
+        if row["latency"]:
+            parts = [float(row[name]) for name in ("transport", "wait", "decode", "preprocess", "forward", "post")]
+            assert sum(parts) == pytest.approx(float(row["latency"]))
+            assert min(parts[0], *parts[2:]) > 0
+    assert found["made_by"]["model"]["id"].startswith("tiny-")
+    assert found["made_by"]["node"]["device"] == "cpu"
+    assert not found["problems"]
+    used = found["resources"]
+    assert len(used["at"]) == len(used["cpu"]) == len(used["memory"]) > 0
+    assert used["at"] == sorted(used["at"])
+    assert all(memory > 2**20 for memory in used["memory"])
+
+
+def compare(output: Path, drive: Drive, model: Path, grouping: str) -> None:
+    """Masks and confusion matrix are, to the last pixel, what the frames that came back give without DDS."""
     masks = read(output / "drive.mcap")["/segmentation/camera/mask"]
     segmenter = Segmenter.load(model, "cpu")
-    confusion = ConfusionMatrix(GROUPINGS["cityscapes19"])
-    for frame in open_source(town, 5.0).frames():
+    confusion = ConfusionMatrix(GROUPINGS[grouping])
+    for frame in drive.frames():
         if frame.stamp_ns in masks:  # a machine that is busy may have dropped some
             seen = segmenter([message_pixels(frame.message)])[0].mask
             assert np.array_equal(seen.ravel(), masks[frame.stamp_ns].data)
             assert frame.label is not None
             confusion.update(ID_TO_TRAIN_ID[read_label(frame.label)], seen)
-    accuracy = json.loads((output / "summary.json").read_text())["accuracy"]
+    accuracy = report(output)["accuracy"]
     assert accuracy["frames"] == len(masks)
+    assert accuracy["confusion"] == confusion.matrix.tolist()
     assert accuracy["miou"] == confusion.mean_iou()
     assert accuracy["pixel_accuracy"] == confusion.pixel_accuracy()
 
 
-def test_coverage_rows_are_those_of_the_bag(output: Path) -> None:
+def test_the_report_is_as_documented(output: Path) -> None:
+    jsonschema.validate(report(output), json.loads((ROOT / "docs" / "report.schema.json").read_text()))
+
+
+def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
+    compare(output, open_source(town, 5.0), model, "cityscapes19")
+
+
+@pytest.mark.skipif("UNET_SEG_DATA" not in os.environ, reason="UNET_SEG_DATA names no folder with camvid/")
+def test_a_real_drive_is_as_accurate_as_without_dds(tmp_path: Path) -> None:
+    camvid, model = Path(os.environ["UNET_SEG_DATA"]) / "camvid", share_folder() / "models" / "unet_nano.safetensors"
+    done = replay(camvid, "--output", tmp_path, "--model", model, "--rate", 15, "--grouping", "camvid11")
+    assert done.returncode == 0, done.stderr
+    assert report(tmp_path)["frames"]["sent"] == 101
+    compare(tmp_path, open_source(camvid, 15.0), model, "camvid11")
+
+
+def test_rows_hold_the_coverage_of_the_bag(output: Path) -> None:
     messages = read(output / "drive.mcap")["/segmentation/camera/coverage"]
-    with (output / "coverage.csv").open() as file:
-        rows = list(csv.DictReader(file))
+    rows = [row for row in table(output) if row["status"] == "processed"]
     assert [int(row["stamp_ns"]) for row in rows] == list(messages)
     for row, message in zip(rows, messages.values(), strict=True):
-        shares = [float(row[name]) for name in CLASS_NAMES]
+        shares = [float(row[f"coverage.{name}"]) for name in CLASS_NAMES]
         assert shares == pytest.approx(message.regions[0].fraction.tolist())
         assert sum(shares) == pytest.approx(1.0, abs=1e-4)
 
@@ -167,10 +222,10 @@ def test_a_compressed_bag_of_two_cameras_plays(tmp_path: Path, model: Path) -> N
     bag = drives.write_bag(tmp_path / "bag", topics, StoragePlugin.MCAP)
     done = replay(bag, "--output", tmp_path / "out", "--model", model)
     assert done.returncode == 0, done.stderr
-    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
-    assert {name: camera["sent"] for name, camera in summary["cameras"].items()} == {"front": 4, "left": 4}
-    assert all(camera["masks"] for camera in summary["cameras"].values())
-    assert summary["accuracy"] is None
+    found = report(tmp_path / "out")
+    assert found["frames"]["sent"] == 8
+    assert {row["camera"] for row in table(tmp_path / "out") if row["latency"]} == {"front", "left"}
+    assert found["accuracy"] is None
     assert (tmp_path / "out" / "overlay_left.webm").is_file()
 
 
@@ -202,42 +257,91 @@ def test_a_topic_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
+def seen_on(stream: Any, text: str) -> None:
+    """Reads until it has come."""
+    seen = ""
+    while text not in seen:
+        character = stream.read(1)
+        assert character, seen
+        seen += character
+
+
+def children(process: subprocess.Popen[str]) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
 @pytest.mark.parametrize(("number", "while_it"), [(signal.SIGHUP, "starts"), (signal.SIGTERM, "plays")])
 def test_a_kill_ends_the_node_too(tmp_path: Path, town: Path, model: Path, number: int, while_it: str) -> None:
-    """In the middle of a drive what was played is summed up."""
+    """In the middle of a drive what was played is reported."""
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("the signal is ignored, as under nohup")
     process = start(town, "--output", tmp_path, "--model", model, "--rate", 1)
     assert process.stdout is not None
-    assert process.stderr is not None
     assert process.stdout.readline() == "starting the node\n"
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    seen = ""
-    while while_it == "plays" and f" 2/{FRAMES} " not in seen:
-        character = process.stderr.read(1)
-        assert character, seen
-        seen += character
+    nodes = children(process)
+    if while_it == "plays":
+        seen_on(process.stderr, f" 2/{FRAMES} ")
     process.send_signal(number)
     _, err = process.communicate(timeout=LIMIT)
-    assert len(children) == 1
-    assert not Path("/proc", children[0]).exists()
+    assert len(nodes) == 1
+    assert not Path("/proc", str(nodes[0])).exists()
     assert "Traceback" not in err
-    if while_it == "starts":
-        # As a shell has it: Python itself dies of SIGINT (-2) where the interrupt fell into an exec(), though caught.
-        status = process.returncode if process.returncode >= 0 else 128 - process.returncode
-        assert status == 130
-    else:
-        assert process.returncode == 0
-        summary = json.loads((tmp_path / "summary.json").read_text())
-        assert 1 <= summary["cameras"]["camera"]["sent"] < FRAMES
+    # As a shell has it: Python itself dies of SIGINT (-2) where the interrupt fell into an exec(), though caught.
+    assert (process.returncode if process.returncode >= 0 else 128 - process.returncode) == 130
+    if while_it == "plays":
+        found = report(tmp_path)
+        assert 1 <= found["frames"]["sent"] < FRAMES
+        assert found["problems"] == ["interrupted"]
+        assert (tmp_path / "report.html").is_file()
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
+def test_a_node_that_dies_leaves_a_report(tmp_path: Path, town: Path, model: Path) -> None:
+    process = start(town, "--output", tmp_path, "--model", model, "--rate", 2)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "starting the node\n"
+    (node,) = children(process)
+    seen_on(process.stderr, f" 4/{FRAMES} ")
+    os.kill(node, signal.SIGKILL)
+    out, err = process.communicate(timeout=LIMIT)
+    assert process.returncode == 2
+    assert "Traceback" not in err
+    assert "the node ended with status -9" in out
+    found = report(tmp_path)
+    assert 1 <= found["frames"]["processed"] <= found["frames"]["sent"] < FRAMES
+    assert found["problems"] == ["the node ended with status -9"]
+    assert found["accuracy"]["frames"] == found["frames"]["processed"]
+
+
+def test_no_room_for_the_recording_costs_the_recording(tmp_path: Path, town: Path, model: Path) -> None:
+    """As on a full disk; what needs no recording is reported, and said is what was lost."""
+    done = replay(town, "--output", tmp_path, "--model", model, "--rate", 5, room=2**19)
+    assert done.returncode == 2, done.stderr
+    assert "Traceback" not in done.stderr
+    found = report(tmp_path)
+    assert found["timing"]["latency"]
+    assert found["accuracy"] is None
+    assert [problem.split(": ", 1)[1] for problem in found["problems"]] == ["not recorded: File too large"]
+    assert not [path for path in tmp_path.iterdir() if path.suffix == ".mcap" or path.name.startswith(".")]
+
+
+def test_no_room_for_the_report_is_one_line(tmp_path: Path, town: Path, model: Path) -> None:
+    done = replay(town, "--output", tmp_path, "--model", model, "--rate", 5, room=2**12)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("replay: ")
+    assert "File too large" in done.stderr.splitlines()[-1]
 
 
 def test_help_needs_no_ros(tmp_path: Path) -> None:
     """Nor does the line that says what is missing."""
     (tmp_path / "rclpy.py").write_text("raise ImportError('there is no rclpy')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    for arguments, status, says in ((["--help"], 0, "SOURCE"), (["x", "--output", "y"], 2, "Source a ROS 2 workspace")):
+    for arguments, status, says in (
+        (["--help"], 0, "SOURCE"),
+        (["x", "--mode", "live", "--output", str(tmp_path / "y")], 2, "source a ROS 2 workspace"),
+    ):
         done = subprocess.run(
             [sys.executable, "-m", "unet_seg_ros.replay", *arguments],
             cwd=Path(__file__).parents[2],

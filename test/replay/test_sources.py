@@ -133,19 +133,6 @@ def test_only_the_nodes_own_outputs_are_left_out(tmp_path: Path) -> None:
     assert sorted(drive.cameras.values()) == sorted(cameras)
 
 
-def test_two_frames_of_one_stamp_are_refused(tmp_path: Path) -> None:
-    """Of two cameras they are the rule."""
-    left = [drives.raw(i) for i in range(2)]
-    unstamped = [drives.raw(0) for _ in range(2)]
-    for message in unstamped:
-        message.header.stamp = type(message.header.stamp)(0, 0)
-    topics = {"/left/image_raw": left, "/front/image_raw": unstamped}
-    frames = open_source(drives.write_bag(tmp_path / "bag", topics, StoragePlugin.MCAP)).frames()
-    assert {next(frames).camera for _ in range(2)} == {"left", "front"}
-    with pytest.raises(SourceError, match=r"/front/image_raw: two frames have the stamp 0 ns, [^\n]*$"):
-        list(frames)
-
-
 def test_camera_names() -> None:
     assert camera_names(["/front/image_raw", "/left/image_color"]) == ["front", "left"]
     assert camera_names(["/image_raw"]) == ["camera"]

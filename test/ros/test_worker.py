@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from time import monotonic
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,8 +11,10 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.engine import OutOfMemory
+from unet_seg_ros.ros.bringup import STAGES
 from unet_seg_ros.ros.diagnostics import CameraStats, EngineStats
-from unet_seg_ros.ros.worker import Worker
+from unet_seg_ros.ros.worker import Waiting, Worker
+from unet_seg_ros.segmenter import Timings
 
 
 class FakeCamera:
@@ -24,8 +28,8 @@ class FakeCamera:
         return message.pixels
 
     def publish(self, header: Any, *_: Any) -> None:
-        if header == "unpublishable":
-            raise RuntimeError(header)
+        if header.frame_id == "unpublishable":
+            raise RuntimeError(header.frame_id)
         self.stats.count_processed(0.0)
 
 
@@ -33,11 +37,12 @@ def segment(frames: list[np.ndarray]) -> list[Any]:
     """A segmenter whose memory holds one frame, and none that is black."""
     if len(frames) > 1 or not frames[0].any():
         raise OutOfMemory("CUDA out of memory")
-    return [SimpleNamespace(timings=(0.0,))]
+    return [SimpleNamespace(timings=Timings(0.25, 0.5, 0.125))]
 
 
-def message(header: str, value: int = 1) -> Any:
-    return SimpleNamespace(header=header, pixels=np.full((4, 4, 3), value, np.uint8))
+def message(frame_id: str, value: int = 1) -> Waiting:
+    header = SimpleNamespace(frame_id=frame_id, stamp=SimpleNamespace(sec=-2, nanosec=7))
+    return Waiting(SimpleNamespace(header=header, pixels=np.full((4, 4, 3), value, np.uint8)), monotonic() - 2)
 
 
 @pytest.fixture
@@ -46,10 +51,16 @@ def cameras() -> dict[str, FakeCamera]:
 
 
 @pytest.fixture
-def worker(cameras: dict[str, FakeCamera]) -> Worker:
+def lines() -> list[str]:
+    """What was logged for debugging."""
+    return []
+
+
+@pytest.fixture
+def worker(cameras: dict[str, FakeCamera], lines: list[str]) -> Worker:
     segmenter: Any = segment
     segment.max_pixels = 100  # type: ignore[attr-defined]
-    logger: Any = SimpleNamespace(warning=lambda text: None)
+    logger: Any = SimpleNamespace(warning=lambda text: None, debug=lines.append)
     made = Worker(segmenter, cameras, EngineStats(), lambda: None, logger, lambda reason: None)  # type: ignore
     made.stop()  # its thread is not what is tested
     return made
@@ -71,3 +82,16 @@ def test_a_later_failure_leaves_only_what_is_not_counted_yet(worker: Worker, cam
         worker._segment(waiting)
     assert list(waiting) == ["b", "c"]  # what the thread then counts as failed
     assert cameras["a"].stats.processed == 1
+
+
+def test_the_stages_of_a_published_frame_add_up(
+    worker: Worker, cameras: dict[str, FakeCamera], lines: list[str]
+) -> None:
+    before = monotonic()
+    worker._segment({"a": message("a"), "b": message("b", value=0)})
+    assert [line.startswith(STAGES) for line in lines] == [True]  # b was dropped
+    told = json.loads(lines[0].removeprefix(STAGES))
+    assert (told.pop("camera"), told.pop("stamp_ns")) == ("a", -2 * 10**9 + 7)
+    assert told.keys() == {"wait", "decode", "preprocess", "forward", "post", "publish"}
+    assert (told["preprocess"], told["forward"], told["post"]) == (0.25, 0.5, 0.125)
+    assert 2 <= sum(told.values()) + 1e-6 <= 2 + 2e-6 + monotonic() - before  # received 2 s ago

@@ -1,7 +1,8 @@
-"""Play a drive to the segmentation node over real DDS and leave what came out: a bag, a video, pictures, figures.
+"""How good and how fast the segmentation is on recorded drives: a report, figures and a verdict.
 
-SOURCE is a rosbag2 (folder, .mcap or .db3), a video file, or an image folder (in Cityscapes layout, with labels, or
-flat). The node runs in a process of its own, on a DDS domain that no car uses, and gets the frames at their real rate.
+SOURCE is a rosbag2 (folder, .mcap or .db3), a video file, an image folder (in Cityscapes layout, with labels, or flat),
+or a folder of bags. offline runs every frame straight through the network, as fast as it can, and is the default; live
+plays the drive at its own rate over DDS to the node in a process of its own, as a car has it.
 """
 
 from __future__ import annotations
@@ -11,42 +12,128 @@ import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from unet_seg_ros.labels import GROUPINGS
+if TYPE_CHECKING:
+    from unet_seg_ros.replay.options import Options
+
+INSTALL = "python3 -m pip install -r requirements/run.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; the exit status is 2 where something that can be put right is wrong."""
-    parser = argparse.ArgumentParser(
-        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("source", type=Path, metavar="SOURCE")
-    parser.add_argument("--output", type=Path, required=True, help="folder for all that it leaves")
-    parser.add_argument("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
-    parser.add_argument("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
-    parser.add_argument(
-        "--grouping", choices=GROUPINGS, default="cityscapes19", help="classes to compare with labels (%(default)s)"
-    )
-    parser.add_argument("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
-    options = parser.parse_args(arguments)
+    """The command line; the exit status is 1 where a requirement doesn't hold or the baseline was better, 2 where
+    something that can be put right is wrong, 130 after Ctrl-C."""
+    given = _parser().parse_args(arguments)
+    _end_on_signals()
     try:
-        from unet_seg_ros.replay.run import ReplayError, replay
+        return _run(given)
     except ImportError as error:
         print(
-            f"replay: {error}. Source a ROS 2 workspace in which unet_seg_ros and unet_seg_msgs are built and run "
-            "python3 -m pip install -r requirements/run.txt, or use `make demo`, which brings its own ROS 2.",
+            f"replay: {error}. Run {INSTALL}; for --mode live, source a ROS 2 workspace in which unet_seg_ros and "
+            "unet_seg_msgs are built, or use `make demo`, which brings its own ROS 2.",
             file=sys.stderr,
         )
         return 2
-    _end_on_signals()
+    except KeyboardInterrupt:  # before or after the drive: during it, what was done is summed up
+        return 130
+
+
+def _run(given: argparse.Namespace) -> int:
+    from unet_seg_ros.replay.baseline import Baseline
+    from unet_seg_ros.replay.many import Workers, expanded, replay_many
+    from unet_seg_ros.replay.result import RECORDING, REPORT, ReplayError, tell
+    from unet_seg_ros.replay.single import Gate, replay_one, status
+    from unet_seg_ros.replay.verdict import parse
+
     try:
-        replay(options.source, options.output, options.model, options.device, options.grouping, options.rate)
-    except ReplayError as error:
+        options = _options(given)
+        baseline = Baseline(given.baseline) if given.baseline else None
+        gate = Gate(parse(given.require, options.grouping, options.regions), baseline)
+        sources = expanded(given.sources)
+        if sources == given.sources and len(sources) == 1:
+            result = replay_one(sources[0], given.output, options, gate)
+        else:
+            title = given.sources[0] if len(given.sources) == 1 else given.output
+            result = replay_many(sources, given.output, options, gate, Workers(given.jobs, given.scheduler), title)
+    except (ReplayError, ValueError) as error:
         print(f"replay: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before or after the drive: during it, what was played is summed up
-        return 130
-    return 0
+    report = result.report
+    tell(report["problems"])
+    for check in report["verdict"]:
+        print(f"{'holds' if check['passed'] else 'FAILS'}: {check['line']}")
+    for change in report["baseline"]:
+        print(
+            f"{'WORSE' if change['worse'] else 'not worse'}: {change['metric']} {change['value']:.4g}, baseline "
+            f"{change['baseline']:.4g}, difference {change['low']:+.4g} to {change['high']:+.4g} (95 %)"
+        )
+    recorded = f"; {RECORDING} opens in Foxglove and RViz" if (given.output / RECORDING).exists() else ""
+    print(f"Look into {given.output}: {REPORT} first{recorded}.")
+    return status(result)
+
+
+def _options(given: argparse.Namespace) -> Options:
+    """Raises ValueError."""
+    from unet_seg_ros.replay.options import Options, load_grouping, load_regions
+    from unet_seg_ros.replay.truth import LabelSource
+
+    mode = given.mode or ("live" if given.node else "offline")
+    offline_only = {"against": given.against, "threads": given.threads, "no-recording": given.no_recording}
+    live_only = {"node": given.node, "factor": given.factor != 1.0}
+    for name, value in (live_only if mode == "offline" else offline_only).items():
+        if value:
+            raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
+    if mode == "live" and (given.jobs > 1 or given.scheduler):
+        raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
+    if given.jobs < 1 or given.threads < 0 or given.factor <= 0:
+        raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
+    return Options(
+        mode=mode,
+        model=given.model,
+        device=given.device,
+        threads=given.threads,
+        grouping=load_grouping(given.grouping),
+        regions=load_regions(given.regions) if given.regions else (),
+        labels=LabelSource.parse(given.labels, given.label_ids == "train"),
+        topics=tuple(given.topic),
+        rate=given.rate,
+        against=given.against,
+        record=not given.no_recording,
+        node=given.node,
+        factor=given.factor,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("sources", type=Path, nargs="+", metavar="SOURCE")
+    add("--output", type=Path, required=True, help="folder for all that it leaves")
+    add("--mode", choices=("offline", "live"), help="(offline, or live where a --node is named)")
+    add("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
+    add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
+    add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")
+    add("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
+    truth = parser.add_argument_group("ground truth").add_argument
+    truth("--labels", action="append", default=[], metavar="WHERE", help="folder, TOPIC or CAMERA=TOPIC of the bag")
+    truth("--label-ids", choices=("label", "train"), default="label", help="what labels hold (%(default)s ids)")
+    truth("--grouping", default="cityscapes19", metavar="NAME", help="cityscapes19, categories, camvid11 or a YAML")
+    truth("--regions", type=Path, metavar="YAML", help="regions of interest to judge apart: name: [x0, y0, x1, y1, …]")
+    gate = parser.add_argument_group("verdict").add_argument
+    gate("--require", action="append", default=[], metavar="RULE", help="such as 'miou>=0.6', or a YAML list; repeat")
+    gate("--baseline", type=Path, metavar="JSON", help="report.json of an earlier replay, not to be worse than")
+    offline = parser.add_argument_group("offline").add_argument
+    offline("--against", default="", metavar="MODEL", help="a second model, to see where the two agree")
+    offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
+    offline("--no-recording", action="store_true", help="leave no drive.mcap")
+    offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")
+    offline("--scheduler", default="", metavar="ADDRESS", help="share drives out by this dask.distributed scheduler")
+    live = parser.add_argument_group("live").add_argument
+    live("--node", default="", help="play to this running node, such as /segmentation")
+    live("--factor", type=float, default=1.0, help="play so many times as fast (%(default)s)")
+    return parser
 
 
 def _end_on_signals() -> None:

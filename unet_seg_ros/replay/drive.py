@@ -34,7 +34,8 @@ class Frame:
     """What one camera sends at one time.
 
     ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
-    the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids.
+    the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids. ``name`` is
+    an image file's, without suffixes, or the number of a frame of a video.
     """
 
     camera: str
@@ -42,19 +43,21 @@ class Frame:
     stamp_ns: int
     message: Any
     label: Path | None = None
+    name: str = ""
 
 
 @dataclass(frozen=True)
 class Drive:
     """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
     raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
-    the start at each call, and raises SourceError where it can't be read."""
+    the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from."""
 
     source: Path
     cameras: dict[str, str]
     transport: str
     length: int
     frames: Callable[[], Iterator[Frame]]
+    files: tuple[Path, ...] = ()
 
     def topic(self, camera: str) -> str:
         """Where the camera's images are published."""

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from unet_seg_ros.ros.bringup import Bringup, ros_args
+from unet_seg_ros.ros.bringup import NODE_NAME, STAGES, Bringup, ros_args
 
 STOP_SECONDS = 10.0
 """How long the node may take to end by itself."""
@@ -24,6 +24,7 @@ class NodeProcess:
     def __init__(self, plan: Bringup, log: Path) -> None:
         self._log = log
         command = [sys.executable, "-m", "unet_seg_ros.ros.node", *ros_args(plan)]
+        command += ["--log-level", f"{NODE_NAME}:=debug"]  # it then tells how long each stage of a frame took
         # The prefix is looked for in the log, whatever format the shell prefers.
         environment = {
             **os.environ,
@@ -37,11 +38,16 @@ class NodeProcess:
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def check(self) -> None:
-        """Raises NodeError if the node is no longer running."""
+        """Raises NodeError if the node is no longer running; what it said last is in the lines after the first."""
         if self._process.poll() is not None:
-            last = "\n".join(self._log.read_text(errors="replace").splitlines()[-15:])
-            raise NodeError(f"the node ended with status {self._process.returncode}:\n{last}")
+            lines = self._log.read_text(errors="replace").splitlines()
+            last = [line for line in lines if not line.startswith(f"[DEBUG] {STAGES}")][-15:]
+            raise NodeError("\n".join([f"the node ended with status {self._process.returncode}", *last]))
 
     def errors(self) -> list[str]:
         """What the node logged as an error so far."""

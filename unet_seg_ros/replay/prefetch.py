@@ -1,4 +1,4 @@
-"""Read ahead in a thread, so that decoding a frame does not delay the one before it."""
+"""Make items ahead in a thread, so that one stage of the work overlaps with the next."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
-    """The items in order, up to ``depth`` of them made ahead of time in a thread; what making one raises is raised."""
+    """The items in order, up to ``depth`` of them made ahead of time in a thread; what making one raises is raised.
+
+    Closing it ends the thread after the item that it is making.
+    """
     ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = Event()
 
@@ -32,8 +35,12 @@ def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
             put(None, None, True)
         except BaseException as error:
             put(None, error, True)
+        finally:
+            if stopped.is_set() and hasattr(items, "close"):
+                items.close()  # a generator of its own thread, which may read ahead itself
 
-    Thread(target=produce, daemon=True).start()
+    thread = Thread(target=produce, daemon=True)
+    thread.start()
     try:
         while True:
             item, error, last = ready.get()
@@ -44,3 +51,4 @@ def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
             yield item  # type: ignore[misc]
     finally:
         stopped.set()
+        thread.join()

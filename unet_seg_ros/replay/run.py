@@ -1,81 +1,145 @@
-"""A replay from end to end: open the drive, play it to the node, look at what was recorded, write it all down."""
+"""Live: play the drive to the node, look at what was recorded, and sum it up as offline is."""
 
 from __future__ import annotations
 
-import json
+import math
 from pathlib import Path
+from time import perf_counter
+from typing import Any
 
-import pandas as pd
-
-from unet_seg_ros.labels import GROUPINGS
+from unet_seg_ros.labels import CLASS_NAMES, palette
+from unet_seg_ros.replay import timing
 from unet_seg_ros.replay.drive import Drive, SourceError
-from unet_seg_ros.replay.node_process import NodeError, NodeProcess
-from unet_seg_ros.replay.playback import Playback
-from unet_seg_ros.replay.player import connected, isolate
-from unet_seg_ros.replay.plots import plot
+from unet_seg_ros.replay.gallery import Gallery
+from unet_seg_ros.replay.live import Live, play_to_other_node, play_to_own_node
+from unet_seg_ros.replay.made_by import made_by, model_file
+from unet_seg_ros.replay.node_process import NodeError
+from unet_seg_ros.replay.offline import badness, open_drive
+from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.playback import Sent
+from unet_seg_ros.replay.problems import Problems
 from unet_seg_ros.replay.recorder import Recorder
-from unet_seg_ros.replay.review import Review, review, sheet, write_sheet
-from unet_seg_ros.replay.sources import open_source
-from unet_seg_ros.replay.summary import summarize, text
-from unet_seg_ros.ros.bringup import bringup
+from unet_seg_ros.replay.report import FORMAT, Report
+from unet_seg_ros.replay.resources import Sample
+from unet_seg_ros.replay.result import LOG, RECORDING, ReplayError, Result, Table
+from unet_seg_ros.replay.review import Answer, answers
+from unet_seg_ros.replay.score import Score
+from unet_seg_ros.replay.stamps import Stamps
+from unet_seg_ros.replay.summary import accuracy, distribution, stability
+from unet_seg_ros.replay.truth import Truth
 
-BAG = "drive.mcap"
-LOG = "node.log"
-FILES = (BAG, LOG, "sheet.png", "coverage.png", "coverage.csv", "summary.json", "summary.txt")
-
-
-class ReplayError(Exception):
-    """A replay that can't be done; the text says why in one line, for the node's part with what it said."""
+LIVE = ".live.mcap"
 
 
-def replay(source: Path, output: Path, model: str, device: str, grouping: str, rate: float | None) -> None:
-    """Play ``source`` and fill the folder ``output``; arguments are as on the command line, empty = the node's own.
+def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
+    """Play the drive; of what it leaves only drive.mcap and node.log are written to ``output``.
 
-    Raises ReplayError.
+    Raises ReplayError where nothing was played.
     """
+    start = perf_counter()
     try:
-        drive = open_source(source, rate)
-        _clear(output)
-        playback = _play(drive, output, model, device)
-        found = review(output / BAG, drive, playback.frames, GROUPINGS[grouping], output)
-        _write(drive, playback, found, output)
-    except (SourceError, NodeError, OSError) as error:
+        drive = open_drive(source, options)
+        problems = Problems()
+        truth = Truth(options.labels, drive, problems)
+        live = _play(drive, output, options)
+        if not live.playback.frames:
+            raise SourceError(live.playback.problem)
+        return _summed(drive, live, output, options, truth, problems, start)
+    except (SourceError, NodeError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error
-
-
-def _clear(output: Path) -> None:
-    """Make the folder, without what an earlier replay left there."""
-    output.mkdir(parents=True, exist_ok=True)
-    for file in [*(output / name for name in FILES), *output.glob("overlay*.webm")]:
-        file.unlink(missing_ok=True)
-
-
-def _play(drive: Drive, output: Path, model: str, device: str) -> Playback:
-    cameras = ",".join(f"{name}={topic}" for name, topic in drive.cameras.items())
-    try:
-        plan = bringup({"cameras": cameras, "transport": drive.transport, "model": model, "device": device})
-    except ValueError as error:  # a bag's topic that is no ROS name
-        raise SourceError(f"{drive.source}: {error}") from error
-    isolate(plan)
-    process = NodeProcess(plan, output / LOG)
-    try:
-        print("starting the node", flush=True)
-        with Recorder(output / BAG) as recorder, connected(drive, recorder) as player:
-            player.wait_for(process)
-            return player.play(process)
     finally:
-        process.stop()
+        (output / LIVE).unlink(missing_ok=True)
 
 
-def _write(drive: Drive, playback: Playback, found: Review, output: Path) -> None:
-    summary = summarize(drive, playback, found)
-    (output / "summary.json").write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
-    (output / "summary.txt").write_text(text(summary), encoding="utf-8")
-    pd.DataFrame(found.rows).to_csv(output / "coverage.csv", index=False)
-    plot(found, playback.frames, output / "coverage.png")
-    pictures = sheet(found)
-    if pictures is not None:
-        write_sheet(pictures, output / "sheet.png")
-    print(f"\n{text(summary)}")
-    first = "summary.txt" if pictures is None else "sheet.png"
-    print(f"Look into {output}: {first} first, then overlay*.webm; {BAG} opens in Foxglove.")
+def _play(drive: Drive, output: Path, options: Options) -> Live:
+    if options.node:
+        return play_to_other_node(drive, output / LIVE, options.node, options.factor)
+    return play_to_own_node(drive, output / LIVE, output / LOG, options.model, options.device, options.factor)
+
+
+def _summed(
+    drive: Drive, live: Live, output: Path, options: Options, truth: Truth, problems: Problems, start: float
+) -> tuple[Result, Gallery]:
+    """Look through the recording. Raises OSError."""
+    gallery = Gallery(palette(), options.grouping.table)
+    score = Score(options.grouping, options.regions)
+    seen: dict[int, dict[str, Any]] = {}
+    names, model = CLASS_NAMES, live.playback.engine.get("model", "")
+    for kind, text in (("end", live.playback.problem), ("live recording", live.recording_problem)):
+        if text:
+            problems.add(kind, text)
+    if not live.recording_problem:
+        with Recorder(output / RECORDING) as recorder:
+            for answer in answers(output / LIVE, drive, live.playback, palette(), recorder):
+                names, model = tuple(answer.coverage.class_names), answer.coverage.model
+                if names != CLASS_NAMES:
+                    problems.add("classes", f"{model}: not compared with labels: other classes")
+                seen[answer.sent.index] = _look(answer, score, gallery, truth if names == CLASS_NAMES else None)
+        if recorder.problem:
+            problems.add("recording", recorder.problem)
+        truth.finish()
+    table, stamps = Table(), Stamps()
+    for sent in live.playback.frames:
+        stamps.take(sent.camera, sent.stamp_ns)
+        table.append(_row(drive, sent, seen.get(sent.index, {})))
+    frames = table.frame()
+    played, achieved = live.playback, timing.achieved(live.playback)
+    made = made_by(drive, options, {"id": model}, hashed=not played.interrupted)
+    if not options.node:
+        made["model"] = model_file(options.model, model)
+    report: Report = {
+        "format": FORMAT,
+        "mode": "live",
+        "made_by": {**made, "node": played.engine},
+        "frames": timing.counted(played),
+        "timing": {
+            "latency": distribution(frames["latency"]),
+            "stages": {name: distribution(frames[name]) for name in timing.STAGES},
+            "sent": achieved["sent"],
+            "rate": achieved["rate"],
+            "jitter": achieved["jitter"],
+        },
+        "accuracy": accuracy(score),
+        "stability": stability(score),
+        "source": stamps.checks({camera: drive.topic(camera) for camera in drive.cameras}),
+        "resources": {key: [getattr(sample, key) for sample in live.resources] for key in Sample._fields},  # type: ignore[typeddict-item]
+        "verdict": [],
+        "baseline": [],
+        "problems": problems.lines(),
+        "bags": [],
+    }
+    return Result(report, frames, score, perf_counter() - start, names, played.interrupted), gallery
+
+
+def _look(answer: Answer, score: Score, gallery: Gallery, truth: Truth | None) -> dict[str, Any]:
+    """The answered frame's part of its row."""
+    sent = answer.sent
+    label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape) if truth else None
+    figures = score.take(sent.camera, answer.mask, answer.confidence, label)
+    shares = answer.coverage.regions[0].fraction.tolist()
+    figures |= {f"coverage.{name}": share for name, share in zip(answer.coverage.class_names, shares, strict=True)}
+    gallery.take(
+        sent.camera,
+        sent.at_ns,
+        sent.stamp_ns,
+        answer.image,
+        answer.mask,
+        answer.confidence,
+        label,
+        *badness(figures),
+    )
+    return figures
+
+
+def _row(drive: Drive, sent: Sent, seen: dict[str, Any]) -> dict[str, Any]:
+    stages = {"latency": sent.latency, **timing.stages(sent)}
+    return {
+        "camera": sent.camera,
+        "topic": drive.topic(sent.camera),
+        "index": sent.index,
+        "stamp_ns": sent.stamp_ns,
+        "time": sent.at_ns / 1e9,
+        "status": "processed" if timing.answered(sent) else "dropped",
+        **{name: math.nan if seconds is None else seconds for name, seconds in stages.items()},
+        **seen,
+    }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import cast
 
 import cv2
 
-from unet_seg_ros.cityscapes import find_pairs, read_image, splits
+from unet_seg_ros.cityscapes import IMAGE_FOLDER, find_pairs, read_image, splits
 from unet_seg_ros.replay.bags import is_bag, open_bag
 from unet_seg_ros.replay.drive import Array, Drive, Frame, SourceError, image_message
 
@@ -21,10 +21,13 @@ FIRST_STAMP_NS = 1_000_000_000
 """A stamp of 0 means "none" to many tools."""
 
 
-def open_source(path: Path, rate: float | None = None) -> Drive:
+def open_source(
+    path: Path, rate: float | None = None, topics: Collection[str] = (), labels: Collection[str] = ()
+) -> Drive:
     """The drive in a bag (folder, .mcap or .db3), a video file or an image folder.
 
-    ``rate`` in Hz is that of an image folder; a bag and a video have their own. Raises SourceError.
+    ``rate`` in Hz is that of an image folder; a bag and a video have their own. ``topics`` are a bag's to play, empty =
+    all cameras but the topics ``labels``. Raises SourceError.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
@@ -32,7 +35,9 @@ def open_source(path: Path, rate: float | None = None) -> Drive:
     if rate is not None and (bag or path.is_file()):
         raise SourceError(f"{path}: it has a rate of its own, --rate is for image folders")
     if bag:
-        return open_bag(path)
+        return open_bag(path, topics, labels)
+    if topics or labels:
+        raise SourceError(f"{path}: not a bag, it has no topics {', '.join((*topics, *labels))}")
     return open_folder(path, rate or DEFAULT_RATE) if path.is_dir() else open_video(path)
 
 
@@ -46,7 +51,7 @@ def open_video(path: Path) -> Drive:
         raise SourceError(f"{path}: can't be read as a video; bags are folders or end in .mcap or .db3")
     if not 0 < rate < 1000:
         raise SourceError(f"{path}: the video does not say how many frames it has a second")
-    return Drive(path, {CAMERA: TOPIC}, "raw", max(length, 0), lambda: _video_frames(path, rate))
+    return Drive(path, {CAMERA: TOPIC}, "raw", max(length, 0), lambda: _video_frames(path, rate), (path,))
 
 
 def _video_frames(path: Path, rate: float) -> Iterator[Frame]:
@@ -56,7 +61,7 @@ def _video_frames(path: Path, rate: float) -> Iterator[Frame]:
         there, bgr = capture.read()
         if not there:
             break
-        yield _frame(index, rate, cast(Array, bgr), "bgr8", None)
+        yield _frame(index, rate, cast(Array, bgr), "bgr8", None, str(index))
         index += 1
     capture.release()
 
@@ -78,7 +83,8 @@ def open_folder(path: Path, rate: float) -> Drive:
             f"{path}: no images; a folder holds {', '.join(IMAGE_SUFFIXES)} files, Cityscapes' leftImg8bit and "
             "gtFine, or a bag's metadata.yaml"
         )
-    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate))
+    read = tuple(file for pair in files for file in pair if file is not None)
+    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read)
 
 
 def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:
@@ -87,10 +93,10 @@ def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterat
             rgb = read_image(image)
         except ValueError as error:
             raise SourceError(str(error)) from error
-        yield _frame(index, rate, rgb, "rgb8", label)
+        yield _frame(index, rate, rgb, "rgb8", label, image.stem.removesuffix(f"_{IMAGE_FOLDER}"))
 
 
-def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None) -> Frame:
+def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> Frame:
     at_ns = round(index * 1e9 / rate)
     stamp_ns = FIRST_STAMP_NS + at_ns
-    return Frame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label)
+    return Frame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label, name)

@@ -1,9 +1,9 @@
-"""The overlay as a video that browsers play."""
+"""The drive in short as a video that browsers play."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,59 +11,43 @@ import cv2
 import numpy as np
 
 from unet_seg_ros.replay.drive import Array
+from unet_seg_ros.replay.gallery import Picture, pixels_of
 
-MAX_WIDTH = 1280
 # Browsers play VP8 as they play VP9, and OpenCV takes a fifth of the time to encode it.
 CODEC = cv2.VideoWriter.fourcc(*"VP80")
+RATES = 5.0, 25.0
+"""Pictures per second of a video, at least and at most: a long drive goes by faster than it was driven."""
 
 
-class OverlayVideo:
-    """A .webm with one picture for each of ``stamps_ns``, ``rate`` of them a second, so that it plays as fast as the
-    drive did: a frame without a picture shows the one before it."""
+def write_video(path: Path, pictures: Sequence[Picture]) -> float:
+    """A .webm of pictures in order of time, each shown until the next; returns how many times faster than it was driven
+    the drive goes by. Raises OSError if no video can be made."""
+    times = np.array([picture.at_ns for picture in pictures]) / 1e9
+    interval = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    rate = float(np.clip(1 / interval if interval > 0 else 0.0, *RATES))
+    speed = max(1.0, rate * interval)
+    first = pixels_of(pictures[0].jpeg)
+    size = max(2, first.shape[1] // 2 * 2), max(2, first.shape[0] // 2 * 2)  # VP8 wants even
+    with _quiet_stderr():
+        writer = cv2.VideoWriter(str(path), CODEC, rate, size)
+    if not writer.isOpened():
+        raise OSError(f"{path}: this OpenCV can't write VP8 in WebM")
+    starts = ((times - times[0]) * rate / speed).round().astype(int)
+    for picture, count in zip(pictures, np.diff(starts, append=starts[-1] + 1), strict=True):
+        bgr = _fitted(pixels_of(picture.jpeg), size)
+        for _ in range(count):  # a frame that is missing shows the one before it
+            writer.write(bgr)
+    writer.release()
+    if not path.exists() or path.stat().st_size == 0:  # OpenCV says nothing of a full disk
+        raise OSError(f"{path}: the video could not be written")
+    return speed
 
-    def __init__(self, path: Path, rate: float, stamps_ns: list[int]) -> None:
-        self._path = path
-        self._rate = rate
-        self._index = {stamp: index for index, stamp in enumerate(stamps_ns)}
-        self._writer: cv2.VideoWriter | None = None
-        self._size = (0, 0)
-        self._written = 0
-        self._last: Array | None = None
 
-    def write(self, stamp_ns: int, rgb: Array) -> None:
-        """Add the picture of one frame, H×W×3 uint8 RGB; stamps must rise. Raises OSError if no video can be made."""
-        if stamp_ns not in self._index:
-            return
-        if self._writer is None:
-            self._open(*rgb.shape[:2])
-        self._fill(self._index[stamp_ns])
-        if rgb.shape[1::-1] != self._size:
-            rgb = np.asarray(cv2.resize(rgb, self._size, interpolation=cv2.INTER_AREA), np.uint8)
-        self._last = np.asarray(cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), np.uint8)
-        self._fill(self._index[stamp_ns] + 1)
-
-    def close(self) -> None:
-        """Finish the file; there is none if no picture came."""
-        self._fill(len(self._index))
-        if self._writer is not None:
-            self._writer.release()
-
-    def _open(self, height: int, width: int) -> None:
-        scale = min(1.0, MAX_WIDTH / width)
-        self._size = max(2, round(width * scale) // 2 * 2), max(2, round(height * scale) // 2 * 2)  # VP8 wants even
-        with _quiet_stderr():
-            self._writer = cv2.VideoWriter(str(self._path), CODEC, self._rate, self._size)
-        if not self._writer.isOpened():
-            raise OSError(f"{self._path}: this OpenCV can't write VP8 in WebM")
-
-    def _fill(self, count: int) -> None:
-        """Up to ``count`` pictures with the last one; those before the first picture are left out."""
-        if self._last is None:
-            self._written = max(self._written, count)
-        elif self._writer is not None:
-            for _ in range(self._written, count):
-                self._writer.write(self._last)
-            self._written = max(self._written, count)
+def _fitted(rgb: Array, size: tuple[int, int]) -> Array:
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR)
+    return np.asarray(
+        bgr if rgb.shape[1::-1] == size else cv2.resize(bgr, size, interpolation=cv2.INTER_AREA), np.uint8
+    )
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import functools
 import sys
 import traceback
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 try:
@@ -37,7 +36,7 @@ from unet_seg_ros.ros import parameters
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.ros.diagnostics import EngineStats
 from unet_seg_ros.ros.parameters import Settings
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share import shipped_or_path
 
 if TYPE_CHECKING:
     from unet_seg_ros.ros.camera import Camera
@@ -207,17 +206,6 @@ class SegmentationNode(LifecycleNode):
         message = DiagnosticArray(status=statuses)
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
-
-
-def shipped_or_path(model: str) -> Path:
-    """The bundle that the parameter ``model`` names. Raises ValueError listing the shipped ones if there is none."""
-    models = share_folder() / "models"
-    shipped = models / f"{model}.safetensors"
-    path = shipped if "/" not in model and shipped.is_file() else Path(model).expanduser()
-    if not path.is_file():
-        names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
-        raise ValueError(f"model: there is no file {model!r} and no shipped model of that name (shipped: {names})")
-    return path
 
 
 def main(args: list[str] | None = None) -> None:

@@ -12,6 +12,7 @@ from rclpy.node import Node
 
 from unet_seg_ros.coverage import Region
 from unet_seg_ros.ros.bringup import TRANSPORTS, is_camera_name
+from unet_seg_ros.share import DEFAULT_MODEL
 
 RELIABILITIES = ("reliable", "best_effort")
 NOTHING = [""]
@@ -95,7 +96,7 @@ def declare(node: Node) -> None:
         node.declare_parameter(name, default, ParameterDescriptor(description=description, **constraints))
 
     add("cameras", ["camera"], "Names of the cameras; the images of camera C come from ~/C/image.")
-    add("model", "unet_nano", "A model bundle's path, or the name of a shipped one.")
+    add("model", DEFAULT_MODEL, "A model bundle's path, or the name of a shipped one.")
     add("device", "auto", "auto (CUDA where there is a GPU, else the CPU), cpu, cuda or cuda:N.")
     add("transport", "raw", "raw (Image on ~/C/image) or compressed (CompressedImage on ~/C/image/compressed).")
     add("max_pixels", 0, "Pixels of the working resolution; larger frames are shrunk to it. 0: the model's own.",

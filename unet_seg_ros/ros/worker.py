@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import Thread
 from time import monotonic
 from typing import Any
@@ -16,14 +18,24 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.geometry import working_size
 from unet_seg_ros.images import ImageError
+from unet_seg_ros.ros.bringup import STAGES
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats
 from unet_seg_ros.ros.mailbox import Mailbox
 from unet_seg_ros.ros.parameters import Settings
-from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.segmenter import Segmentation, Segmenter
 
 WARN_EVERY = 5.0
 """Seconds between two warnings of one kind about one camera."""
+
+
+@dataclass
+class Waiting:
+    """A frame's message, when it was received (of ``time.monotonic``), and the seconds that decoding took."""
+
+    message: Any
+    received: float
+    decode: float = 0.0
 
 
 class Worker:
@@ -47,14 +59,14 @@ class Worker:
         self._on_device_lost = on_device_lost
         self._sizes: dict[str, tuple[int, int]] = {}
         self._warned: dict[tuple[str, str], float] = {}
-        self._mailbox: Mailbox[Any] = Mailbox()
+        self._mailbox: Mailbox[Waiting] = Mailbox()
         self._thread = Thread(target=self._run, name="segmentation", daemon=True)
         self._thread.start()
 
     def receive(self, camera: Camera, message: Any) -> None:
         """A frame has come; called on the executor's thread, returns at once."""
         camera.stats.count_received()
-        if self._mailbox.put(camera.name, message):
+        if self._mailbox.put(camera.name, Waiting(message, monotonic())):
             camera.stats.count_drop("replaced by a newer one")
 
     def stop(self) -> None:
@@ -77,17 +89,19 @@ class Worker:
                     return
                 self._drop(waiting, "failed", traceback.format_exc())
 
-    def _segment(self, waiting: dict[str, Any]) -> None:
+    def _segment(self, waiting: dict[str, Waiting]) -> None:
         """Segment and publish; a frame leaves ``waiting`` once it is published or dropped, and is then counted."""
         frames: dict[str, NDArray[np.uint8]] = {}
         for name in list(waiting):
+            start = monotonic()
             try:
-                frames[name] = self._cameras[name].decode(waiting[name])
+                frames[name] = self._cameras[name].decode(waiting[name].message)
+                waiting[name].decode = monotonic() - start
             except ImageError as error:
                 self._drop({name: waiting.pop(name)}, "malformed", str(error))
         self._segment_together(waiting, frames)
 
-    def _segment_together(self, waiting: dict[str, Any], frames: dict[str, NDArray[np.uint8]]) -> None:
+    def _segment_together(self, waiting: dict[str, Waiting], frames: dict[str, NDArray[np.uint8]]) -> None:
         try:
             results = self._segmenter(list(frames.values()))
         except OutOfMemory as error:
@@ -100,8 +114,19 @@ class Worker:
         for (name, frame), seen in zip(frames.items(), results, strict=True):
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
-            self._cameras[name].publish(waiting[name].header, frame, seen, self._settings())
-            del waiting[name]
+            start = monotonic()
+            self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
+            self._log_stages(name, waiting.pop(name), seen, start)
+
+    def _log_stages(self, camera: str, frame: Waiting, seen: Segmentation, published: float) -> None:
+        """``published`` is when publishing began. Other cameras' turns in a shared forward pass count as waiting."""
+        preprocess, forward, post = seen.timings
+        took = {"decode": frame.decode, "preprocess": preprocess, "forward": forward, "post": post}
+        took["wait"] = published - frame.received - sum(took.values())
+        took["publish"] = monotonic() - published
+        stamp = frame.message.header.stamp
+        line = {"camera": camera, "stamp_ns": stamp.sec * 10**9 + stamp.nanosec, **took}
+        self._logger.debug(STAGES + json.dumps(line))
 
     def _drop(self, frames: dict[str, Any], reason: str, text: str) -> None:
         for name in frames:

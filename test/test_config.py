@@ -1,0 +1,50 @@
+"""The layouts show topics that a replay records."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+
+from unet_seg_ros.labels import CLASS_NAMES
+from unet_seg_ros.replay.playback import Target
+from unet_seg_ros.replay.sources import CAMERA, TOPIC
+from unet_seg_ros.share import share_folder
+
+CONFIG = share_folder() / "config"
+TARGET = Target.own({CAMERA: TOPIC})
+PICTURES = {TOPIC, *(TARGET.topic(CAMERA, output) for output in ("overlay", "mask", "confidence"))}
+
+
+def panels(layout: Any) -> Iterator[str]:
+    """Of a Foxglove layout's tree, from left to right."""
+    if isinstance(layout, str):
+        yield layout
+    else:
+        assert layout["direction"] in ("row", "column")
+        yield from panels(layout["first"])
+        yield from panels(layout["second"])
+
+
+def test_the_foxglove_layout_shows_what_is_recorded() -> None:
+    layout = json.loads((CONFIG / "replay.foxglove.json").read_text())
+    found = layout["configById"]
+    assert sorted(panels(layout["layout"])) == sorted(found)
+    images = {panel["imageMode"]["imageTopic"] for name, panel in found.items() if name.startswith("Image!")}
+    assert images == PICTURES
+    coverage = TARGET.topic(CAMERA, "coverage")
+    paths = [path for name, panel in found.items() if name.startswith("Plot!") for path in panel["paths"]]
+    assert all(path["value"].startswith(f"{coverage}.") for path in paths)
+    for path in paths:
+        if ".fraction[" in path["value"]:
+            assert path["value"] == f"{coverage}.regions[0].fraction[{CLASS_NAMES.index(path['label'])}]"
+
+
+def test_the_rviz_layout_shows_what_is_recorded() -> None:
+    layout = yaml.safe_load((CONFIG / "replay.rviz").read_text())
+    displays = layout["Visualization Manager"]["Displays"]
+    assert {display["Topic"]["Value"] for display in displays} == PICTURES
+    assert {display["Name"] for display in displays} <= layout["Window Geometry"].keys()
+    assert layout["Visualization Manager"]["Global Options"]["Fixed Frame"] == CAMERA  # a folder's and a video's

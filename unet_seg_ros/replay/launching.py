@@ -1,0 +1,41 @@
+"""Launch arguments → the command line of the replay. Imports neither ROS nor launch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from unet_seg_ros.ros.bringup import Argument
+
+ARGUMENTS = (
+    Argument("source", "", "The drive: a rosbag2 (folder, .mcap or .db3), a video file or an image folder. Required."),
+    Argument("output", "replay", "The folder for all that the replay leaves."),
+    Argument("model", "", "A model bundle's path, or the name of a shipped one. Empty: the shipped nano."),
+    Argument("device", "", "auto, cpu, cuda or cuda:N. Empty: auto."),
+    Argument("node", "", "Play live to this running node, for example /segmentation. Empty: none."),
+    Argument(
+        "arguments", "", "More of the command's own, as in a shell; `ros2 run unet_seg_ros replay --help` has them."
+    ),
+)
+
+
+def command_line(arguments: Mapping[str, str]) -> list[str]:
+    """What follows ``replay``; strings by name as in ``ARGUMENTS``, one that is absent has its default.
+
+    Raises ValueError with one line that names the argument and what would be right.
+    """
+    values = {argument.name: argument.default for argument in ARGUMENTS}
+    for name, value in arguments.items():
+        if name not in values:
+            raise ValueError(f"{name}: there is no such argument; there are {', '.join(values)}")
+        values[name] = value.strip()
+    if not values["source"]:
+        raise ValueError("source: name the drive, for example source:=drive.mcap")
+    try:
+        more = shlex.split(values["arguments"])
+    except ValueError as error:
+        raise ValueError(f"arguments: {values['arguments']!r}: {error}") from error
+    named = [
+        part for name in ("output", "model", "device", "node") if values[name] for part in (f"--{name}", values[name])
+    ]
+    return [values["source"], *named, *more]

@@ -1,0 +1,102 @@
+"""What is asked of a replay, and the files that say so: groupings of classes and regions of interest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from unet_seg_ros.coverage import Region
+from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, Grouping
+from unet_seg_ros.replay.truth import LabelSource
+
+
+@dataclass(frozen=True)
+class Options:
+    """As on the command line. ``model`` and ``device`` empty are the node's own, ``node`` empty is one that is started
+    for the replay, ``rate`` in Hz is an image folder's, ``factor`` how many times as fast a drive is played live,
+    ``against`` a second model, ``topics`` those of a bag to play (empty = all cameras), ``threads`` 0 is PyTorch's
+    choice, ``record`` whether a drive.mcap is left offline."""
+
+    mode: str = "offline"
+    model: str = ""
+    device: str = ""
+    threads: int = 0
+    grouping: Grouping = GROUPINGS["cityscapes19"]
+    regions: tuple[Region, ...] = ()
+    labels: LabelSource = field(default_factory=LabelSource)
+    topics: tuple[str, ...] = ()
+    rate: float | None = None
+    against: str = ""
+    record: bool = True
+    node: str = ""
+    factor: float = 1.0
+
+    def settings(self) -> dict[str, Any]:
+        """For the report, as JSON has it; empty is what was not asked for."""
+        labels = [str(self.labels.folder)] if self.labels.folder else [topic for _, topic in self.labels.topics]
+        return {
+            "device": self.device,
+            "threads": self.threads,
+            "grouping": self.grouping.name,
+            "groups": {
+                name: [CLASS_NAMES[i] for i in members]
+                for name, members in zip(self.grouping.names, self.grouping.members, strict=True)
+                if self.grouping.name not in GROUPINGS
+            },
+            "regions": {region.name: [list(point) for point in region.polygon] for region in self.regions},
+            "labels": labels,
+            "label_ids": ("train" if self.labels.train_ids else "label") if labels else "",
+            "topics": list(self.topics),
+            "rate": self.rate,
+            "against": self.against,
+            "node": self.node,
+            "factor": self.factor if self.mode == "live" else None,
+        }
+
+
+def load_grouping(text: str) -> Grouping:
+    """The grouping of that name, or from a YAML file: group name → list of the class names in it. Raises ValueError."""
+    if text in GROUPINGS:
+        return GROUPINGS[text]
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(f"grouping: {text} is neither a file nor one of {', '.join(GROUPINGS)}")
+    groups = _mapping(path)
+    seen: dict[str, str] = {}
+    members = []
+    for name, classes in groups.items():
+        if not isinstance(classes, list) or not classes:
+            raise ValueError(f"{path}: {name}: give a list of class names")
+        for one in classes:
+            if one not in CLASS_NAMES:
+                raise ValueError(f"{path}: {name}: {one!r} is no class; there are {', '.join(CLASS_NAMES)}")
+            if one in seen:
+                raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}; a class is in one group at most")
+            seen[one] = name
+        members.append(tuple(CLASS_NAMES.index(one) for one in classes))
+    return Grouping(path.stem, tuple(groups), tuple(members))
+
+
+def load_regions(path: Path) -> tuple[Region, ...]:
+    """From a YAML file: region name → its polygon, [x0, y0, x1, y1, …] in fractions of the frame, as the node's
+    parameter ``region.NAME.polygon``. Raises ValueError."""
+    try:
+        return tuple(Region.from_flat(name, polygon) for name, polygon in _mapping(path).items())
+    except (TypeError, ValueError) as error:
+        text = str(error)
+        raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
+        raise ValueError(f"{path}: give names, each with what belongs to it, such as 'drivable: [road]'")
+    return found

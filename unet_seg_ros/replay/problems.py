@@ -1,0 +1,23 @@
+"""What went wrong on a drive: a line for each kind, however often it did."""
+
+from __future__ import annotations
+
+
+class Problems:
+    """The first text of each kind, and how often the kind occurred."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+
+    def add(self, kind: str, text: str) -> None:
+        """Of ``text`` the first line counts."""
+        self._first.setdefault(kind, text.split("\n")[0])
+        self._counts[kind] = self._counts.get(kind, 0) + 1
+
+    def lines(self) -> list[str]:
+        """In order of their first occurrence."""
+        return [
+            text + (f" (and {self._counts[kind] - 1} more times)" if self._counts[kind] > 1 else "")
+            for kind, text in self._first.items()
+        ]

@@ -1,0 +1,169 @@
+"""What a replay reports: the types of ``report.json``, the same for both modes, and reading and writing it.
+
+Times are in seconds, shares, IoUs and confidences 0..1; what was not measured is null. The table beside it,
+``frames.csv``, has a row a frame.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypedDict
+
+FORMAT = 1
+
+
+class Distribution(TypedDict):
+    """Of seconds; percentiles are linear between ranks."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+class Frames(TypedDict):
+    """``received`` is what the node took, null where it doesn't say; ``dropped``, by reason, sums to what was sent and
+    not processed."""
+
+    sent: int
+    received: int | None
+    processed: int
+    dropped: dict[str, int]
+
+
+class Timing(TypedDict):
+    """``latency`` is, live, from sending a frame to receiving its mask, offline the work on it; ``stages`` by name;
+    ``sent`` and ``rate`` are frames per second as sent and as processed; ``jitter`` is the standard deviation of the
+    intervals between masks."""
+
+    latency: Distribution | None
+    stages: dict[str, Distribution | None]
+    sent: float | None
+    rate: float | None
+    jitter: float | None
+
+
+class RegionAccuracy(TypedDict):
+    """Within one region of interest."""
+
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: dict[str, float | None]
+
+
+class Reliability(TypedDict):
+    """By bin of confidence: its mean, the share of pixels that are right, and the bin's share of all pixels. Bins
+    without pixels are left out."""
+
+    confidence: list[float]
+    accuracy: list[float]
+    share: list[float]
+
+
+class Accuracy(TypedDict):
+    """Over ``frames`` labelled frames, in the classes of ``grouping``; by class name, null where a class occurs neither
+    in labels nor in masks. ``confusion`` is pixels[label][prediction], its last column void."""
+
+    grouping: str
+    frames: int
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: dict[str, float | None]
+    boundary_iou: float | None
+    boundary_iou_per_class: dict[str, float | None]
+    ece: float | None
+    reliability: Reliability
+    confusion: list[list[int]]
+    regions: dict[str, RegionAccuracy]
+
+
+class Stability(TypedDict):
+    """``flicker`` is the share of pixels whose class is another than in the frame before; ``agreement`` the share in
+    which a second model sees the same class, and ``agreement_miou`` the mIoU between the two."""
+
+    flicker: float | None
+    confidence: float | None
+    agreement: float | None
+    agreement_miou: float | None
+
+
+class SourceCheck(TypedDict):
+    """One camera's stamps as recorded: ``monotonic`` where each is later than the one before; ``backward`` and
+    ``repeated`` count those that are not. A gap is more than 1.5 median intervals."""
+
+    topic: str
+    frames: int
+    seconds: float
+    rate: float | None
+    monotonic: bool
+    backward: int
+    repeated: int
+    gaps: int
+    longest_gap: float | None
+
+
+class Resources(TypedDict):
+    """The process that segments, over time: seconds, cores in use and resident bytes, one list each."""
+
+    at: list[float]
+    cpu: list[float]
+    memory: list[int]
+
+
+class Check(TypedDict):
+    """One requirement: ``line`` says for people what was required and what was found."""
+
+    require: str
+    value: float | None
+    passed: bool
+    line: str
+
+
+class Comparison(TypedDict):
+    """A metric against the baseline's over the frames that both have; ``low`` and ``high`` are the 95 % interval of the
+    difference, by a paired bootstrap over blocks of one second."""
+
+    metric: str
+    baseline: float
+    value: float
+    low: float
+    high: float
+    worse: bool
+
+
+class Report(TypedDict):
+    """``report.json``. ``made_by`` says what made it: bag, model, settings, versions, machine, each with names and
+    values; ``problems`` are what went wrong, a line each; ``bags`` are the reports of several, without their own."""
+
+    format: int
+    mode: str
+    made_by: dict[str, Any]
+    frames: Frames
+    timing: Timing
+    accuracy: Accuracy | None
+    stability: Stability
+    source: dict[str, SourceCheck]
+    resources: Resources | None
+    verdict: list[Check]
+    baseline: list[Comparison]
+    problems: list[str]
+    bags: list[Report]
+
+
+class ReportError(ValueError):
+    """A file that is no report of this format; the text says so in one line."""
+
+
+def read_report(path: Path) -> dict[str, Any]:
+    """A report that was written before. Raises ReportError, also where it can't be read."""
+    try:
+        report = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ReportError(f"{path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise ReportError(f"{path}: not a report.json: {error}") from error
+    if not isinstance(report, dict) or report.get("format") != FORMAT:
+        raise ReportError(f"{path}: not a report of a replay in format {FORMAT}")
+    return report
