@@ -52,6 +52,7 @@ $(VENV)/.messages: $(VENV)/.installed tools/build_msgs.py $(wildcard unet_seg_ms
 	$(PY) tools/build_msgs.py
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.installed requirements/training.txt requirements/dev.txt
-	$(PY) -m pip install --disable-pip-version-check -r requirements/training.txt -r requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.installed requirements/training.txt requirements/cluster.txt requirements/dev.txt
+	$(PY) -m pip install --disable-pip-version-check -r requirements/training.txt -r requirements/cluster.txt \
+		-r requirements/dev.txt
 	touch $@

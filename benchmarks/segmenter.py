@@ -1,6 +1,6 @@
 """From a frame to mask and confidence: ``python -m benchmarks.segmenter [BUNDLE]``.
 
-Compared in the same run with what one writes first: the same network with its batch normalisations unfolded, then
+Compared in the same run with what one writes first: the same network under autocast to the same precision, then
 logits, softmax and maximum at the frame's full size. Prints milliseconds and the ratio of the medians.
 """
 
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from training.synthetic import DriveConfig, drive
+from unet_seg_ros.engine.pytorch import pick_precision
 from unet_seg_ros.geometry import working_size
 from unet_seg_ros.model.bundle import Bundle, load_bundle
 from unet_seg_ros.segmenter import Segmenter
@@ -28,18 +29,20 @@ ROUNDS = 20
 Frame = NDArray[np.uint8]
 
 
-def plain(bundle: Bundle, device: torch.device) -> Callable[[Frame], object]:
+def plain(bundle: Bundle, device: torch.device) -> Callable[[Frame], tuple[Frame, Frame]]:
     """The baseline: frame uint8[H, W, 3] → mask and confidence, by the shortest code."""
     model = bundle.build().to(device)
     mean, std = (torch.tensor(v, device=device) for v in (bundle.manifest.mean, bundle.manifest.std))
-    stride = bundle.manifest.config.stride
+    stride, precision = bundle.manifest.config.stride, pick_precision(device)
 
     @torch.inference_mode()
-    def segment(frame: Frame) -> object:
+    def segment(frame: Frame) -> tuple[Frame, Frame]:
         height, width = working_size(frame.shape[0], frame.shape[1], bundle.manifest.max_pixels)
         small = cv2.resize(frame, (-(-width // stride) * stride, -(-height // stride) * stride))
         x = ((torch.from_numpy(small).to(device).float() / 255 - mean) / std).permute(2, 0, 1)[None]
-        logits = F.interpolate(model(x), frame.shape[:2], mode="bilinear", align_corners=False)
+        with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+            logits = model(x)
+        logits = F.interpolate(logits.float(), frame.shape[:2], mode="bilinear", align_corners=False)
         probability, mask = logits.softmax(dim=1).max(dim=1)
         return mask.byte().cpu().numpy(), (probability * 255).byte().cpu().numpy()
 
