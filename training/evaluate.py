@@ -58,7 +58,7 @@ def main() -> None:
         if arguments.output:
             settings = {"data": str(arguments.root), "split": arguments.split, "cities": arguments.cities}
             write_report(arguments.output, segmenter, evaluation, {**settings, "looks": asdict(looks)}, apart)
-            print(f"{arguments.output}: report.json, per_frame.csv, confusion.png, reliability.png, worst/")
+            print(f"{arguments.output}: report.json, per_frame.csv, confusion.png, reliability.png, worst.png, worst/")
     except (OSError, ValueError, OutOfMemory, DeviceLost) as error:
         raise SystemExit(str(error)) from error
 

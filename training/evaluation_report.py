@@ -17,12 +17,13 @@ from training.evaluation import Evaluation, FrameScore
 from training.logbook import picture
 from unet_seg_ros import __version__
 from unet_seg_ros.calibration import Calibration
-from unet_seg_ros.draw import legend
+from unet_seg_ros.draw import contact_sheet, legend
 from unet_seg_ros.labels import CLASS_COLORS, ID_TO_TRAIN_ID, VOID, Grouping
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.segmenter import Segmenter
 
 WORST = 10
+SHEET, SHEET_WIDTH = "worst.png", 1600
 
 
 def write_report(
@@ -32,7 +33,7 @@ def write_report(
     settings: dict[str, Any],
     apart: Evaluation | None = None,
 ) -> None:
-    """Write ``report.json``, ``per_frame.csv``, ``confusion.png``, ``reliability.png`` and ``worst/``.
+    """Write ``report.json``, ``per_frame.csv``, ``confusion.png``, ``reliability.png``, ``worst/`` and a sheet of these.
 
     ``settings`` go into the report as they are; ``apart`` is the evaluation of the test-time variants. The pictures are
     of ``evaluation``. Those of an earlier report are replaced.
@@ -41,9 +42,12 @@ def write_report(
     pictures.mkdir(parents=True, exist_ok=True)
     for path in pictures.glob("*.png"):
         path.unlink()
+    images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
-        image = _worst_picture(segmenter, score, evaluation.matrix.grouping)
-        _write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", image)
+        images.append(_worst_picture(segmenter, score, evaluation.matrix.grouping))
+        _write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
+    if images:
+        _write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
     confusion_figure(evaluation.matrix).savefig(folder / "confusion.png", dpi=130)
     reliability_figure(evaluation.calibration).savefig(folder / "reliability.png", dpi=130)
     with (folder / "per_frame.csv").open("w", newline="") as file:

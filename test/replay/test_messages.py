@@ -88,6 +88,29 @@ def test_split_bags(tmp_path: Path, storage: StoragePlugin) -> None:
 
 
 @STORAGES
+def test_files_of_a_damaged_bag_are_read_in_their_order(tmp_path: Path, storage: StoragePlugin) -> None:
+    bag, count = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage), 12
+    first = the_file(bag)
+    files = [f"bag_{number}{first.suffix}" for number in range(count)]
+    for number, name in enumerate(files):
+        part = drives.write_bag(tmp_path / f"part{number}", {FRONT: images(3, 3 * number)}, storage)
+        shutil.copy(the_file(part), bag / name)
+    first.unlink()
+    about = yaml.safe_load((bag / "metadata.yaml").read_text())
+    inner = about["rosbag2_bagfile_information"]
+    inner["relative_file_paths"] = files
+    inner["message_count"] = inner["topics_with_message_count"][0]["message_count"] = 3 * count
+    (bag / "metadata.yaml").write_text(yaml.safe_dump(about))
+    assert stamps(bag) == (list(range(3 * count)), "")
+    last = bag / files[-1]
+    last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
+    found, said = stamps(bag)
+    assert found[: 3 * count - 3] == list(range(3 * count - 3))
+    assert found == sorted(set(found))
+    assert f"{bag}: damaged, " in said
+
+
+@STORAGES
 def test_a_bag_cut_short_gives_what_came_before(tmp_path: Path, storage: StoragePlugin) -> None:
     file = the_file(write(tmp_path / "bag", storage))
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
@@ -172,7 +195,7 @@ def test_topics_say_what_is_there(tmp_path: Path) -> None:
 
 def test_a_topic_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {FRONT: images(1)}, StoragePlugin.MCAP)
-    says = rf"no topic /left/image in this bag; its topics: {FRONT} \({IMAGE}\)"
+    says = rf"no topic /left/image in this bag; its topics: {FRONT} \({IMAGE} rgb8\)"
     for wanted in ({"topics": ["/left/image"]}, {"labels": ["/left/image"]}):
         with pytest.raises(SourceError, match=says):
             open_source(bag, **wanted)  # type: ignore[arg-type]

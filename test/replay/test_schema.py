@@ -20,7 +20,13 @@ def example() -> dict[str, Any]:
     return {
         "format": 1,
         "mode": "live",
-        "made_by": {"bag": {"path": "drive.mcap"}, "model": {"id": "tiny-0123456789ab"}},
+        "made_by": {
+            "bag": {"path": "drive.mcap", "bytes": 1, "sha256": "0" * 64},
+            "model": {"id": "tiny-0123456789ab"},
+            "settings": {},
+            "versions": {"unet_seg_ros": "0.1.0", "python": "3.12.0", "opencv": "5.0.0"},
+            "machine": {"system": "Linux", "processor": "fast", "cores": 2, "memory": 2**34, "gpus": []},
+        },
         "frames": {"sent": 2, "received": None, "processed": 1, "dropped": {"busy": 1}},
         "timing": {"latency": figures, "stages": {"wait": None}, "sent": 1.0, "rate": None, "jitter": None},
         "accuracy": None,

@@ -206,13 +206,12 @@ def test_a_rate_is_for_folders(tmp_path: Path) -> None:
         open_source(drives.write_video(tmp_path / "drive.avi", 2, 20.0), rate=5.0)
 
 
-def test_a_broken_image_is_named_when_it_is_reached(tmp_path: Path) -> None:
+def test_a_broken_image_is_a_frame_without_pixels_that_is_named(tmp_path: Path) -> None:
     drives.write_image(tmp_path / "0.png", drives.picture(0))
     (tmp_path / "1.png").write_bytes(b"not an image")
-    frames = open_source(tmp_path).frames()
-    next(frames)
-    with pytest.raises(SourceError, match=r"1\.png: not an image that can be read"):
-        next(frames)
+    good, broken = open_source(tmp_path).frames()
+    assert (good.problem, good.message.height) == ("", drives.HEIGHT)
+    assert (broken.problem, broken.message.height) == (f"{tmp_path}/1.png: not an image that can be read", 0)
 
 
 def test_reading_ahead_keeps_order_and_errors() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_seg_ros.replay.playback import Counts, Playback, Sent, Target, frame_rate
+from unet_seg_ros.replay.playback import Counts, Playback, Sent, Target
 from unet_seg_ros.replay.timing import (
     LOST_AFTER,
     LOST_BEFORE,
@@ -78,9 +78,3 @@ def test_rates_and_jitter() -> None:
     assert found["rate"] == pytest.approx(4 / 0.2)
     assert found["jitter"] == pytest.approx(0.01)  # intervals of 40 and 60 ms
     assert achieved(playback(sent(0, None))) == {"sent": None, "rate": None, "jitter": None}
-
-
-def test_the_rate_of_a_drive_is_the_median() -> None:
-    frames = [sent(index, None) for index in (0, 1, 2, 9, 10)]
-    assert frame_rate(frames) == pytest.approx(20.0)
-    assert frame_rate(frames[:1]) == 10.0

@@ -44,9 +44,9 @@ def test_the_command_leaves_all_files(
     command = [bundle, town, "train", "--grouping", "camvid11", "--scales", "0.75", "--output", output]
     monkeypatch.setattr("sys.argv", ["evaluate", *map(str, command)])
     main()
-    names = {"report.json", "per_frame.csv", "confusion.png", "reliability.png", "worst"}
+    names = {"report.json", "per_frame.csv", "confusion.png", "reliability.png", "worst.png", "worst"}
     assert {path.name for path in output.iterdir()} == names
-    for path in [output / "confusion.png", output / "reliability.png", *(output / "worst").iterdir()]:
+    for path in [*output.glob("*.png"), *(output / "worst").iterdir()]:
         assert cv2.imread(str(path)) is not None
     segmenter = Segmenter.load(bundle)
     evaluation = evaluate(segmenter, town, "train", GROUPINGS["camvid11"])

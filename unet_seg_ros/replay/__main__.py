@@ -8,6 +8,7 @@ plays the drive at its own rate over DDS to the node in a process of its own, as
 from __future__ import annotations
 
 import argparse
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -85,7 +86,7 @@ def _options(given: argparse.Namespace) -> Options:
             raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
     if mode == "live" and (given.jobs > 1 or given.scheduler):
         raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
-    if given.jobs < 1 or given.threads < 0 or given.factor <= 0:
+    if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
         raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
     return Options(
         mode=mode,
@@ -110,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("sources", type=Path, nargs="+", metavar="SOURCE")
-    add("--output", type=Path, required=True, help="folder for all that it leaves")
+    add("--output", type=Path, default=Path("replay"), help="folder for all that it leaves (%(default)s)")
     add("--mode", choices=("offline", "live"), help="(offline, or live where a --node is named)")
     add("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")

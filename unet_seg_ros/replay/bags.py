@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from unet_seg_ros.replay.drive import (
     Drive,
     Frame,
     SourceError,
+    header_stamp,
     image_message,
     message_stamp,
 )
@@ -27,6 +26,8 @@ from unet_seg_ros.ros.bringup import NODE_NAME
 
 OUTPUTS = ("mask", "confidence", "color", "overlay")
 """Images that the node itself puts out: a bag of an earlier replay holds them beside the camera's."""
+DEPTH = ("16UC1", "32FC1", "mono16")
+"""Encodings of images that nobody expects to be segmented."""
 
 
 def is_bag(path: Path) -> bool:
@@ -40,21 +41,27 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
     """The cameras of a bag, named after their topics, at the rate at which they were recorded: those of the topics
     ``only``, or all but ``labels``.
 
-    Of all, topics whose encoding can't be segmented (depth images) and the node's own outputs are left out. Where some
-    cameras are raw and others compressed, those are decoded. Raises SourceError, listing the bag's topics if there are
-    no images or a topic isn't there; reading the frames of a damaged bag does so after all that could be read.
+    Of all, depth images and the node's own outputs are left out, and so are cameras of an encoding that can't be
+    decoded, which is one of the drive's ``problems``. Where some cameras are raw and others compressed, those are
+    decoded. Raises SourceError, listing the bag's topics if there are no images or a topic isn't there; reading the
+    frames of a damaged bag does so after all that could be read.
     """
     found = topics(path)
-    listed = ", ".join(f"{topic.name} ({topic.kind})" for topic in found.values()) or "none"
+    encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
+    listed = ", ".join(
+        f"{topic.name} ({' '.join(filter(None, (topic.kind, encodings.get(topic.name))))})" for topic in found.values()
+    )
     missing = [name for name in (*only, *labels) if name not in found]
     if missing:
-        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed}")
+        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed or 'none'}")
     others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
     if others:
         raise SourceError(f"{path}: {', '.join(others)} holds no images; the bag's topics: {listed}")
-    played = {name: found[name] for name in only} if only else _cameras(found, labels)
+    cameras = {name: found[name] for name in only} if only else _cameras(found, labels)
+    unknown = {name: e for name in cameras if (e := encodings.get(name)) and not only and e not in ENCODINGS}
+    played = {name: topic for name, topic in cameras.items() if name not in unknown}
     if not played:
-        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed}")
+        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed or 'none'}")
     transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
     absolute = [f"/{name.strip('/').removesuffix('/compressed')}" for name in played]
     names = camera_names(absolute)
@@ -66,6 +73,11 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
         sum(topic.count for topic in played.values()),
         lambda: _frames(path, by_topic, transport),
         tuple(bag_files(path)),
+        tuple(
+            f"{name}: left out, {encoding} is no encoding that can be decoded; there are {', '.join(ENCODINGS)}"
+            for name, encoding in unknown.items()
+            if encoding not in DEPTH
+        ),
     )
 
 
@@ -87,22 +99,18 @@ def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topi
         *folders, last = base.split("/")
         is_output = NODE_NAME in folders and last in OUTPUTS
         is_copy = name != base and base in images
-        if not is_output and not is_copy and name not in labels and _can_be_segmented(topic):
+        if not is_output and not is_copy and name not in labels:
             played[name] = topic
     return played
 
 
-def _can_be_segmented(topic: Topic) -> bool:
-    """By the first message: a depth image is a camera's too."""
-    if topic.kind == COMPRESSED_IMAGE:
-        return True
+def _encoding(topic: Topic) -> str:
+    """Of a topic of raw images, by the first message; empty where that is broken, which is not the topic's end."""
     try:
         message: Any = TYPES.deserialize_cdr(topic.first, IMAGE)
-    except Exception:  # one broken message is not the topic's end
-        return True
-    if message.encoding not in ENCODINGS:
-        print(f"{topic.name}: left out, {message.encoding} is not a camera's picture", file=sys.stderr)
-    return message.encoding in ENCODINGS
+    except Exception:  # rosbags checks nothing: whatever comes of it
+        return ""
+    return str(message.encoding)
 
 
 def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Frame]:
@@ -120,11 +128,7 @@ def _message(raw: Raw) -> Any:
     try:
         return TYPES.deserialize_cdr(raw.cdr, raw.kind)
     except Exception:  # rosbags checks nothing: whatever comes of it
-        stamp_ns = raw.time_ns
-        if len(raw.cdr) >= 12:  # every message begins with a header: after four bytes of CDR's own, its stamp
-            seconds, nanoseconds = struct.unpack_from("<iI", raw.cdr, 4)
-            stamp_ns = seconds * 10**9 + nanoseconds
-        empty = image_message(np.zeros((0, 0, 3), np.uint8), "rgb8", stamp_ns, "")
+        empty = image_message(np.zeros((0, 0, 3), np.uint8), "rgb8", header_stamp(raw.cdr, raw.time_ns), "")
         if raw.kind == IMAGE:
             return empty
         return TYPES.types[COMPRESSED_IMAGE](empty.header, "", np.zeros(0, np.uint8))

@@ -18,10 +18,14 @@ from numpy.typing import NDArray
 from unet_seg_ros.labels import Grouping
 from unet_seg_ros.replay.report import Comparison, ReportError, read_report
 
-DRAWS = 2000
+DRAWS, AT_ONCE = 2000, 100
 SEED = 0
 SECOND = 10**9
+ROUNDING = 1e-9
+"""By how much figures that went through a CSV may be off."""
 KEY = ("bag", "camera", "stamp_ns")
+ENDS = ("_before", "_after")
+"""Suffixes of the columns of the baseline and of this replay."""
 
 Sums = NDArray[np.float64]
 
@@ -43,15 +47,24 @@ class Baseline:
         self._report = read_report(path)
         table = path.with_name("frames.csv")
         try:
-            self._frames = pd.read_csv(table)
+            self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
         except (OSError, ValueError) as error:
             raise ReportError(f"{table}: the baseline's frames can't be read: {error}") from error
+        missing = {"camera", "stamp_ns", "status", "flicker", "latency"} - set(self._frames)
+        if missing:
+            raise ReportError(f"{table}: not the frames of a replay: no column {', '.join(sorted(missing))}")
 
     def compare(self, frames: pd.DataFrame, mode: str, grouping: Grouping) -> list[Comparison]:
         """With the table of a replay. Raises ReportError, saying why the two can't be compared."""
         theirs = (self._report["accuracy"] or {}).get("grouping", grouping.name)
         if theirs != grouping.name:
             raise ReportError(f"{self._path}: its grouping is {theirs}, this replay's is {grouping.name}")
+        if self._report["accuracy"] and "labelled" not in frames:
+            raise ReportError(
+                f"{self._path}: its frames had labels, none of this replay's has: accuracy is not compared"
+            )
+        if "flicker" not in frames:
+            raise ReportError(f"{self._path}: this replay has no frame that was processed")
         try:
             return compare_frames(self._frames, frames, live=mode == self._report["mode"] == "live")
         except (KeyError, ValueError) as error:
@@ -69,16 +82,23 @@ def compare_frames(before: pd.DataFrame, after: pd.DataFrame, live: bool = False
     count = int(blocks.max()) + 1 if blocks.size else 0
     if count < 2:
         raise ValueError(f"the two have {len(both)} frames in common, within {count} s; at least 2 s are needed")
-    draws = np.random.default_rng(SEED).multinomial(count, np.full(count, 1 / count), DRAWS).astype(np.float64)
+    metrics = _metrics(both, live)
+    sums = {name: tuple(_sums(both, metric, end, blocks, count) for end in ENDS) for name, metric in metrics.items()}
+    drawn: dict[str, list[Sums]] = {name: [] for name in metrics}
+    rng = np.random.default_rng(SEED)
+    for _ in range(DRAWS // AT_ONCE):  # all at once would take gigabytes for a long drive
+        draws = rng.multinomial(count, np.full(count, 1 / count), AT_ONCE).astype(np.float64)
+        for name, (before_sums, after_sums) in sums.items():
+            value = metrics[name].value
+            drawn[name].append(value(draws @ after_sums) - value(draws @ before_sums))
     found = []
-    for name, metric in _metrics(both, live).items():
-        values = [_drawn(both, metric, end, blocks, count, draws) for end in ("_before", "_after")]
-        (old, old_draws), (new, new_draws) = values
-        differences = new_draws - old_draws
+    for name, metric in metrics.items():
+        old, new = (float(metric.value(end.sum(axis=0, keepdims=True))[0]) for end in sums[name])
+        differences = np.concatenate(drawn[name])
         if np.isnan(old) or np.isnan(new) or np.isnan(differences).all():
             continue
         low, high = (float(p) for p in np.nanpercentile(differences, [2.5, 97.5]))
-        worse = high < 0 if metric.better > 0 else low > 0
+        worse = high < -ROUNDING if metric.better > 0 else low > ROUNDING
         found.append(Comparison(metric=name, baseline=old, value=new, low=low, high=high, worse=worse))
     return found
 
@@ -111,19 +131,18 @@ def _metrics(both: pd.DataFrame, live: bool) -> dict[str, Metric]:
     return found
 
 
-def _drawn(
-    both: pd.DataFrame, metric: Metric, end: str, blocks: NDArray[np.int64], count: int, draws: Sums
-) -> tuple[float, Sums]:
-    """The metric over all frames and over each draw of blocks, without the frames in which one of the two lacks it."""
+def _sums(both: pd.DataFrame, metric: Metric, end: str, blocks: NDArray[np.int64], count: int) -> Sums:
+    """Of the metric's columns over each block, float64[count, columns], without the frames in which one of the two
+    lacks it."""
     usable = np.ones(len(both), np.bool_)
-    for other in ("_before", "_after"):
+    for other in ENDS:
         usable &= ~both[[f"{name}{other}" for name in metric.columns]].isna().any(axis=1).to_numpy()
     values = both[[f"{name}{end}" for name in metric.columns]].to_numpy(np.float64)[usable]
     if len(metric.columns) == 1:  # a mean over frames
         values = np.column_stack([values, np.ones(len(values))])
     sums = np.zeros((count, values.shape[1]))
     np.add.at(sums, blocks[usable], values)
-    return float(metric.value(sums.sum(axis=0, keepdims=True))[0]), metric.value(draws @ sums)
+    return sums
 
 
 def _ratio(sums: Sums) -> Sums:

@@ -6,6 +6,7 @@ have the same fields: nothing of ROS is imported here.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +36,8 @@ class Frame:
 
     ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
     the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids. ``name`` is
-    an image file's, without suffixes, or the number of a frame of a video.
+    an image file's, without suffixes, or the number of a frame of a video. ``problem`` says why the message has no
+    pixels, if that is known.
     """
 
     camera: str
@@ -44,13 +46,15 @@ class Frame:
     message: Any
     label: Path | None = None
     name: str = ""
+    problem: str = ""
 
 
 @dataclass(frozen=True)
 class Drive:
     """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
     raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
-    the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from."""
+    the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from;
+    ``problems`` what of the source is not played though one would expect it."""
 
     source: Path
     cameras: dict[str, str]
@@ -58,6 +62,7 @@ class Drive:
     length: int
     frames: Callable[[], Iterator[Frame]]
     files: tuple[Path, ...] = ()
+    problems: tuple[str, ...] = ()
 
     def topic(self, camera: str) -> str:
         """Where the camera's images are published."""
@@ -82,6 +87,15 @@ def message_stamp(message: Any) -> int:
     """The stamp in a message's header, nanoseconds."""
     stamp = message.header.stamp
     return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def header_stamp(cdr: bytes, otherwise: int) -> int:
+    """The same of a serialised message: each begins with four bytes of CDR's own and its header, and that with the
+    stamp. ``otherwise`` if it is too short for one."""
+    if len(cdr) < 12:
+        return otherwise
+    seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
 
 
 def message_pixels(message: Any) -> Array:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import psutil
 
+from unet_seg_ros import __version__
 from unet_seg_ros.replay.drive import Drive
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
 
-PACKAGES = ("unet_seg_ros", "torch", "numpy", "opencv-python-headless", "rosbags")
+PACKAGES = ("torch", "numpy", "rosbags")
 
 
 def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool = True) -> dict[str, Any]:
@@ -52,14 +55,26 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and what the figures depend on; packages that are not installed as such are left out."""
-    found = {"python": platform.python_version()}
+    """Of this code, Python and what the figures depend on; packages that are not installed as such are left out."""
+    found = {"unet_seg_ros": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
+    if commit := _commit():
+        found["unet_seg_ros commit"] = commit
+    found |= {name: os.environ[name] for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION") if name in os.environ}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
     return found
+
+
+def _commit() -> str:
+    """The clone's, with -dirty where files were changed since; empty where this is no clone or there is no git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
 
 
 def machine() -> dict[str, Any]:

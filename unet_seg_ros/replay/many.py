@@ -5,6 +5,7 @@ What is summed are counts, so the figures are those of one process, however the 
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -62,12 +63,14 @@ def replay_many(
     A drive that can't be replayed costs itself. Raises ReplayError where none could.
     """
     start = perf_counter()
-    folders = [output / name for name in folder_names(sources)]
+    names = folder_names(sources)
+    folders = [output / name for name in names]
     try:
-        clear(output)
+        for folder in (output, *folders):
+            clear(folder, sources)
         tasks = list(zip(sources, folders, strict=True))
         done, interrupted = _all(tasks, options, workers)
-        total = _total(done, sources, options, perf_counter() - start, title)
+        total = _total(done, names, options, perf_counter() - start, title)
         if interrupted:
             total.interrupted = True
             total.report["problems"].append(f"interrupted: {len(done)} of {len(sources)} drives were replayed")
@@ -83,8 +86,8 @@ def folder_names(sources: Sequence[Path]) -> list[str]:
     names: list[str] = []
     for source in sources:
         name = re.sub(r"[^\w.-]+", "_", source.resolve().stem) or "drive"
-        taken = sum(re.sub(r"_\d+$", "", other) == name or other == name for other in names)
-        names.append(f"{name}_{taken + 1}" if taken else name)
+        numbered = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+        names.append(next(one for one in numbered if one not in names))
     return names
 
 
@@ -124,6 +127,7 @@ def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) 
         ) from error
     if workers.jobs > 1 and not options.threads:  # the cores are shared too
         options = replace(options, threads=max(1, len(os.sched_getaffinity(0)) // workers.jobs))
+    options = options.absolute()  # workers run in folders of their own
     with _client(workers) as client:
         futures = {
             client.submit(_task, source.resolve(), output.resolve(), options, pure=False): index
@@ -153,24 +157,24 @@ def _client(workers: Workers) -> Iterator[Any]:
 
 
 def _total(
-    done: dict[int, Result | str], sources: Sequence[Path], options: Options, seconds: float, title: Path
+    done: dict[int, Result | str], names: Sequence[str], options: Options, seconds: float, title: Path
 ) -> Result:
+    """``names`` are the folders that the drives' own reports are in."""
     problems = [str(text) for _, text in sorted(done.items()) if isinstance(text, str)]
-    results = [(sources[index], found) for index, found in sorted(done.items()) if isinstance(found, Result)]
+    results = [(names[index], found) for index, found in sorted(done.items()) if isinstance(found, Result)]
     if not results:
         raise ReplayError("; ".join(problems) or "interrupted before the first drive was done")
     score = Score(options.grouping, options.regions)
-    for source, result in results:
+    for name, result in results:
         score += result.score
-        problems += [f"{source}: {text}" for text in result.report["problems"]]
-    frames = pd.concat([result.frames.assign(bag=str(source)) for source, result in results], ignore_index=True)
+        problems += [f"{name}: {text}" for text in result.report["problems"]]
+        result.report["made_by"]["bag"]["folder"] = name
+    frames = pd.concat([result.frames.assign(bag=name) for name, result in results], ignore_index=True)
     reports = [result.report for _, result in results]
     first = reports[0]["made_by"]
     stages = reports[0]["timing"]["stages"]
     checks: dict[str, SourceCheck] = {
-        f"{source.stem}: {camera}": check
-        for source, result in results
-        for camera, check in result.report["source"].items()
+        f"{name}: {camera}": check for name, result in results for camera, check in result.report["source"].items()
     }
     report: Report = {
         "format": FORMAT,

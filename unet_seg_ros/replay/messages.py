@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from unet_seg_ros.replay.salvage import Raw, salvage
 
 BAG_SUFFIXES = (".mcap", ".db3")
 METADATA = "metadata.yaml"
+NUMBERS = re.compile(r"(\d+)")
 
 
 @dataclass
@@ -28,10 +30,11 @@ class Topic:
 
 
 def bag_files(path: Path) -> list[Path]:
-    """The files that hold messages, of a bag that is a folder or a file."""
+    """The files that hold messages, of a bag that is a folder or a file, in order: a split bag's are numbered."""
     if not path.is_dir():
         return [path]
-    return sorted(file for file in path.iterdir() if set(file.suffixes[-2:]) & set(BAG_SUFFIXES))
+    files = (file for file in path.iterdir() if set(file.suffixes[-2:]) & set(BAG_SUFFIXES))
+    return sorted(files, key=lambda file: [int(part) if part.isdigit() else part for part in NUMBERS.split(file.name)])
 
 
 def topics(path: Path) -> dict[str, Topic]:
@@ -57,9 +60,13 @@ def topics(path: Path) -> dict[str, Topic]:
     return found
 
 
+class DamagedBag(SourceError):
+    """All that can be read of a bag has been read, and it was not everything."""
+
+
 def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
     """Those of the topics ``wanted``, in order of recording. Of a damaged bag all that can be read come, and then
-    SourceError is raised."""
+    DamagedBag is raised."""
     given: Counter[str] = Counter()
     try:
         with _reader(path) as reader:
@@ -78,7 +85,7 @@ def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
             else:
                 read += 1
                 yield raw
-    raise SourceError(f"{path}: damaged, {read} messages could be read: {damage}")
+    raise DamagedBag(f"{path}: damaged, {read} messages could be read: {damage}")
 
 
 class Damaged(Exception):

@@ -48,6 +48,8 @@ class Offline:
         self.drive = drive
         self.options = options
         self.problems = Problems()
+        for text in drive.problems:
+            self.problems.add(text, text)
         self.truth = Truth(options.labels, drive, self.problems)
         self.segmenter = _loaded(options.model or DEFAULT_MODEL, options)
         self.against = _loaded(options.against, options) if options.against else None
@@ -83,7 +85,7 @@ class Offline:
             finally:
                 frames.close()  # type: ignore[attr-defined]
         self.seconds = perf_counter() - start
-        self.truth.finish()
+        self.truth.finish(whole=not self.interrupted)
 
     def _take(self, seen: Seen, outputs: OutputRecorder | None) -> None:
         frame = seen.frame
@@ -99,10 +101,14 @@ class Offline:
             "latency": sum(seen.stages.values()) if not seen.dropped else math.nan,
             **{name: seen.stages.get(name, math.nan) for name in STAGES},
         }
+        if seen.says:
+            kind = seen.dropped or "against"
+            self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.says}")
         if seen.segmentation is None or seen.image is None:
             self.dropped[seen.dropped] += 1
-            self.problems.add(seen.dropped, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.says}")
             self.table.append(row)
+            if outputs:
+                outputs.write_input(frame)
             return
         found = seen.segmentation
         label = seen.label
@@ -110,7 +116,8 @@ class Offline:
             label = None
             self.problems.add("classes", f"{self.segmenter.model_id}: not compared with labels: other classes")
         figures = self.score.take(frame.camera, found.mask, found.confidence, label, seen.other)
-        coverage: Coverage = outputs.write(frame, seen.image, found) if outputs else found.coverage()
+        regions = self.options.regions
+        coverage: Coverage = outputs.write(frame, seen.image, found, regions) if outputs else found.coverage()
         shares = coverage.regions[0].fraction.tolist()
         figures |= {f"coverage.{name}": share for name, share in zip(self.names, shares, strict=True)}
         self.gallery.take(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,12 @@ class Options:
     node: str = ""
     factor: float = 1.0
 
+    def absolute(self) -> Options:
+        """The same from whatever folder it is read: files by their whole paths, shipped models by their names."""
+        model, against = (str(Path(m).resolve()) if Path(m).is_file() else m for m in (self.model, self.against))
+        folder = self.labels.folder and self.labels.folder.resolve()
+        return replace(self, model=model, against=against, labels=replace(self.labels, folder=folder))
+
     def settings(self) -> dict[str, Any]:
         """For the report, as JSON has it; empty is what was not asked for."""
         labels = [str(self.labels.folder)] if self.labels.folder else [topic for _, topic in self.labels.topics]
@@ -64,6 +70,8 @@ def load_grouping(text: str) -> Grouping:
     path = Path(text)
     if not path.is_file():
         raise ValueError(f"grouping: {text} is neither a file nor one of {', '.join(GROUPINGS)}")
+    if path.stem in GROUPINGS:
+        raise ValueError(f"{path}: {path.stem} is a grouping that there is already; give the file another name")
     groups = _mapping(path)
     seen: dict[str, str] = {}
     members = []
@@ -84,19 +92,28 @@ def load_regions(path: Path) -> tuple[Region, ...]:
     """From a YAML file: region name → its polygon, [x0, y0, x1, y1, …] in fractions of the frame, as the node's
     parameter ``region.NAME.polygon``. Raises ValueError."""
     try:
-        return tuple(Region.from_flat(name, polygon) for name, polygon in _mapping(path).items())
+        regions = _mapping(path)
+        for name, polygon in regions.items():
+            if not isinstance(polygon, list):
+                raise ValueError(f"region.{name}.polygon: must be a list of numbers, not {polygon!r}")
+        return tuple(Region.from_flat(name, polygon) for name, polygon in regions.items())
     except (TypeError, ValueError) as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
-def _mapping(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises ValueError with one line that names it."""
     try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that there isn't
         raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    found = read_yaml(path)
     if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
         raise ValueError(f"{path}: give names, each with what belongs to it, such as 'drivable: [road]'")
     return found

@@ -30,11 +30,15 @@ class OutputRecorder:
         self._types = typestore()
         self._target = Target.own(drive.cameras)
 
+    def write_input(self, frame: Frame) -> None:
+        """Add a frame of which nothing was made."""
+        self._write(frame, self._drive.topic(frame.camera), self._drive.message_type, frame.message)
+
     def write(self, frame: Frame, image: Array, seen: Segmentation, regions: Sequence[Region] = ()) -> Coverage:
         """Add the frame, of which ``image`` (H×W×3 uint8 RGB) is the decoded picture, with all outputs; returns its
         coverage, of the whole image and of ``regions``."""
         header, camera = frame.message.header, frame.camera
-        self._write(frame, self._drive.topic(camera), self._drive.message_type, frame.message)
+        self.write_input(frame)
         coverage = seen.coverage(regions)
         messages = {
             "mask": (IMAGE, picture(self._types, header, seen.mask)),

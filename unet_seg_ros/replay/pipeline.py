@@ -20,7 +20,8 @@ OUT_OF_MEMORY = "out of memory"
 @dataclass
 class Seen:
     """A frame on its way: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the mask of a second
-    model; ``dropped`` is why there is no ``segmentation`` and ``says`` what was wrong; ``stages`` are seconds."""
+    model; ``dropped`` is why there is no ``segmentation``, ``says`` what was wrong with this or the other one;
+    ``stages`` are seconds."""
 
     index: int
     frame: Frame
@@ -42,6 +43,10 @@ def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
     for index, frame in enumerate(drive.frames()):
         seen = Seen(index, frame)
         start = perf_counter()
+        if frame.problem:
+            seen.dropped, seen.says = MALFORMED, frame.problem
+            yield seen
+            continue
         try:
             seen.image = message_pixels(frame.message)
         except ImageError as error:
@@ -57,10 +62,11 @@ def _segmented(frames: Iterator[Seen], segmenter: Segmenter, against: Segmenter 
         if seen.image is not None:
             try:
                 seen.segmentation = segmenter([seen.image])[0]
-                seen.other = against([seen.image])[0].mask if against else None
-            except OutOfMemory as error:
-                seen.dropped, seen.says = OUT_OF_MEMORY, str(error)
-            else:
                 preprocess, forward, post = seen.segmentation.timings
                 seen.stages |= {"preprocess": preprocess, "forward": forward, "post": post}
+                seen.other = against([seen.image])[0].mask if against else None
+            except OutOfMemory as error:
+                seen.says = str(error)
+                if seen.segmentation is None:
+                    seen.dropped = OUT_OF_MEMORY
         yield seen

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from unet_seg_ros.replay.drive import IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
 
@@ -88,10 +86,3 @@ class Playback:
     engine: dict[str, str] = field(default_factory=dict)
     problem: str = ""
     interrupted: bool = False
-
-
-def frame_rate(frames: list[Sent]) -> float:
-    """Frames per second of one camera's drive, by the median interval; 10 for a single frame."""
-    intervals = np.diff([sent.at_ns for sent in frames])
-    median = float(np.median(intervals)) if intervals.size else 0.0
-    return 1e9 / median if median > 0 else 10.0

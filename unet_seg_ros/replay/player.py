@@ -6,7 +6,6 @@ import functools
 import json
 import os
 import random
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic_ns
@@ -23,7 +22,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
 from unet_seg_msgs.msg import ClassCoverage
-from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, SourceError
+from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, SourceError, header_stamp
 from unet_seg_ros.replay.node_process import NodeError, NodeProcess
 from unet_seg_ros.replay.playback import CLASS_COVERAGE, OUTPUTS, Counts, Playback, Sent, Target
 from unet_seg_ros.replay.prefetch import prefetch
@@ -259,9 +258,7 @@ class Player:
     def _receive(self, camera: str, output: str, cdr: bytes) -> None:
         self._last_ns = monotonic_ns()
         self._taken += 1
-        # every output begins with a header: after four bytes of CDR's own, its stamp
-        seconds, nanoseconds = struct.unpack_from("<iI", cdr, 4)
-        stamp_ns = seconds * SECOND + nanoseconds
+        stamp_ns = header_stamp(cdr, self._last_ns)
         if output == "mask":
             for sent in self._by_stamp.get((camera, stamp_ns), []):
                 if sent.received_ns is None:

@@ -19,6 +19,8 @@ from rosbags.typesys.store import Typestore
 
 from unet_seg_ros.share import share_folder
 
+UNFINISHED = ".recording"
+"""How the folders begin in which a recording is written."""
 WAITING = 16
 """Messages that may wait for the disk."""
 
@@ -63,9 +65,13 @@ class Recorder:
 
     def __enter__(self) -> Recorder:
         # rosbags writes a folder with metadata beside the file; the file holds that metadata too
-        self._folder = Path(tempfile.mkdtemp(dir=self._path.parent, prefix=".recording"))
+        self._folder = Path(tempfile.mkdtemp(dir=self._path.parent, prefix=UNFINISHED))
         self._writer = Writer(self._folder / "drive", version=9, storage_plugin=StoragePlugin.MCAP)
-        self._writer.open()
+        try:
+            self._writer.open()
+        except OSError:
+            shutil.rmtree(self._folder)
+            raise
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
         return self
@@ -94,7 +100,7 @@ class Recorder:
                 continue  # or the sender would wait for ever
             try:
                 self._add(message)
-            except OSError as error:
+            except Exception as error:  # whatever it is: a sender that waits for this thread would wait for ever
                 self._fail(error)
 
     def _add(self, message: Message) -> None:
@@ -105,5 +111,5 @@ class Recorder:
         # MCAP knows no time before 1970
         self._writer.write(self._connections[message.topic], max(message.stamp_ns, 0), message.cdr)
 
-    def _fail(self, error: OSError) -> None:
-        self.problem = self.problem or f"{self._path}: not recorded: {error.strerror or error}"
+    def _fail(self, error: Exception) -> None:
+        self.problem = self.problem or f"{self._path}: not recorded: {getattr(error, 'strerror', '') or error}"

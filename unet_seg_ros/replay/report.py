@@ -23,6 +23,9 @@ class Distribution(TypedDict):
     max: float
 
 
+FIGURES = tuple(Distribution.__annotations__)
+
+
 class Frames(TypedDict):
     """``received`` is what the node took, null where it doesn't say; ``dropped``, by reason, sums to what was sent and
     not processed."""

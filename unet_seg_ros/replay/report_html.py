@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,9 @@ from unet_seg_ros.labels import Grouping
 from unet_seg_ros.replay import html, plots
 from unet_seg_ros.replay.drive import Array
 from unet_seg_ros.replay.gallery import Gallery
-from unet_seg_ros.replay.report import Report
+from unet_seg_ros.replay.report import FIGURES, Report
 
 STAGES = ("transport", "wait", "decode", "preprocess", "forward", "post", "publish")
-FIGURES = ("mean", "p50", "p95", "p99", "max")
 NONE = "–"
 
 
@@ -104,9 +104,9 @@ def _baseline(report: Report) -> str:
 
 
 def _bags(report: Report) -> str:
-    """A row for each of several."""
+    """A row for each of several, each with the way to its own report, and one for all of them."""
     rows = []
-    for bag in report["bags"]:
+    for bag in [*report["bags"], report] if report["bags"] else []:
         frames, accuracy, latency = bag["frames"], bag["accuracy"], bag["timing"]["latency"]
         figures = [
             f"{frames['processed']} / {frames['sent']}",
@@ -115,9 +115,12 @@ def _bags(report: Report) -> str:
             milliseconds(latency["p95"]) if latency else "",
             percent(bag["stability"]["flicker"]),
             percent(bag["stability"]["confidence"]),
-            escape("; ".join(bag["problems"])),
+            escape("; ".join(bag["problems"])) if bag is not report else "",
         ]
-        rows.append([escape(str(bag["made_by"]["bag"]["path"])), *(figure or NONE for figure in figures)])
+        name = escape(str(bag["made_by"]["bag"]["path"]))
+        folder = bag["made_by"]["bag"].get("folder")
+        link = f'<a href="{escape(quote(folder))}/report.html">{name}</a>' if folder else name
+        rows.append([link if bag is not report else "<b>all</b>", *(figure or NONE for figure in figures)])
     head = ["bag", "frames", "mIoU", "pixel accuracy", "latency, p95", "flicker", "confidence", "problems"]
     return html.table(head, rows) if rows else ""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,8 +14,11 @@ import pandas as pd
 
 from unet_seg_ros.labels import Grouping
 from unet_seg_ros.replay import report_html
+from unet_seg_ros.replay.bags import is_bag
 from unet_seg_ros.replay.gallery import Gallery
 from unet_seg_ros.replay.html import write_atomically
+from unet_seg_ros.replay.messages import bag_files
+from unet_seg_ros.replay.recorder import UNFINISHED
 from unet_seg_ros.replay.report import Report
 from unet_seg_ros.replay.score import Score
 from unet_seg_ros.replay.video import write_video
@@ -67,11 +71,22 @@ class Table:
             self._rows = []
 
 
-def clear(output: Path) -> None:
-    """Make the folder, without what an earlier replay left there. Raises OSError."""
+def clear(output: Path, sources: Sequence[Path]) -> None:
+    """Make the folder, without what an earlier replay left there.
+
+    Raises OSError, and ReplayError rather than remove one of the ``sources``.
+    """
     output.mkdir(parents=True, exist_ok=True)
-    for file in [*(output / name for name in FILES), *output.glob("overlay*.webm")]:
-        file.unlink(missing_ok=True)
+    old = [path for path in (*(output / name for name in FILES), *output.glob("overlay*.webm")) if path.exists()]
+    drives = {source.resolve() for source in sources}
+    drives |= {file.resolve() for source in sources if source.is_dir() and is_bag(source) for file in bag_files(source)}
+    for file in old:
+        if file.resolve() in drives:
+            raise ReplayError(f"{file}: a drive that is to be replayed would be replaced; give another --output")
+    for file in old:
+        file.unlink()
+    for folder in output.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder)
 
 
 def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) -> None:

@@ -40,6 +40,8 @@ def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, G
     try:
         drive = open_drive(source, options)
         problems = Problems()
+        for text in drive.problems:
+            problems.add(text, text)
         truth = Truth(options.labels, drive, problems)
         live = _play(drive, output, options)
         if not live.playback.frames:
@@ -77,7 +79,7 @@ def _summed(
                 seen[answer.sent.index] = _look(answer, score, gallery, truth if names == CLASS_NAMES else None)
         if recorder.problem:
             problems.add("recording", recorder.problem)
-        truth.finish()
+        truth.finish(whole=False)  # dropped frames have not asked for theirs
     table, stamps = Table(), Stamps()
     for sent in live.playback.frames:
         stamps.take(sent.camera, sent.stamp_ns)

@@ -36,7 +36,7 @@ class Gate:
 def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Result:
     """Fill the folder ``output``. Raises ReplayError where nothing could be evaluated or written."""
     try:
-        clear(output)
+        clear(output, [source])
         result, gallery = _replayed(source, output, options)
         gate.judge(result)
         write(output, result, gallery, options.grouping)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 import cv2
+import numpy as np
 
 from unet_seg_ros.cityscapes import IMAGE_FOLDER, find_pairs, read_image, splits
 from unet_seg_ros.replay.bags import is_bag, open_bag
@@ -51,10 +53,11 @@ def open_video(path: Path) -> Drive:
         raise SourceError(f"{path}: can't be read as a video; bags are folders or end in .mcap or .db3")
     if not 0 < rate < 1000:
         raise SourceError(f"{path}: the video does not say how many frames it has a second")
-    return Drive(path, {CAMERA: TOPIC}, "raw", max(length, 0), lambda: _video_frames(path, rate), (path,))
+    length = max(length, 0)
+    return Drive(path, {CAMERA: TOPIC}, "raw", length, lambda: _video_frames(path, rate, length), (path,))
 
 
-def _video_frames(path: Path, rate: float) -> Iterator[Frame]:
+def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
     capture = cv2.VideoCapture(str(path))
     index = 0
     while True:
@@ -64,6 +67,8 @@ def _video_frames(path: Path, rate: float) -> Iterator[Frame]:
         yield _frame(index, rate, cast(Array, bgr), "bgr8", None, str(index))
         index += 1
     capture.release()
+    if index < 0.98 * length - 1:  # some containers only estimate their length
+        raise SourceError(f"{path}: damaged, {index} of its {length} frames could be read")
 
 
 def open_folder(path: Path, rate: float) -> Drive:
@@ -89,11 +94,12 @@ def open_folder(path: Path, rate: float) -> Drive:
 
 def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:
     for index, (image, label) in enumerate(files):
+        name, problem = image.stem.removesuffix(f"_{IMAGE_FOLDER}"), ""
         try:
             rgb = read_image(image)
         except ValueError as error:
-            raise SourceError(str(error)) from error
-        yield _frame(index, rate, rgb, "rgb8", label, image.stem.removesuffix(f"_{IMAGE_FOLDER}"))
+            rgb, problem = np.zeros((0, 0, 3), np.uint8), str(error)
+        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem)
 
 
 def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> Frame:

@@ -60,7 +60,7 @@ def stages(sent: Sent) -> dict[str, float | None]:
 
 def achieved(played: Playback) -> dict[str, float | None]:
     """Frames per second of all cameras together, as sent and as their masks came back; ``jitter`` in s is the standard
-    deviation of the intervals between the masks of a camera."""
+    deviation of the intervals between the masks of a camera about their mean."""
     sent = [one.sent_ns for one in played.frames]
     received = sorted(one.received_ns for one in played.frames if one.received_ns is not None)
     intervals = [
@@ -69,8 +69,10 @@ def achieved(played: Playback) -> dict[str, float | None]:
         )
         for camera in played.target.cameras
     ]
-    every = np.concatenate(intervals) / 1e9 if intervals else np.zeros(0)
-    return {"sent": _rate(sent), "rate": _rate(received), "jitter": float(every.std()) if every.size > 1 else None}
+    # about each camera's own mean: two steady cameras of different rates do not jitter
+    off = np.concatenate([each - each.mean() for each in intervals if each.size > 1] or [np.zeros(0)]) / 1e9
+    jitter = float(np.sqrt(np.mean(off**2))) if off.size else None
+    return {"sent": _rate(sent), "rate": _rate(received), "jitter": jitter}
 
 
 def _rate(times_ns: list[int]) -> float | None:

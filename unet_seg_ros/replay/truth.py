@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,14 +13,17 @@ import numpy as np
 
 from unet_seg_ros.cityscapes import read_label
 from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
-from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Array, Drive, Frame, SourceError, message_stamp
-from unet_seg_ros.replay.messages import messages
+from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Array, Drive, Frame, SourceError, header_stamp
+from unet_seg_ros.replay.messages import DamagedBag, messages
 from unet_seg_ros.replay.problems import Problems
+from unet_seg_ros.replay.salvage import Raw
 
 AHEAD = 32
 """Labels of other frames that are kept while one is looked for: so much may their order differ from the frames'."""
 ENCODINGS = ("mono8", "8UC1")
-TRAIN_IDS = np.where((np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID), np.arange(256), VOID).astype(np.uint8)
+IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
+IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
+TRAIN_IDS = np.where(IS_TRAIN_ID, np.arange(256), VOID).astype(np.uint8)
 
 
 @dataclass(frozen=True)
@@ -54,14 +56,11 @@ class Truth:
     """
 
     def __init__(self, source: LabelSource, drive: Drive, problems: Problems) -> None:
-        self._table = TRAIN_IDS if source.train_ids else ID_TO_TRAIN_ID
-        self._kind = "train id" if source.train_ids else "label id"
-        self._valid = np.zeros(256, np.bool_)
-        self._valid[: NUM_CLASSES if source.train_ids else len(LABELS)] = True
-        self._valid[VOID] = source.train_ids
         self._problems = problems
         self._source = source
-        self._given = 0
+        self._given = self._without = 0
+        self._used: set[Path | tuple[str, int]] = set()
+        self._all = len(label_files(source)) if source.folder else 0
         self._topics: dict[str, LabelTopic] = {}
         for camera, topic in source.topics:
             if not camera and len(drive.cameras) > 1:
@@ -69,7 +68,10 @@ class Truth:
             name = camera or next(iter(drive.cameras))
             if name not in drive.cameras:
                 raise SourceError(f"labels: {name} is no camera of the drive; there are {', '.join(drive.cameras)}")
+            if name in self._topics:
+                raise SourceError(f"labels: {name} has both {self._topics[name].topic} and {topic}; give one")
             self._topics[name] = LabelTopic(drive.source, topic)
+            self._all += len(self._topics[name].stamps)
 
     def label(self, camera: str, stamp_ns: int, file: Path | None, shape: tuple[int, ...]) -> Array | None:
         """Train ids, H×W uint8, of a frame of ``shape`` H, W: of its ``file`` or, without one, of the camera's topic.
@@ -80,39 +82,48 @@ class Truth:
             self._problems.add("label", str(error))
             return None
         if ids is None:
+            self._without += 1
             return None
+        self._used.add(file or (camera, stamp_ns))
         name = file or f"{self._topics[camera].topic}: stamp {stamp_ns}"
         if ids.shape != shape[:2]:
             self._problems.add(
                 "label size", f"{name}: {ids.shape[1]}×{ids.shape[0]}, its image is {shape[1]}×{shape[0]}: not compared"
             )
             return None
-        strange = np.flatnonzero((np.bincount(ids.ravel(), minlength=256) > 0) & ~self._valid)
+        # a drive in Cityscapes layout has label ids, whatever those of --labels are
+        train_ids = self._source.train_ids and (file is None or self._source.folder is not None)
+        strange = np.flatnonzero((np.bincount(ids.ravel(), minlength=256) > 0) & ~(IS_TRAIN_ID if train_ids else IS_ID))
         if strange.size:
-            other = "label" if self._source.train_ids else "train"
+            kind, other = ("train", "label") if train_ids else ("label", "train")
             self._problems.add(
                 "label ids",
-                f"{name}: {', '.join(map(str, strange[:5]))} is no {self._kind} and taken for unlabeled; if they are "
+                f"{name}: {', '.join(map(str, strange[:5]))} is no {kind} id and taken for unlabeled; if they are "
                 f"{other} ids, say --label-ids {other}",
             )
         self._given += 1
-        return self._table[ids]
+        return (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
 
     def _of_topic(self, camera: str, stamp_ns: int) -> Array | None:
         topic = self._topics.get(camera)
         return topic.label(stamp_ns) if topic else None
 
-    def finish(self) -> None:
-        """At the end of the drive: labels that were no frame's are a problem."""
-        if self._given or (self._source.folder is None and not self._topics):
+    def finish(self, whole: bool) -> None:
+        """At the end of the drive: labels that were no frame's are a problem, where frames had none and, unless it is
+        all of them, the ``whole`` drive's frames asked for theirs."""
+        left = self._all - len(self._used)
+        if not self._all or (self._given and not (whole and left > 0 and self._without)):
             return
         names = [str(self._source.folder)] if self._source.folder else [t.topic for t in self._topics.values()]
         rule = (
-            "a label is named as its image, or ends in its frame's stamp in nanoseconds or its number in the video"
+            "a label is named as its image, or ends in its frame's stamp in nanoseconds or its number in the video, "
+            "after the camera's name if there are several"
             if self._source.folder
             else "a label has its frame's stamp"
         )
-        self._problems.add("no labels", f"{', '.join(names)}: no label could be compared with a frame: {rule}")
+        none = "no label could be compared with a frame"
+        count = f"{left} of {self._all} labels are no frame's" if self._given else none
+        self._problems.add("no labels", f"{', '.join(names)}: {count}: {rule}")
 
 
 class LabelTopic:
@@ -121,34 +132,36 @@ class LabelTopic:
     def __init__(self, bag: Path, topic: str) -> None:
         self.topic = topic
         self._bag = bag
-        self._stamps = {stamp_ns for stamp_ns, _ in self._messages()}
+        self.stamps = {stamp_ns for stamp_ns, _ in self._messages()}
         self._ahead = self._messages()
-        self._kept: dict[int, Any] = {}
+        self._kept: dict[int, Raw] = {}
 
-    def _messages(self) -> Iterator[tuple[int, Any]]:
+    def _messages(self) -> Iterator[tuple[int, Raw]]:
         try:
             for raw in messages(self._bag, [self.topic]):
                 if raw.kind not in (IMAGE, COMPRESSED_IMAGE):
                     raise SourceError(f"{self._bag}: {self.topic} holds {raw.kind}, not images of labels")
-                message: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
-                yield message_stamp(message), message
-        except SourceError as error:
-            if "damaged" not in str(error):  # which the frames tell as well
-                raise
+                yield header_stamp(raw.cdr, raw.time_ns), raw
+        except DamagedBag:
+            return  # which the frames tell as well
 
     def label(self, stamp_ns: int) -> Array | None:
         """H×W uint8 as recorded, of the frame with this stamp. Raises ValueError if it can't be decoded."""
-        if stamp_ns not in self._stamps:
+        if stamp_ns not in self.stamps:
             return None
         while stamp_ns not in self._kept and (found := next(self._ahead, None)):
             self._kept[found[0]] = found[1]
             if len(self._kept) > AHEAD:
                 del self._kept[next(iter(self._kept))]
-        message = self._kept.get(stamp_ns)  # kept: another frame may have the stamp too
-        return None if message is None else _pixels(message, f"{self.topic}: stamp {stamp_ns}")
+        raw = self._kept.get(stamp_ns)  # kept: another frame may have the stamp too
+        return None if raw is None else _pixels(raw, f"{self.topic}: stamp {stamp_ns}")
 
 
-def _pixels(message: Any, name: str) -> Array:
+def _pixels(raw: Raw, name: str) -> Array:
+    try:
+        message: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
+    except Exception as error:  # rosbags checks nothing: whatever comes of it
+        raise ValueError(f"{name}: not a whole message: {error}") from error
     if message.__msgtype__ == COMPRESSED_IMAGE:
         label = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_UNCHANGED) if len(message.data) else None
         if label is None or label.dtype != np.uint8 or label.ndim != 2:
@@ -162,23 +175,38 @@ def _pixels(message: Any, name: str) -> Array:
     return rows[:, : message.width]
 
 
-def with_labels(drive: Drive, source: LabelSource) -> Drive:
-    """The drive with the labels of ``source.folder``: a label is named as its image, or its name ends in its frame's
-    stamp in nanoseconds or its number in the video. Raises SourceError if the folder holds none."""
+def label_files(source: LabelSource) -> list[Path]:
+    """Those of ``source.folder``, none without one. Raises SourceError if it holds none."""
     if source.folder is None:
-        return drive
+        return []
     suffix = "_labelTrainIds.png" if source.train_ids else "_labelIds.png"
     files = sorted(source.folder.rglob(f"*{suffix}")) or sorted(source.folder.glob("*.png"))
     if not files:
         raise SourceError(f"{source.folder}: no labels: neither …{suffix} below it, as in Cityscapes, nor *.png in it")
-    names = {re.sub(r"(_gtFine)?_label(Train)?Ids$", "", file.stem): file for file in files}
-    found = [(int(number.group()), file) for name, file in names.items() if (number := re.search(r"\d+$", name))]
-    often = Counter(number for number, _ in found)
-    numbers = {number: file for number, file in found if often[number] == 1}  # of two, it would be a guess
+    return files
+
+
+def with_labels(drive: Drive, source: LabelSource) -> Drive:
+    """The drive with the labels of ``source.folder``: a label is named as its image, or its name ends in its frame's
+    stamp in nanoseconds or its number in the video, and of several cameras begins with the camera's.
+
+    Raises SourceError if the folder holds none."""
+    files = label_files(source)
+    if not files:
+        return drive
+    names = {re.sub(r"(_gt(Fine|Coarse))?_label(Train)?Ids$", "", file.stem): file for file in files}
+    numbered: dict[tuple[str, int], list[Path]] = {}
+    for name, file in names.items():
+        if parts := re.fullmatch(r"(.*?)_?(\d+)", name):
+            camera = parts[1] if len(drive.cameras) > 1 else ""
+            numbered.setdefault((camera, int(parts[2])), []).append(file)
+    numbers = {key: found[0] for key, found in numbered.items() if len(found) == 1}  # of two, it would be a guess
     return replace(drive, frames=lambda: _labelled(drive, names, numbers), files=(*drive.files, *files))
 
 
-def _labelled(drive: Drive, names: Mapping[str, Path], numbers: Mapping[int, Path]) -> Iterator[Frame]:
+def _labelled(drive: Drive, names: Mapping[str, Path], numbers: Mapping[tuple[str, int], Path]) -> Iterator[Frame]:
     for frame in drive.frames():
+        camera = frame.camera if len(drive.cameras) > 1 else ""
         number = int(frame.name) if frame.name.isdigit() else frame.stamp_ns
-        yield replace(frame, label=names.get(frame.name) or numbers.get(number) or numbers.get(frame.stamp_ns))
+        label = names.get(frame.name) or numbers.get((camera, number)) or numbers.get((camera, frame.stamp_ns))
+        yield replace(frame, label=label)

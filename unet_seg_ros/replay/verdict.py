@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from unet_seg_ros.coverage import Region
 from unet_seg_ros.labels import Grouping
-from unet_seg_ros.replay.report import Check, Report
+from unet_seg_ros.replay.options import read_yaml
+from unet_seg_ros.replay.report import FIGURES, Check, Report
+from unet_seg_ros.replay.timing import STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -21,8 +21,6 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     ">": operator.gt,
 }
 FORM = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
-FIGURES = ("mean", "p50", "p95", "p99", "max")
-STAGES = ("decode", "preprocess", "forward", "post", "wait", "publish", "transport")
 PLAIN = (
     *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "agreement", "agreement_miou"),
     *("dropped", "rate", "jitter", "repeated", "backward", "gaps"),
@@ -37,7 +35,7 @@ class Requirement(NamedTuple):
     limit: float
 
     def __str__(self) -> str:
-        return f"{self.metric}{self.compare}{self.limit:g}"
+        return f"{self.metric}{self.compare}{self.limit:.12g}"
 
 
 def parse(texts: Sequence[str], grouping: Grouping, regions: Sequence[Region] = ()) -> list[Requirement]:
@@ -61,12 +59,7 @@ def parse(texts: Sequence[str], grouping: Grouping, regions: Sequence[Region] = 
 
 
 def _lines(path: Path) -> list[str]:
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    found = read_yaml(path)
     if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
         raise ValueError(f"{path}: give a list of requirements, such as '- miou>=0.6'")
     return found
@@ -116,6 +109,10 @@ def judge(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
 
 
 def _check(requirement: Requirement, value: float | None) -> Check:
-    passed = value is not None and bool(COMPARE[requirement.compare](value, requirement.limit))
-    says = "it was not measured" if value is None else f"it is {value:.4g}"
+    holds = COMPARE[requirement.compare]
+    passed = value is not None and holds(value, requirement.limit)
+    says = "it was not measured"
+    if value is not None:
+        texts = (f"{value:.{digits}g}" for digits in (4, 8, 17))  # 0.59999 is not 0.6
+        says = f"it is {next(text for text in texts if holds(float(text), requirement.limit) == passed)}"
     return {"require": str(requirement), "value": value, "passed": passed, "line": f"{requirement}: {says}"}
