@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.cityscapes import Pair
+from unet_seg_ros.files import write_atomically
 
-FORMAT = 1
+FORMAT = 2
 Image = NDArray[np.uint8]
 
 
@@ -32,7 +34,7 @@ class Decoded(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where a frame lies in the cache; ``counts`` are the pixels of each label id that occurs."""
+    """Where a frame lies in the cache; ``name`` as in ``frame_names``, ``counts`` are the pixels of each label id."""
 
     name: str
     offset: int
@@ -41,11 +43,27 @@ class Entry(NamedTuple):
     counts: dict[str, int]
 
 
+def _digest(root: Path, pairs: Sequence[Pair], of_file: Callable[[Path], str]) -> str:
+    files = sorted(path for pair in pairs for path in (pair.image, pair.label) if path)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and waiting for the disk need no lock of Python's
+        found = zip(files, pool.map(of_file, files), strict=True)
+        text = "".join(f"{path.relative_to(root).as_posix()} {value}\n" for path, value in found)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def fingerprint(root: Path, pairs: Sequence[Pair]) -> str:
-    """SHA-256, hexadecimal, over the paths (relative to ``root``) and sizes of images and labels."""
-    files = [path for pair in pairs for path in (pair.image, pair.label) if path]
-    lines = sorted(f"{path.relative_to(root).as_posix()} {path.stat().st_size}\n" for path in files)
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
+    """SHA-256, hexadecimal, over the paths (relative to ``root``) and contents of images and labels."""
+    return _digest(root, pairs, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def state(root: Path, pairs: Sequence[Pair]) -> str:
+    """What a cache knows its files by, without reading them: the same over their sizes and times of change."""
+    return _digest(root, pairs, lambda path: f"{path.stat().st_size} {path.stat().st_mtime_ns}")
+
+
+def frame_names(pairs: Sequence[Pair]) -> list[str]:
+    """The frames' names in a cache: two cities may have images of one name."""
+    return [f"{pair.image.parent.name}/{pair.image.name}" for pair in pairs]
 
 
 def cache_paths(folder: Path, split: str, labels: str) -> tuple[Path, Path]:
@@ -56,7 +74,7 @@ def cache_paths(folder: Path, split: str, labels: str) -> tuple[Path, Path]:
 def write_cache(
     paths: tuple[Path, Path], source: str, names: Sequence[str], frames: Iterable[Decoded], size: int
 ) -> None:
-    """Write decoded frames, whole or not at all. ``source`` is their files' fingerprint, ``size`` their bytes in all.
+    """Write decoded frames, whole or not at all. ``source`` is their files' ``state``, ``size`` their bytes in all.
 
     Raises OSError if they do not fit on the disk.
     """
@@ -64,10 +82,11 @@ def write_cache(
     pixels.parent.mkdir(parents=True, exist_ok=True)
     index.unlink(missing_ok=True)  # from here until it is written anew there is no cache
     pixels.unlink(missing_ok=True)
+    temporary = pixels.with_name(f".{pixels.name}.part")
+    temporary.unlink(missing_ok=True)  # of one that was killed
     free = shutil.disk_usage(pixels.parent).free
     if free < size:
         raise OSError(f"{pixels}: needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free there")
-    temporary = pixels.with_name(f".{pixels.name}.part")
     entries = []
     try:
         with temporary.open("wb") as file:
@@ -84,12 +103,7 @@ def write_cache(
     finally:
         temporary.unlink(missing_ok=True)
     values = {"format": FORMAT, "source": source, "bytes": pixels.stat().st_size, "frames": entries}
-    temporary = index.with_name(f".{index.name}.part")
-    with temporary.open("w") as file:
-        json.dump(values, file)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, index)
+    write_atomically(index, json.dumps(values))
 
 
 class CachedFrames:
@@ -114,7 +128,7 @@ class CachedFrames:
 def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> CachedFrames | None:
     """The named frames of a cache; None if there is no cache.
 
-    Raises ValueError if it was made from other files than those of fingerprint ``source``, is of another version or not
+    Raises ValueError if it was made from files of another ``state`` than ``source``, is of another version or is not
     whole.
     """
     pixels, index = paths

@@ -28,6 +28,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("checkpoint-*.safetensors") if re.search(r"-\d{8,}\.", path.name))
 
 
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote a checkpoint has left."""
+    for path in folder.glob(".*.safetensors.part"):
+        path.unlink()
+
+
 def best_or_last(run: Path) -> Path:
     """The checkpoint that a run is judged by: the best where it was validated, else the last.
 

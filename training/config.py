@@ -117,6 +117,7 @@ class TrainConfig:
         )
         for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):
             _check(getattr(self, field) > 0, f"{field} must be above 0, not {getattr(self, field)}")
+        _check(self.max_pixels >= stride**2, f"max_pixels must be at least {stride**2}, not {self.max_pixels}")
         _check(self.batch % self.accumulate == 0, f"batch ({self.batch}) must be a multiple of accumulate")
         _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
         _check(0 <= self.ema_decay < 1, f"ema_decay must be in 0..1, not {self.ema_decay}")

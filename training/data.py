@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 
 from training.augment import crop_at_scale, jitter_color
-from training.cache import Decoded, cache_paths, fingerprint, open_cache
+from training.cache import Decoded, cache_paths, frame_names, open_cache, state
 from training.config import DataConfig
 from training.label_sets import LabelSets
 from training.sampling import UniformChoice, pixel_of, window_at
@@ -98,7 +98,7 @@ def frames_of(source: DataConfig) -> Frames:
     every = labelled_pairs(root, source.split, source.labels)
     pairs = labelled_pairs(root, source.split, source.labels, source.leave_out)
     paths = cache_paths(Path(source.cache or root / "cache"), source.split, source.labels)
-    cached = open_cache(paths, fingerprint(root, every), [pair.name for pair in pairs])
+    cached = open_cache(paths, state(root, every), frame_names(pairs))
     return cached or FileFrames(pairs)
 
 

@@ -41,6 +41,15 @@ def process_group() -> Iterator[torch.device]:
         distributed.destroy_process_group()
 
 
+def same_everywhere(value: int) -> bool:
+    """Whether all processes have the same ``value``."""
+    if world() == 1:
+        return True
+    values: list[Any] = [None] * world()
+    distributed.all_gather_object(values, value)
+    return len(set(values)) == 1
+
+
 class _Sum(torch.autograd.Function):
     """Each process's result depends on each one's input, so the gradients are summed as well."""
 

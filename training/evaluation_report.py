@@ -33,7 +33,7 @@ def write_report(
     settings: dict[str, Any],
     apart: Evaluation | None = None,
 ) -> None:
-    """Write ``report.json``, ``per_frame.csv``, ``confusion.png``, ``reliability.png``, ``worst/`` and a sheet of these.
+    """Write ``report.json``, ``per_frame.csv``, ``confusion.png``, ``reliability.png``, ``worst/``, a sheet of these.
 
     ``settings`` go into the report as they are; ``apart`` is the evaluation of the test-time variants. The pictures are
     of ``evaluation``. Those of an earlier report are replaced.

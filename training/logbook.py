@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from unet_seg_ros.draw import colorize
+from unet_seg_ros.files import write_atomically
 from unet_seg_ros.labels import CLASS_COLORS, VOID, palette
 from unet_seg_ros.metrics import ConfusionMatrix
 
@@ -41,8 +42,9 @@ class Logbook:
 
     def __init__(self, folder: Path, step: int, columns: Sequence[str]) -> None:
         self.path = folder / TABLE
-        rows = pd.read_csv(self.path) if self.path.exists() else pd.DataFrame(columns=["step", *columns])
-        rows[rows["step"] <= step].to_csv(self.path, index=False)
+        empty = not self.path.exists() or self.path.stat().st_size == 0
+        rows = pd.DataFrame(columns=["step", *columns]) if empty else pd.read_csv(self.path)
+        write_atomically(self.path, rows[rows["step"] <= step].to_csv(index=False))
         self._file = self.path.open("a", buffering=1, newline="")
         self._table = csv.DictWriter(self._file, ["step", *columns])
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
@@ -57,6 +59,13 @@ class Logbook:
         """Show pictures of ``picture`` in TensorBoard."""
         for number, image in enumerate(pictures):
             self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Logbook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Also where the run failed: what is left is written and the curves are drawn."""
+        self.close()
 
     def close(self) -> None:
         """Write what is left and draw the curves."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,8 +18,9 @@ from types import SimpleNamespace
 import numpy as np
 from tqdm import tqdm
 
-from training.cache import Decoded, cache_paths, fingerprint, open_cache, write_cache
+from training.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data import read_pair
+from training.label_sets import class_map_path, read_class_map
 from unet_seg_ros.cityscapes import LABEL_FOLDERS, Pair, find_pairs, read_label, splits
 from unet_seg_ros.images import compressed_to_rgb
 from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, VOID
@@ -31,7 +32,7 @@ ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_ex
 UNLABELLED = "test"
 """The split whose labels are kept by the benchmark's server."""
 PNG_END = b"IEND\xaeB\x60\x82"
-KNOWN_IDS = np.array([label.id for label in LABELS if label.id >= 0])
+KNOWN_IDS = frozenset(label.id for label in LABELS if label.id >= 0)
 
 
 @dataclass
@@ -50,11 +51,14 @@ class Split:
     name: str
     pairs: list[Pair]
     frames: list[Checked]
+    strays: list[Path] = field(default_factory=list)
+    """Labels without an image."""
 
     @property
     def problems(self) -> list[str]:
         """One line for each thing that is wrong."""
         found = [problem for frame in self.frames for problem in frame.problems]
+        found += [f"{path}: no image for this label" for path in self.strays]
         cities = {pair.image.parent.name for pair in self.pairs}
         expected = CITYSCAPES.get(self.name, 0)
         if ITS_CITIES.get(self.name) in cities and len(self.pairs) != expected:
@@ -89,7 +93,7 @@ def _check_image(path: Path, frame: Checked) -> None:
         frame.problems.append(f"{path}: {error}")
 
 
-def _check_label(path: Path, frame: Checked) -> None:
+def _check_label(path: Path, frame: Checked, known: Collection[int]) -> None:
     try:
         label = read_label(path)
         if not path.read_bytes().rstrip(b"\0").endswith(PNG_END):
@@ -102,14 +106,14 @@ def _check_label(path: Path, frame: Checked) -> None:
     if frame.size and label.shape != frame.size:
         sizes = [f"{width}×{height}" for height, width in (label.shape, frame.size)]
         frame.problems.append(f"{path}: {sizes[0]} pixels, its image has {sizes[1]}")
-    unknown = sorted(set(ids.tolist()) - set(KNOWN_IDS.tolist()))
+    unknown = sorted(set(ids.tolist()) - set(known))
     if unknown:
         frame.problems.append(f"{path}: label ids that Cityscapes does not have: {', '.join(map(str, unknown))}")
-    elif (ID_TO_TRAIN_ID[ids] == VOID).all():
+    elif known is KNOWN_IDS and (ID_TO_TRAIN_ID[ids] == VOID).all():
         frame.problems.append(f"{path}: void alone, nothing to learn from")
 
 
-def check(pair: Pair, split: str) -> Checked:
+def check(pair: Pair, split: str, known: Collection[int] = KNOWN_IDS) -> Checked:
     """Read a frame's files and say what is wrong with them. The labels of the test split are not looked at."""
     frame = Checked()
     _check_image(pair.image, frame)
@@ -117,18 +121,23 @@ def check(pair: Pair, split: str) -> Checked:
         if pair.label is None:
             frame.problems.append(f"{pair.image}: no label file")
         else:
-            _check_label(pair.label, frame)
+            _check_label(pair.label, frame, known)
     return frame
 
 
-def verify(root: Path, split: str, labels: str) -> Split:
-    """Read all files of a split. Raises FileNotFoundError if it is not there."""
+def verify(root: Path, split: str, labels: str, known: Collection[int] = KNOWN_IDS) -> Split:
+    """Read all files of a split, whose labels may hold the ids ``known``.
+
+    Raises FileNotFoundError if it is not there.
+    """
     pairs = find_pairs(root, split, labels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes without Python's lock
         frames = list(
-            tqdm(pool.map(lambda pair: check(pair, split), pairs), f"verify {split}", len(pairs), unit="frame")
+            tqdm(pool.map(lambda pair: check(pair, split, known), pairs), f"verify {split}", len(pairs), unit="frame")
         )
-    return Split(split, pairs, frames)
+    with_image = {pair.label for pair in pairs}
+    strays = sorted(set((root / labels / split).glob(f"*/*_{labels}_labelIds.png")) - with_image)
+    return Split(split, pairs, frames, strays)
 
 
 def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
@@ -141,8 +150,8 @@ def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
 
 def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
     """Write the split's cache if there is none of these files; says whether it did. Raises OSError if it can't."""
-    paths, source = cache_paths(folder, split.name, labels), fingerprint(root, split.pairs)
-    names = [pair.name for pair in split.pairs]
+    paths, source = cache_paths(folder, split.name, labels), state(root, split.pairs)
+    names = frame_names(split.pairs)
     try:
         if open_cache(paths, source, names):
             return False
@@ -152,6 +161,18 @@ def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
     frames = tqdm(decoded(split.pairs), f"cache {split.name}", len(names), unit="frame")
     write_cache(paths, source, names, frames, size)
     return True
+
+
+def labelled_splits(root: Path, labels: str) -> list[str]:
+    """The splits to verify; those without such labels are left out, and named. Raises ValueError if there are none."""
+    names = splits(root)
+    if not names:
+        raise ValueError(f"{root}: not laid out as Cityscapes: it has no folder leftImg8bit with splits in it")
+    missing = [name for name in names if name != UNLABELLED and not (root / labels / name).is_dir()]
+    if missing and len(missing) < len(names):
+        print(f"left out, since they have no {labels}: {', '.join(missing)}")
+        return [name for name in names if name not in missing]
+    return names
 
 
 def table(found: Sequence[Split]) -> str:
@@ -169,15 +190,17 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
     parser.add_argument("--splits", nargs="+", help="which; all that there are")
     parser.add_argument("--labels", choices=LABEL_FOLDERS, default="gtFine")
+    parser.add_argument("--class-map", help="of training/class_maps or a path: the label ids in it are right as well")
     parser.add_argument("--cache", type=Path, help="folder for the cache; DATA/cache")
     parser.add_argument("--verify-only", action="store_true", help="write no cache")
     arguments = parser.parse_args()
     root: Path = arguments.data
     try:
-        names = arguments.splits or splits(root)
-        if not names:
-            raise ValueError(f"{root}: not laid out as Cityscapes: it has no folder leftImg8bit with splits in it")
-        found = [verify(root, name, arguments.labels) for name in names]
+        names = arguments.splits or labelled_splits(root, arguments.labels)
+        known = KNOWN_IDS
+        if arguments.class_map:
+            known |= read_class_map(class_map_path(arguments.class_map)).keys()
+        found = [verify(root, name, arguments.labels, known) for name in names]
         print(table(found))
         problems = [problem for split in found for problem in split.problems]
         if problems:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import errno
 import json
 import statistics
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -21,16 +23,18 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training import config as configuration
-from training.checkpoint import checkpoints
+from training.checkpoint import checkpoints, clear_unfinished
 from training.config import TrainConfig, ValidationConfig
-from training.distributed import process_group, rank, world
+from training.distributed import process_group, rank, same_everywhere, world
 from training.logbook import Logbook, table
 from training.optim import learning_rate
 from training.trainer import NotFinite, Trainer
-from training.validation import validate
+from training.validation import validate, validation_pairs
+from unet_seg_ros.files import write_atomically
 from unet_seg_ros.labels import GROUPINGS
 
 LOG_EVERY = 20
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Part = tuple[Tensor, Tensor]
 
 
@@ -104,7 +108,10 @@ def run(trainer: Trainer, workers: int) -> None:
     """Train from where the trainer stands to the last step; checkpoints, validation and logs on the way."""
     config, validation, meter = trainer.config, trainer.config.validation, Meter(trainer.config.batch)
     logbook = Logbook(trainer.folder, trainer.step, columns(config)) if rank() == 0 else None
-    with tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not logbook) as bar:
+    with (
+        logbook or nullcontext(),
+        tqdm(total=config.steps, initial=trainer.step, unit="step", dynamic_ncols=True, disable=not logbook) as bar,
+    ):
         for parts in steps(trainer, workers):
             meter.add(*trainer.train_step(parts))
             last = trainer.step == config.steps
@@ -122,8 +129,6 @@ def run(trainer: Trainer, workers: int) -> None:
                 logbook.write(trainer.step, values)
             if trainer.step % config.save_every == 0 or last:
                 trainer.save()
-    if logbook:
-        logbook.close()
 
 
 def _yaml(config: TrainConfig) -> str:
@@ -137,24 +142,30 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="run folder: checkpoints, metrics, curves")
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="such as steps=100 or data.0.root=/data")
     parser.add_argument("--workers", type=int, default=1, help="loader processes for each training process")
-    arguments = parser.parse_args()
+    arguments = parser.parse_intermixed_args()  # overrides may stand behind options
     folder: Path = arguments.folder
+    torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl; before there are threads, which inherit it
     try:
         with process_group() as device:
             config = configuration.load(arguments.config, arguments.overrides)
+            if config.validation:
+                validation_pairs(config.validation)  # a wrong path is found now, not hours later
             folder.mkdir(parents=True, exist_ok=True)
             trainer = Trainer(config, folder, device)
             saved = checkpoints(folder)
             if saved:
                 trainer.resume(saved[-1])
+            if not same_everywhere(trainer.step):
+                raise ValueError(f"{folder}: the processes find different checkpoints; all must share this folder")
             if rank() == 0:
-                (folder / "config.yaml").write_text(_yaml(config))
-            torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl
+                clear_unfinished(folder)
+                write_atomically(folder / "config.yaml", _yaml(config))
             run(trainer, arguments.workers)
-    except (ValueError, NotFinite) as error:
-        raise SystemExit(str(error)) from error
+    except (ValueError, NotFinite) as error:  # one from a loader process ends in what was wrong
+        raise SystemExit(str(error).strip().splitlines()[-1]) from error
     except OSError as error:
-        raise SystemExit(f"{error}; checkpoints in {folder} are whole, the same command goes on") from error
+        goes_on = f"; checkpoints in {folder} are whole, the same command goes on" if error.errno in NO_ROOM else ""
+        raise SystemExit(f"{error}{goes_on}") from error
 
 
 if __name__ == "__main__":

@@ -33,6 +33,9 @@ from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, 
 from unet_seg_ros.model.fold import unfold
 from unet_seg_ros.model.unet import CONFIGS, UNet
 
+FREE = {"validation", "save_every", "keep"}
+"""What a run that goes on may have otherwise: its weights don't depend on it."""
+
 
 class NotFinite(ArithmeticError):
     """The loss or its gradient became infinite or not a number; the message names the file that holds the batch."""
@@ -179,18 +182,23 @@ class Trainer:
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint. Raises BundleError if it is broken or of another configuration."""
         tensors, values = read_checkpoint(path)
-        mine = json.loads(json.dumps(dataclasses.asdict(self.config)))
-        if values["config"] != mine:
-            other = [name for name in mine if values["config"].get(name) != mine[name]]
+        mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
+        differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
+        if other := sorted(set(differs) - FREE):
             raise BundleError(
                 f"{path}: written by another configuration ({', '.join(other)}); use another run folder or the old one"
             )
-        self.network.load_state_dict(part(tensors, "model."))
+        try:
+            self.network.load_state_dict(part(tensors, "model."))
+        except RuntimeError as error:
+            raise BundleError(f"{path}: its weights are not those of this version's {self.config.model}") from error
         self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in part(tensors, "optimizer.").items():
             index, name = key.split(".")
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-        self.step, self.best = values["step"], values["best"]
+        self.step = values["step"]
+        if "validation" not in differs:
+            self.best = values["best"]
         set_random_states(values["random"])

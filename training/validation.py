@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 from training.config import ValidationConfig
 from training.data import labelled_pairs, read_pair
 from training.logbook import picture
+from unet_seg_ros.cityscapes import Pair
 from unet_seg_ros.labels import GROUPINGS, ID_TO_TRAIN_ID
 from unet_seg_ros.metrics import ConfusionMatrix
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.segmenter import Segmenter
 
 PICTURES = 4
+
+
+def validation_pairs(config: ValidationConfig) -> list[Pair]:
+    """The frames to measure on. Raises FileNotFoundError or ValueError if there are none."""
+    return labelled_pairs(Path(config.root), config.split, cities=config.cities)
 
 
 def validate(
@@ -27,7 +33,7 @@ def validate(
     Raises ValueError for a city that the split does not have.
     """
     segmenter = Segmenter.load(bundle, str(device))
-    pairs = labelled_pairs(Path(config.root), config.split, cities=config.cities)
+    pairs = validation_pairs(config)
     matrix, pictures = ConfusionMatrix(GROUPINGS[config.grouping]), []
     for number, pair in enumerate(pairs):
         image, label_ids = read_pair(pair)

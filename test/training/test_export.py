@@ -94,7 +94,7 @@ def test_the_best_checkpoint_the_last_or_the_one_that_is_named(tiny_run: MakeRun
 
 
 def sha256(root: Path, *paths: Path) -> str:
-    lines = sorted(f"{path.relative_to(root)} {len(path.read_bytes())}\n" for path in paths)
+    lines = sorted(f"{path.relative_to(root)} {hashlib.sha256(path.read_bytes()).hexdigest()}\n" for path in paths)
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 

@@ -106,6 +106,23 @@ def test_a_set_prefers_none_of_its_members() -> None:
     assert (logits.grad[0, 3:] > 0).all()
 
 
+@pytest.mark.parametrize("part", ["cross_entropy", "dice", "forward"])
+def test_no_part_of_the_loss_prefers_a_member(part: str) -> None:
+    """Members that are equally likely have the same gradient; one that is likelier is pushed in proportion."""
+    loss = CrossEntropyDice(membership(OVERLAPPING, 5))
+    logits = torch.tensor([[0.5, 0.5, 0.5, 1.0, -2.0], [0.3, -1.0, 2.0, 0.5, 1.0]], dtype=torch.float64)
+    label = torch.tensor([3, 3])  # {0, 1, 2}
+    logits.requires_grad_()
+    if part == "forward":
+        loss(logits.T[None, :, :, None], label.to(torch.uint8)[None, :, None]).backward()
+    else:
+        getattr(loss, part)(logits, label, 2 * torch.eye(6, dtype=torch.float64)[3]).backward()
+    assert logits.grad is not None
+    pull = logits.grad[:, :3] / logits.softmax(dim=1)[:, :3]
+    torch.testing.assert_close(pull, pull[:, :1].expand(2, 3))
+    assert (pull < 0).all()
+
+
 def test_void_pixels_have_no_gradient() -> None:
     logits, target, _ = sample(SINGLE, 4, 1, void=0.5)
     logits.requires_grad_()

@@ -105,6 +105,38 @@ def test_coarse_labels_are_those_of_their_folder(town: Path, monkeypatch: pytest
     assert len(verify(town, "train", "gtFine").problems) == 6
 
 
+def test_a_label_without_an_image_is_found(town: Path) -> None:
+    pair = find_pairs(town, "train")[2]
+    pair.image.unlink()
+    assert verify(town, "train", "gtFine").problems == [f"{pair.label}: no image for this label"]
+
+
+def test_splits_without_such_labels_are_left_out_and_named(
+    town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the real Cityscapes' 19,998 images of train_extra, which have coarse labels alone."""
+    shutil.copytree(town / "leftImg8bit" / "train", town / "leftImg8bit" / "train_extra")
+    command(monkeypatch, str(town))
+    output = capsys.readouterr().out
+    assert "left out, since they have no gtFine: train_extra\n" in output
+    assert "train: cache written" in output
+
+
+def test_ids_of_a_class_map_are_known(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    label = find_pairs(town, "train")[0].label
+    assert label is not None
+    pixels = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)
+    assert pixels is not None
+    pixels[10:20] = 200
+    assert cv2.imwrite(str(label), pixels)
+    with pytest.raises(SystemExit, match="label ids that Cityscapes does not have: 200"):
+        command(monkeypatch, str(town))
+    class_map = tmp_path / "mine.yaml"
+    class_map.write_text("200: [road, sidewalk]\n")
+    command(monkeypatch, str(town), "--class-map", str(class_map))
+    assert (town / "cache" / "train.gtFine.json").exists()
+
+
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match=f"^{tmp_path}: not laid out as Cityscapes"):
         command(monkeypatch, str(tmp_path))

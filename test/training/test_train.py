@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,8 +23,9 @@ from training import train as module
 from training.checkpoint import BEST, checkpoints, path_of, read_checkpoint
 from training.config import TrainConfig, ValidationConfig
 from training.train import run
-from training.trainer import Trainer
-from unet_seg_ros.model.bundle import read_tensors
+from training.trainer import NotFinite, Trainer
+from unet_seg_ros.model.bundle import read_tensors, write_tensors
+from unet_seg_ros.model.unet import CONFIGS, UNetConfig
 
 MakeRun = Callable[..., TrainConfig]
 ROOT = Path(__file__).parents[2]
@@ -70,6 +74,80 @@ def test_two_processes_train_as_torchrun_starts_them(tiny_run: MakeRun, tmp_path
     assert done.returncode == 0, done.stderr
     tensors, _ = read_tensors(path_of(tmp_path / "two", 2))
     assert all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+
+
+def test_processes_that_find_different_checkpoints_stop(tiny_run: MakeRun, tmp_path: Path) -> None:
+    """As on two machines that do not share the run's folder."""
+    config = tiny_run(model="nano", crop=(32, 64), steps=4, batch=4, save_every=2)
+    first = tmp_path / "first"
+    trained(dataclasses.replace(config, steps=2), first)
+    path = path_of(first, 2)
+    tensors, metadata = read_checkpoint(path)
+    metadata["config"]["steps"] = 4
+    write_tensors(path, tensors, {name: json.dumps(value) for name, value in metadata.items()})
+    command = arguments(config, first)
+    rendezvous = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
+    processes = []
+    for rank in range(2):
+        command[4] = str(first if rank == 0 else tmp_path / "second")
+        environment = {
+            **os.environ,
+            **rendezvous,
+            "RANK": str(rank),
+            "CUDA_VISIBLE_DEVICES": "",
+            "OMP_NUM_THREADS": "1",
+        }
+        processes.append(subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True))
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 1
+        assert "the processes find different checkpoints; all must share this folder" in errors
+    assert checkpoints(first) == [path]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def test_the_log_of_a_run_that_was_cut_off_does_not_stop_it(tiny_run: MakeRun, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "metrics.csv").touch()
+    (tmp_path / "run" / ".checkpoint-00000001.safetensors.part").touch()
+    trained(tiny_run(), tmp_path / "run")
+    assert list(pd.read_csv(tmp_path / "run" / "metrics.csv")["step"]) == [6]
+
+
+def test_what_stops_the_command_is_one_line_and_the_log_is_whole(
+    tiny_run: MakeRun, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ends(*fields: str, says: str) -> None:
+        monkeypatch.setattr("sys.argv", [*arguments(tiny_run(), tmp_path / "run")[2:], *fields])
+        with pytest.raises(SystemExit) as caught:
+            module.main()
+        assert says in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+    ends("validation={root: /nowhere}", says="/nowhere/leftImg8bit/val: no images named")
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(Trainer, "train_step", failing(OSError(errno.ENOSPC, "No space left on device")))
+    ends(says=f"checkpoints in {tmp_path / 'run'} are whole, the same command goes on")
+    monkeypatch.setattr(Trainer, "train_step", failing(NotFinite("step 0: loss nan; the batch is in a file")))
+    ends(says="step 0: loss nan; the batch is in a file")
+    assert (tmp_path / "run" / "metrics.csv").read_text().startswith("step,")
+    monkeypatch.undo()
+    label = next((town / "gtFine").rglob("*_000003_*.png"))
+    monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 8), depths=(1, 1)))
+    assert cv2.imwrite(str(label), np.full((10, 10), 7, np.uint8))
+    ends("steps=40", says=f"{label}: (10, 10) pixels (height, width), its image has (64, 80)")
+
+
+def failing(error: Exception) -> Callable[..., None]:
+    def fail(*_: object) -> None:
+        raise error
+
+    return fail
 
 
 def test_the_command_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

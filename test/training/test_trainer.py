@@ -14,10 +14,10 @@ from torch import Tensor
 
 from training import trainer as module
 from training.checkpoint import BEST, checkpoints, part, path_of, read_checkpoint
-from training.config import TrainConfig
+from training.config import TrainConfig, ValidationConfig
 from training.trainer import NotFinite, Trainer, normalise
 from unet_seg_ros.model.bundle import MEAN, STD, BundleError, Manifest, read_tensors, save_bundle, write_tensors
-from unet_seg_ros.model.unet import UNet, UNetConfig
+from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
 
 MakeRun = Callable[..., TrainConfig]
 CPU = torch.device("cpu")
@@ -61,7 +61,21 @@ def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path)
     assert equal(of_first, of_second)  # the optimiser's state too
 
 
-def test_checkpoints_that_are_not_its_own_are_refused(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(), tmp_path, CPU)
+    trainer.train_step(batch(trainer, 0))
+    trainer.best = 0.5
+    trainer.save()
+    watched = ValidationConfig("elsewhere")
+    for fields, best in (({"save_every": 7, "keep": 3}, 0.5), ({"validation": watched}, float("-inf"))):
+        other = Trainer(tiny_run(**fields), tmp_path, CPU)
+        other.resume(path_of(tmp_path, 1))
+        assert (other.step, other.best) == (1, best)
+
+
+def test_checkpoints_that_are_not_its_own_are_refused(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
     trainer.train_step(batch(trainer, 0))
     trainer.save()
@@ -75,6 +89,10 @@ def test_checkpoints_that_are_not_its_own_are_refused(tiny_run: MakeRun, tmp_pat
         path.write_bytes(data[:length])
         with pytest.raises(BundleError, match=f"^{path}: not a whole safetensors file"):
             Trainer(tiny_run(), tmp_path, CPU).resume(path)
+    path.write_bytes(data)
+    monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 16), depths=(1, 1)))
+    with pytest.raises(BundleError, match=f"^{path}: its weights are not those of this version's tiny"):
+        Trainer(tiny_run(), tmp_path, CPU).resume(path)
     write_tensors(path, {"a": torch.zeros(1)}, {})
     with pytest.raises(BundleError, match=f"^{path}: not the checkpoint of a training run"):
         Trainer(tiny_run(), tmp_path, CPU).resume(path)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 from unet_seg_ros.replay.gallery import Bad, Gallery
@@ -160,13 +159,3 @@ def _jpeg(picture: bytes) -> str:
 
 def _class(kind: str) -> str:
     return f' class="{kind}"' if kind else ""
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Raises OSError, and then leaves what was there."""
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,11 +12,11 @@ from typing import Any
 
 import pandas as pd
 
+from unet_seg_ros.files import write_atomically
 from unet_seg_ros.labels import Grouping
 from unet_seg_ros.replay import report_html
 from unet_seg_ros.replay.bags import is_bag
 from unet_seg_ros.replay.gallery import Gallery
-from unet_seg_ros.replay.html import write_atomically
 from unet_seg_ros.replay.messages import bag_files
 from unet_seg_ros.replay.recorder import UNFINISHED
 from unet_seg_ros.replay.report import Report
