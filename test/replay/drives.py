@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from unet_seg_ros.cityscapes import image_path, label_path
+from unet_seg_ros.cityscapes import find_pairs, image_path, label_path, read_image, read_label
+from unet_seg_ros.labels import ID_TO_TRAIN_ID
 from unet_seg_ros.replay.drive import COMPRESSED_IMAGE, TYPES, image_message
 
 Array = NDArray[np.uint8]
 STAMP = 1_600_000_000_123_456_789
 WIDTH, HEIGHT = 64, 48
+FRONT, LABELS = "/front/image_raw", "/front/label"
 
 
 def picture(index: int, height: int = HEIGHT, width: int = WIDTH) -> Array:
@@ -48,8 +50,13 @@ def write_cityscapes(root: Path, split: str, count: int, labelled: int) -> Path:
     return root
 
 
+def stamp(index: int) -> int:
+    """Of a frame of a bag, nanoseconds."""
+    return STAMP + index * 10**8
+
+
 def raw(index: int, encoding: str = "rgb8", frame_id: str = "front_optical") -> Any:
-    return image_message(picture(index), encoding, STAMP + index * 10**8, frame_id)
+    return image_message(picture(index), encoding, stamp(index), frame_id)
 
 
 def compressed(index: int) -> Any:
@@ -68,5 +75,18 @@ def write_bag(path: Path, topics: dict[str, list[Any]], storage: StoragePlugin, 
             for topic, messages in topics.items():
                 if index < len(messages):
                     data = TYPES.serialize_cdr(messages[index], messages[index].__msgtype__)
-                    writer.write(connections[topic], STAMP + index * 10**8 + delay_ns, data)
+                    writer.write(connections[topic], stamp(index) + delay_ns, data)
     return path
+
+
+def as_bag(path: Path, root: Path, split: str, storage: StoragePlugin, train_ids: bool = False) -> Path:
+    """A labelled folder as a bag with the labels on a topic."""
+    images, labels = [], []
+    for index, pair in enumerate(find_pairs(root, split)):
+        assert pair.label is not None
+        ids = ID_TO_TRAIN_ID[read_label(pair.label)] if train_ids else read_label(pair.label)
+        images.append(image_message(read_image(pair.image), "rgb8", stamp(index), "front"))
+        label = image_message(np.repeat(ids[..., None], 3, axis=2), "mono8", stamp(index), "front")
+        label.data, label.step = ids.reshape(-1), ids.shape[1]
+        labels.append(label)
+    return write_bag(path, {FRONT: images, LABELS: labels}, storage)

@@ -20,6 +20,7 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
+from test.replay.drives import FRONT, LABELS, as_bag, stamp
 from test.replay.models import write_model
 from training.evaluate import evaluate
 from training.synthetic import DriveConfig, write_drive
@@ -27,7 +28,6 @@ from unet_seg_ros.cityscapes import find_pairs, read_image, read_label
 from unet_seg_ros.coverage import Region
 from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID
 from unet_seg_ros.metrics import ConfusionMatrix
-from unet_seg_ros.replay.drive import image_message
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.result import ReplayError, Result, Table
 from unet_seg_ros.replay.single import Gate, replay_one, status
@@ -37,7 +37,6 @@ from unet_seg_ros.share import share_folder
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 12
-FRONT, LABELS = "/front/image_raw", "/front/label"
 TIMES = ("latency", "decode", "preprocess", "forward", "post")
 
 
@@ -52,23 +51,6 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = DriveConfig(width=160, height=120, fps=5, seconds=FRAMES / 5)
     assert len(list(write_drive(config, root, "demo"))) == FRAMES
     return root
-
-
-def stamp(index: int) -> int:
-    return drives.STAMP + index * 10**8
-
-
-def as_bag(path: Path, root: Path, split: str, storage: StoragePlugin, train_ids: bool = False) -> Path:
-    """A labelled folder as a bag with the labels on a topic."""
-    images, labels = [], []
-    for index, pair in enumerate(find_pairs(root, split)):
-        assert pair.label is not None
-        ids = ID_TO_TRAIN_ID[read_label(pair.label)] if train_ids else read_label(pair.label)
-        images.append(image_message(read_image(pair.image), "rgb8", stamp(index), "front"))
-        label = image_message(np.repeat(ids[..., None], 3, axis=2), "mono8", stamp(index), "front")
-        label.data, label.step = ids.reshape(-1), ids.shape[1]
-        labels.append(label)
-    return drives.write_bag(path, {FRONT: images, LABELS: labels}, storage)
 
 
 def replay(source: Path, output: Path, model: Path, **changes: Any) -> Result:

@@ -72,6 +72,11 @@ def test_transport_is_what_the_node_does_not_account_for() -> None:
     assert set(stages(sent(1, 5)).values()) == {None}
 
 
+def test_steady_cameras_of_different_rates_do_not_jitter() -> None:
+    frames = [sent(index, 10_000_000, camera) for camera, step in (("a", 1), ("b", 2)) for index in range(0, 8, step)]
+    assert achieved(playback(*frames))["jitter"] == pytest.approx(0, abs=1e-12)
+
+
 def test_rates_and_jitter() -> None:
     frames = [sent(index, 10_000_000 if index % 2 else 20_000_000) for index in range(5)]
     found = achieved(playback(*frames, sent(0, None, "left")))
