@@ -61,6 +61,20 @@ def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path)
     assert equal(of_first, of_second)  # the optimiser's state too
 
 
+def test_a_compiled_network_in_parts_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
+    config = tiny_run(steps=4, compile=True, accumulate=2)
+    first = Trainer(config, tmp_path, CPU)
+    for step in range(4):
+        if step == 2:
+            first.save()
+        first.train_step(batch(first, step, parts=2))
+    second = Trainer(config, tmp_path, CPU)
+    second.resume(path_of(tmp_path, 2))
+    for step in range(2, 4):
+        second.train_step(batch(second, step, parts=2))
+    assert equal(state(first), state(second))
+
+
 def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
     trainer.train_step(batch(trainer, 0))
