@@ -24,7 +24,7 @@ from unet_seg_ros.geometry import working_size
 from unet_seg_ros.model.bundle import Bundle, load_bundle
 from unet_seg_ros.segmenter import Segmenter
 
-SIZES = ((640, 480), (1280, 720), (2048, 1024))
+SIZES = ((480, 360), (640, 480), (1280, 720), (2048, 1024))
 ROUNDS = 20
 Frame = NDArray[np.uint8]
 

@@ -44,7 +44,8 @@ class Logbook:
         self.path = folder / TABLE
         empty = not self.path.exists() or self.path.stat().st_size == 0
         rows = pd.DataFrame(columns=["step", *columns]) if empty else pd.read_csv(self.path)
-        write_atomically(self.path, rows[rows["step"] <= step].to_csv(index=False))
+        kept = rows[rows["step"] <= step].reindex(columns=["step", *columns])  # it may be validated otherwise now
+        write_atomically(self.path, kept.to_csv(index=False))
         self._file = self.path.open("a", buffering=1, newline="")
         self._table = csv.DictWriter(self._file, ["step", *columns])
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]

@@ -164,12 +164,15 @@ def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
 
 
 def labelled_splits(root: Path, labels: str) -> list[str]:
-    """The splits to verify; those without such labels are left out, and named. Raises ValueError if there are none."""
+    """The splits to verify; those without such labels are left out, and named, unless it is all of them.
+
+    Raises ValueError if there are no splits.
+    """
     names = splits(root)
     if not names:
         raise ValueError(f"{root}: not laid out as Cityscapes: it has no folder leftImg8bit with splits in it")
     missing = [name for name in names if name != UNLABELLED and not (root / labels / name).is_dir()]
-    if missing and len(missing) < len(names):
+    if missing and set(missing) != set(names) - {UNLABELLED}:
         print(f"left out, since they have no {labels}: {', '.join(missing)}")
         return [name for name in names if name not in missing]
     return names

@@ -161,11 +161,11 @@ def main() -> None:
                 clear_unfinished(folder)
                 write_atomically(folder / "config.yaml", _yaml(config))
             run(trainer, arguments.workers)
-    except (ValueError, NotFinite) as error:  # one from a loader process ends in what was wrong
-        raise SystemExit(str(error).strip().splitlines()[-1]) from error
-    except OSError as error:
-        goes_on = f"; checkpoints in {folder} are whole, the same command goes on" if error.errno in NO_ROOM else ""
-        raise SystemExit(f"{error}{goes_on}") from error
+    except (OSError, ValueError, NotFinite) as error:
+        lines = str(error).strip().splitlines() or [repr(error)]
+        no_room = isinstance(error, OSError) and error.errno in NO_ROOM
+        goes_on = f"; checkpoints in {folder} are whole, the same command goes on" if no_room else ""
+        raise SystemExit(lines[-1] + goes_on) from error  # of a loader process's, the last line says what was wrong
 
 
 if __name__ == "__main__":

@@ -57,6 +57,11 @@ def initial_unet(config: TrainConfig) -> UNet:
     return unet
 
 
+def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
+    """What makes two mIoUs comparable of a validation's plain values."""
+    return {name: value for name, value in (validation or {}).items() if name not in ("root", "every")}
+
+
 class Trainer:
     """Holds everything that a checkpoint holds: network, EMA weights, optimiser, step, best mIoU."""
 
@@ -199,6 +204,6 @@ class Trainer:
             state.setdefault(int(index), {})[name] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
         self.step = values["step"]
-        if "validation" not in differs:
+        if _measure(mine["validation"]) == _measure(before["validation"]):
             self.best = values["best"]
         set_random_states(values["random"])

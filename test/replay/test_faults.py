@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.replay.truth import LabelSource, Truth, with_labels
 from unet_seg_ros.segmenter import Segmenter
 
+ROOT = Path(__file__).parents[2]
 FRONT, REAR = "/front/image_raw", "/rear/image_raw"
 
 
@@ -53,7 +55,7 @@ def test_the_drive_is_never_replaced(tmp_path: Path, model: Path) -> None:
     file = folder / "drive.mcap"
     before = file.read_bytes()
     for source in (file, folder):
-        with pytest.raises(ReplayError, match=r"drive\.mcap: a drive that is to be replayed would be replaced"):
+        with pytest.raises(ReplayError, match=r"drive\.mcap: is needed for this replay and would be replaced"):
             replay(source, folder, model)
     assert main([str(file), str(file), "--output", str(folder), "--model", str(model)]) == 2
     assert file.read_bytes() == before
@@ -77,6 +79,19 @@ def test_a_broken_picture_of_a_folder_costs_itself(tmp_path: Path, model: Path) 
     assert report["frames"] == {"sent": 4, "received": 4, "processed": 3, "dropped": {"malformed": 1}}
     (problem,) = report["problems"]
     assert problem.endswith("drive/1.png: not an image that can be read")
+
+
+def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
+    for index in range(3):
+        drives.write_image(tmp_path / "drive" / f"{index}.png", drives.picture(index))
+    (tmp_path / "drive" / "1.png").write_bytes(b"not an image")
+    command = [sys.executable, "-m", "unet_seg_ros.replay", str(tmp_path / "drive"), "--mode", "live", "--rate", "2"]
+    command += ["--output", str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 2, done.stderr
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["frames"]["processed"], report["frames"]["dropped"]) == (2, {"malformed": 1})
+    assert report["problems"][0].endswith("drive/1.png: not an image that can be read")
 
 
 def test_a_video_cut_short_is_told(tmp_path: Path, model: Path) -> None:
@@ -135,38 +150,34 @@ def test_memory_that_the_other_model_lacks_costs_its_part_alone(tmp_path: Path, 
     assert set(seen.stages) == {"decode", "preprocess", "forward", "post"}
 
 
+def label(index: int, stamp: int) -> Any:
+    message = drives.raw(index)
+    message.header.stamp.nanosec += stamp
+    message.encoding, message.step, message.data = "mono8", drives.WIDTH, message.data[: len(message.data) // 3] % 34
+    return message
+
+
 def test_labels_of_which_some_are_no_frames(tmp_path: Path, model: Path) -> None:
-    town = drives.write_cityscapes(tmp_path / "town", "val", 3, 3)
-    labels = tmp_path / "labels"
-    shutil.copytree(town / "gtFine" / "val" / "town", labels)
-    assert replay(town, tmp_path / "out", model, labels=LabelSource(labels)).report["problems"] == []
-    (labels / "town_000000_000001_gtFine_labelIds.png").rename(labels / "town_000000_000007_gtFine_labelIds.png")
-    found = replay(
-        tmp_path / "town" / "leftImg8bit" / "val" / "town", tmp_path / "out", model, labels=LabelSource(labels)
-    )
-    (problem,) = found.report["problems"]
-    assert problem.startswith(f"{labels}: 1 of 3 labels are no frame's: ")
-    (labels / "town_000000_000007_gtFine_labelIds.png").unlink()  # frames without labels are nothing wrong
-    found = replay(
-        tmp_path / "town" / "leftImg8bit" / "val" / "town", tmp_path / "out", model, labels=LabelSource(labels)
-    )
-    assert found.report["problems"] == []
-    assert found.report["accuracy"] is not None
-    assert found.report["accuracy"]["frames"] == 2
+    """The label of a frame that can't be decoded is not missed."""
+    images = [drives.raw(index) for index in range(4)]
+    images[3].encoding = "secret"
+    for off, says in (
+        ((0, 0, 0, 0), []),
+        ((0, 7, 0, 0), ["/label: 1 of 4 labels are no frame's: a label has its frame's stamp"]),
+        ((5, 6, 7, 8), ["/label: no label could be compared with a frame: a label has its frame's stamp"]),
+    ):
+        topics = {FRONT: images, "/label": [label(index, stamp) for index, stamp in enumerate(off)]}
+        bag = drives.write_bag(tmp_path / f"bag{len(says)}{off[0]}", topics, StoragePlugin.MCAP)
+        report = replay(bag, tmp_path / "out", model, labels=LabelSource.parse(["/label"], False)).report
+        assert report["problems"][1:] == says  # after the frame's own
 
 
 def test_a_broken_label_costs_itself(tmp_path: Path, model: Path) -> None:
-    labels = [drives.raw(index) for index in range(3)]
-    for message in labels:
-        message.encoding, message.step, message.data = (
-            "mono8",
-            drives.WIDTH,
-            message.data[: len(message.data) // 3] % 34,
-        )
+    labels = [label(index, 0) for index in range(3)]
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         topics = {topic: writer.add_connection(topic, IMAGE, typestore=TYPES) for topic in (FRONT, "/label")}
-        for index, label in enumerate(labels):
-            for topic, message in ((FRONT, drives.raw(index)), ("/label", label)):
+        for index, truth in enumerate(labels):
+            for topic, message in ((FRONT, drives.raw(index)), ("/label", truth)):
                 cdr = TYPES.serialize_cdr(message, IMAGE)
                 cdr = cdr[:100] if topic == "/label" and index == 1 else cdr
                 writer.write(topics[topic], drives.STAMP + index * 10**8, cdr)

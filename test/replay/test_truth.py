@@ -115,9 +115,9 @@ def test_labels_named_after_stamps_of_a_bag(tmp_path: Path) -> None:
     bag, labels = write_bag(tmp_path / "bag", []), tmp_path / "labels"
     for index in (2, 0, 7):
         write_label(labels / f"front_{stamp(index)}.png", ids(index))
-    found, (problem,) = looked_up(bag, LabelSource(labels))
+    found, problems = looked_up(bag, LabelSource(labels))
     check(found, [0, None, 2])
-    assert problem.startswith(f"{labels}: 1 of 3 labels are no frame's: a label is named as its image, or ends in its ")
+    assert problems == []  # the folder may be of several drives
 
 
 @pytest.mark.parametrize(("name", "third"), [("{}.png", 3), ("frame_{:06d}_labelIds.png", None)])

@@ -122,6 +122,13 @@ def test_splits_without_such_labels_are_left_out_and_named(
     assert "train: cache written" in output
 
 
+def test_a_data_set_without_its_labels_does_not_pass(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(town / "leftImg8bit" / "train", town / "leftImg8bit" / "test")
+    shutil.rmtree(town / "gtFine")
+    with pytest.raises(SystemExit, match="6 problems"):
+        command(monkeypatch, str(town))
+
+
 def test_ids_of_a_class_map_are_known(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     label = find_pairs(town, "train")[0].label
     assert label is not None

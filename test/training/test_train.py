@@ -111,6 +111,21 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
+def test_a_run_that_is_validated_otherwise_goes_on_with_its_log(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    Trainer.save(trained(tiny_run(steps=3), folder))
+    old = checkpoints(folder)[-1]
+    tensors, values = read_checkpoint(old)
+    values["config"]["steps"] = 6
+    write_tensors(old, tensors, {name: json.dumps(value) for name, value in values.items()})
+    trainer = Trainer(tiny_run(validation=ValidationConfig(str(town), "train", every=3)), folder, torch.device("cpu"))
+    trainer.resume(old)
+    run(trainer, workers=0)
+    rows = pd.read_csv(folder / "metrics.csv")
+    assert list(rows["step"]) == [3, 6]
+    assert list(rows["val/miou"].notna()) == [False, True]
+
+
 def test_the_log_of_a_run_that_was_cut_off_does_not_stop_it(tiny_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.csv").touch()

@@ -46,6 +46,7 @@ class Baseline:
         self._path = path
         self._report = read_report(path)
         table = path.with_name("frames.csv")
+        self.files = [path, table]
         try:
             self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
         except (OSError, ValueError) as error:

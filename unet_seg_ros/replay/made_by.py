@@ -70,9 +70,13 @@ def versions() -> dict[str, str]:
 
 def _commit() -> str:
     """The clone's, with -dirty where files were changed since; empty where this is no clone or there is no git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    git = ["git", "-C", str(Path(__file__).parent)]
+    ours = ["ls-files", "--error-unmatch", Path(__file__).name]  # and not a repository that this is installed in
+    describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
+        for command in (ours, describe):
+            done = subprocess.run([*git, *command], capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
 

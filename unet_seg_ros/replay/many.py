@@ -67,7 +67,7 @@ def replay_many(
     folders = [output / name for name in names]
     try:
         for folder in (output, *folders):
-            clear(folder, sources)
+            clear(folder, [*sources, *gate.files()])
         tasks = list(zip(sources, folders, strict=True))
         done, interrupted = _all(tasks, options, workers)
         total = _total(done, names, options, perf_counter() - start, title)

@@ -34,7 +34,7 @@ def bag_files(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     files = (file for file in path.iterdir() if set(file.suffixes[-2:]) & set(BAG_SUFFIXES))
-    return sorted(files, key=lambda file: [int(part) if part.isdigit() else part for part in NUMBERS.split(file.name)])
+    return sorted(files, key=lambda file: [int(n) if i % 2 else n for i, n in enumerate(NUMBERS.split(file.name))])
 
 
 def topics(path: Path) -> dict[str, Topic]:

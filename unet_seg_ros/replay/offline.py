@@ -70,7 +70,7 @@ class Offline:
         outputs = OutputRecorder(recorder, self.drive, self.segmenter.model_id, palette()) if recorder else None
         self.segmenter.warm_up()
         start = perf_counter()
-        frames = segmented(self.drive, self.segmenter, self.against, self.truth)
+        frames, whole = segmented(self.drive, self.segmenter, self.against, self.truth), False
         with tqdm(total=self.drive.length or None, unit="frame", desc=self.drive.source.name) as bar:
             try:
                 for seen in frames:
@@ -80,12 +80,13 @@ class Offline:
                         self.interrupted = True
                         self.problems.add("interrupted", "interrupted")
                         break
+                whole = not self.interrupted
             except (SourceError, DeviceLost) as error:
                 self.problems.add("end", str(error))
             finally:
                 frames.close()  # type: ignore[attr-defined]
         self.seconds = perf_counter() - start
-        self.truth.finish(whole=not self.interrupted)
+        self.truth.finish(whole)
 
     def _take(self, seen: Seen, outputs: OutputRecorder | None) -> None:
         frame = seen.frame

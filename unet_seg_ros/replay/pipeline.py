@@ -51,6 +51,7 @@ def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
             seen.image = message_pixels(frame.message)
         except ImageError as error:
             seen.dropped, seen.says = MALFORMED, str(error)
+            truth.skip(frame.camera, frame.stamp_ns)
         else:
             seen.stages["decode"] = perf_counter() - start
             seen.label = truth.label(frame.camera, frame.stamp_ns, frame.label, seen.image.shape)

@@ -56,7 +56,8 @@ class Counts:
 class Sent:
     """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
     its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name, as the node tells
-    them; ``repeated`` where the camera sent its stamp more than once, so that its masks can't be told apart."""
+    them; ``repeated`` where the camera sent its stamp more than once, so that its masks can't be told apart;
+    ``problem`` is why the frame has no pixels, if that is known."""
 
     camera: str
     index: int
@@ -67,6 +68,7 @@ class Sent:
     received_ns: int | None = None
     stages: dict[str, float] | None = None
     repeated: bool = False
+    problem: str = ""
 
     @property
     def latency(self) -> float | None:

@@ -71,18 +71,18 @@ class Table:
             self._rows = []
 
 
-def clear(output: Path, sources: Sequence[Path]) -> None:
+def clear(output: Path, needed: Sequence[Path]) -> None:
     """Make the folder, without what an earlier replay left there.
 
-    Raises OSError, and ReplayError rather than remove one of the ``sources``.
+    Raises OSError, and ReplayError rather than remove one of the files or bags that are ``needed``.
     """
     output.mkdir(parents=True, exist_ok=True)
     old = [path for path in (*(output / name for name in FILES), *output.glob("overlay*.webm")) if path.exists()]
-    drives = {source.resolve() for source in sources}
-    drives |= {file.resolve() for source in sources if source.is_dir() and is_bag(source) for file in bag_files(source)}
+    kept = {path.resolve() for path in needed}
+    kept |= {file.resolve() for path in needed if path.is_dir() and is_bag(path) for file in bag_files(path)}
     for file in old:
-        if file.resolve() in drives:
-            raise ReplayError(f"{file}: a drive that is to be replayed would be replaced; give another --output")
+        if file.resolve() in kept:
+            raise ReplayError(f"{file}: is needed for this replay and would be replaced; give another --output")
     for file in old:
         file.unlink()
     for folder in output.glob(f"{UNFINISHED}*"):

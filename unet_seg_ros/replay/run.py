@@ -16,6 +16,7 @@ from unet_seg_ros.replay.made_by import made_by, model_file
 from unet_seg_ros.replay.node_process import NodeError
 from unet_seg_ros.replay.offline import badness, open_drive
 from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.pipeline import MALFORMED
 from unet_seg_ros.replay.playback import Sent
 from unet_seg_ros.replay.problems import Problems
 from unet_seg_ros.replay.recorder import Recorder
@@ -83,6 +84,8 @@ def _summed(
     table, stamps = Table(), Stamps()
     for sent in live.playback.frames:
         stamps.take(sent.camera, sent.stamp_ns)
+        if sent.problem:
+            problems.add(MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
         table.append(_row(drive, sent, seen.get(sent.index, {})))
     frames = table.frame()
     played, achieved = live.playback, timing.achieved(live.playback)

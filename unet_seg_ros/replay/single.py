@@ -22,6 +22,10 @@ class Gate:
     requirements: Sequence[Requirement] = ()
     baseline: Baseline | None = None
 
+    def files(self) -> list[Path]:
+        """What it compares with."""
+        return self.baseline.files if self.baseline else []
+
     def judge(self, result: Result) -> None:
         """Fill in the verdict. A baseline that can't be compared with is one of the report's problems."""
         report = result.report
@@ -36,7 +40,7 @@ class Gate:
 def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Result:
     """Fill the folder ``output``. Raises ReplayError where nothing could be evaluated or written."""
     try:
-        clear(output, [source])
+        clear(output, [source, *gate.files()])
         result, gallery = _replayed(source, output, options)
         gate.judge(result)
         write(output, result, gallery, options.grouping)

@@ -15,6 +15,8 @@ from unet_seg_ros.replay.bags import is_bag, open_bag
 from unet_seg_ros.replay.drive import Array, Drive, Frame, SourceError, image_message
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
+"""Other containers' lengths are estimates."""
 CAMERA = "camera"
 TOPIC = f"/{CAMERA}/image_raw"
 DEFAULT_RATE = 10.0
@@ -67,7 +69,7 @@ def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
         yield _frame(index, rate, cast(Array, bgr), "bgr8", None, str(index))
         index += 1
     capture.release()
-    if index < 0.98 * length - 1:  # some containers only estimate their length
+    if index < 0.98 * length - 1 and path.suffix.lower() in KNOW_THEIR_LENGTH:
         raise SourceError(f"{path}: damaged, {index} of its {length} frames could be read")
 
 

@@ -60,7 +60,7 @@ class Truth:
         self._source = source
         self._given = self._without = 0
         self._used: set[Path | tuple[str, int]] = set()
-        self._all = len(label_files(source)) if source.folder else 0
+        self._all = len(label_files(source))
         self._topics: dict[str, LabelTopic] = {}
         for camera, topic in source.topics:
             if not camera and len(drive.cameras) > 1:
@@ -104,15 +104,20 @@ class Truth:
         self._given += 1
         return (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
 
+    def skip(self, camera: str, stamp_ns: int) -> None:
+        """A frame without pixels needs no label."""
+        self._used.add((camera, stamp_ns))
+
     def _of_topic(self, camera: str, stamp_ns: int) -> Array | None:
         topic = self._topics.get(camera)
         return topic.label(stamp_ns) if topic else None
 
     def finish(self, whole: bool) -> None:
-        """At the end of the drive: labels that were no frame's are a problem, where frames had none and, unless it is
-        all of them, the ``whole`` drive's frames asked for theirs."""
+        """At the end of the drive: that no label was a frame's is a problem. Where the ``whole`` drive's frames have
+        asked, so are labels of a topic that were no frame's while frames had none; a folder may hold other drives'."""
         left = self._all - len(self._used)
-        if not self._all or (self._given and not (whole and left > 0 and self._without)):
+        some = whole and self._topics and left > 0 and self._without
+        if not self._all or (self._given and not some):
             return
         names = [str(self._source.folder)] if self._source.folder else [t.topic for t in self._topics.values()]
         rule = (
