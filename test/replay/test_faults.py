@@ -15,7 +15,6 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from test.replay import drives
-from test.replay.models import write_model
 from unet_seg_ros.coverage import Region
 from unet_seg_ros.engine import OutOfMemory
 from unet_seg_ros.replay.__main__ import main
@@ -32,11 +31,6 @@ from unet_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).parents[2]
 FRONT, REAR = "/front/image_raw", "/rear/image_raw"
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
 
 
 def replay(source: Path, output: Path, model: Path, **changes: Any) -> Result:

@@ -18,7 +18,6 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
-from test.replay.models import write_model
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.cityscapes import find_pairs, read_image, read_label
 from unet_seg_ros.labels import GROUPINGS, ID_TO_TRAIN_ID
@@ -45,11 +44,6 @@ class Fleet(NamedTuple):
     labelled: list[object]
     bags: Path
     frames: dict[str, list[tuple[drives.Array, drives.Array]]]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
 
 
 @pytest.fixture(scope="module")

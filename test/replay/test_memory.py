@@ -11,7 +11,6 @@ import numpy as np
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
-from test.replay.models import write_model
 from unet_seg_ros.replay.drive import image_message
 
 ROOT = Path(__file__).parents[2]
@@ -40,7 +39,6 @@ def peak(folder: Path, count: int, model: Path) -> int:
     return int(done.stdout.rpartition("PEAK")[2])
 
 
-def test_a_bag_ten_times_as_long_needs_no_more_memory(tmp_path: Path) -> None:
-    model = write_model(tmp_path / "tiny.safetensors")
+def test_a_bag_ten_times_as_long_needs_no_more_memory(tmp_path: Path, model: Path) -> None:
     more = peak(tmp_path, LONG, model) - peak(tmp_path, SHORT, model)
     assert more < (LONG - SHORT) * WIDTH * HEIGHT * 3 / 5  # a fifth of the frames alone

@@ -41,11 +41,6 @@ TIMES = ("latency", "decode", "preprocess", "forward", "post")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_model(tmp_path_factory.mktemp("model") / "tiny.safetensors")
-
-
-@pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("town")
     config = DriveConfig(width=160, height=120, fps=5, seconds=FRAMES / 5)

@@ -16,7 +16,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-import torch
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
 
@@ -27,8 +26,6 @@ from unet_seg_ros.cityscapes import find_pairs, read_label
 from unet_seg_ros.images import to_rgb
 from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
 from unet_seg_ros.metrics import ConfusionMatrix
-from unet_seg_ros.model.bundle import Manifest, save_bundle
-from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.replay.drive import Drive, message_pixels, message_stamp
 from unet_seg_ros.replay.sources import open_source
 from unet_seg_ros.segmenter import Segmenter
@@ -66,17 +63,6 @@ def replay(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess
             process.kill()
         raise
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of a few milliseconds with some taste."""
-    torch.manual_seed(1)
-    network = UNet(UNetConfig(widths=(8, 8, 16), depths=(1, 1, 1)))
-    torch.nn.init.normal_(network.head.weight, std=3.0)
-    path = tmp_path_factory.mktemp("model") / "tiny.safetensors"
-    save_bundle(path, network, Manifest("tiny", network.config, 160 * 120))
-    return path
 
 
 @pytest.fixture(scope="module")
