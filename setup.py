@@ -18,7 +18,10 @@ setup(
     ],
     # What package.xml can't name either (requirements/run.txt) is not asked for here: ROS installs from package.xml.
     install_requires=["setuptools"],
-    extras_require={"test": ["pytest"]},  # or `colcon test` looks for unittest's tests and finds none
+    extras_require={
+        "test": ["pytest"],  # or `colcon test` looks for unittest's tests and finds none
+        "cluster": ["distributed"],  # several drives replayed at once: requirements/cluster.txt pins it
+    },
     zip_safe=False,
     maintainer="unet_seg_ros maintainers",
     maintainer_email="maintainers@unet-seg-ros.example",

@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,7 +107,8 @@ def write_cache(
 
 
 class CachedFrames:
-    """Frames of a cache by number; reading one maps it, and only what is used of it comes from the disk."""
+    """Frames of a cache by number. The file is mapped once a process: only what is used of it comes from the disk, and a
+    cache that is made anew meanwhile disturbs nobody."""
 
     def __init__(self, pixels: Path, entries: Sequence[Entry]) -> None:
         self.pixels = pixels
@@ -115,11 +116,18 @@ class CachedFrames:
         self.counts = np.zeros((len(entries), 256), np.int64)
         for row, entry in zip(self.counts, entries, strict=True):
             row[[int(label_id) for label_id in entry.counts]] = list(entry.counts.values())
+        self._mapped: Image | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A loader process maps the file itself."""
+        return {**self.__dict__, "_mapped": None}
 
     def read(self, number: int) -> Decoded:
         """Image and label ids of a frame, read-only views of the file."""
         _, offset, height, width, _ = self.entries[number]
-        raw = np.memmap(self.pixels, np.uint8, "r", offset, (height * width * 4,))
+        if self._mapped is None:
+            self._mapped = np.asarray(np.memmap(self.pixels, np.uint8, "r"))
+        raw = self._mapped[offset : offset + height * width * 4]
         return Decoded(
             raw[: height * width * 3].reshape(height, width, 3), raw[height * width * 3 :].reshape(height, width)
         )
