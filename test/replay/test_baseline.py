@@ -247,3 +247,25 @@ def test_a_baseline_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> Non
     path.write_text('{"format": 2}')
     with pytest.raises(ReportError, match="not a report"):
         Baseline(path)
+
+
+def test_accuracy_that_can_no_longer_be_compared_is_told(tmp_path: Path) -> None:
+    """Else a replay that has lost its labels would pass."""
+    frames = table(4)
+    names = [n for n in frames if n.startswith(("intersection.", "union.")) or n in ("labelled", "miou")]
+    with pytest.raises(ReportError, match=r"report\.json: its frames had labels, none of this replay's has"):
+        Baseline(written(tmp_path, frames)).compare(frames.drop(columns=names), "offline", GROUPINGS["cityscapes19"])
+
+
+def test_drives_named_by_numbers_and_figures_from_a_csv(tmp_path: Path) -> None:
+    frames = pd.concat([table(3, seed=seed).assign(bag=bag) for seed, bag in enumerate(("20240101", "20240102"))])
+    found = Baseline(written(tmp_path, frames)).compare(frames, "offline", GROUPINGS["cityscapes19"])
+    assert found
+    assert not any(change["worse"] for change in found)
+
+
+def test_a_table_of_something_else_is_one_clear_line(tmp_path: Path) -> None:
+    with pytest.raises(
+        ReportError, match=r"frames\.csv: not the frames of a replay: no column camera, flicker, latency"
+    ):
+        Baseline(written(tmp_path, pd.DataFrame({"a": [1]})))

@@ -245,3 +245,14 @@ def test_the_exit_status_of_each_outcome(tmp_path: Path, drive: tuple[Path, Path
     Gate(parse(["miou>=0", "miou<0"], GROUPING)).judge(result)
     assert status(result) == 1
     assert status(replace(result, interrupted=True)) == 130
+
+
+@pytest.mark.parametrize(("value", "says"), [(0.59999, "0.59999"), (0.5999999999, "0.5999999999"), (0.6, "0.6")])
+def test_a_line_never_contradicts_itself(value: float, says: str) -> None:
+    measured = report(accuracy={**(report()["accuracy"] or {}), "miou": value})
+    (check,) = judge(measured, [Requirement("miou", ">=", 0.6)])
+    assert check["passed"] == (value >= 0.6)
+    line, _, shown = check["line"].rpartition(" ")
+    assert line == "miou>=0.6: it is"
+    assert (float(shown) >= 0.6) == check["passed"]
+    assert float(shown) == pytest.approx(float(says), rel=1e-8)

@@ -176,7 +176,7 @@ def reliability(confidence: Values, accuracy: Values, share: Values) -> str:
     """How often the network is right at each confidence: means of the bins and their ``share`` of the pixels, 0..1."""
     with _axes(height=3.0) as (figure, (axis,)):
         axis.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1, label="well calibrated")
-        axis.bar(100 * confidence, 100 * share, width=4, color=BLUE, alpha=0.35, label="share of the pixels")
+        axis.bar(100 * confidence, 100 * share, width=4, color=BLUE, alpha=0.35, label="share of pixels")
         axis.plot(100 * confidence, 100 * accuracy, "o-", color=RED, markersize=4, linewidth=1.2, label="right")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
