@@ -79,7 +79,8 @@ def plot(rows: Any, path: Path) -> None:
     """Loss and validation mIoU over the steps, as a PNG. ``rows`` is the table of ``metrics.csv``."""
     figure = Figure(figsize=(8, 4), layout="constrained")
     axes = figure.subplots()
-    axes.plot(rows["step"], rows["train/loss"], color="tab:gray", label="loss")
+    logged = rows.dropna(subset=["train/loss"])
+    axes.plot(logged["step"], logged["train/loss"], color="tab:gray", label="loss")
     axes.set(xlabel="step", ylabel="loss (mean since the last row)")
     if "val/miou" in rows and rows["val/miou"].notna().any():
         measured = rows.dropna(subset=["val/miou"])
