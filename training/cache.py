@@ -107,8 +107,8 @@ def write_cache(
 
 
 class CachedFrames:
-    """Frames of a cache by number. The file is mapped once a process: only what is used of it comes from the disk, and a
-    cache that is made anew meanwhile disturbs nobody."""
+    """Frames of a cache by number. The file is mapped once a process: only what is used of it comes from the disk, and
+    a cache that is made anew meanwhile disturbs nobody."""
 
     def __init__(self, pixels: Path, entries: Sequence[Entry]) -> None:
         self.pixels = pixels
