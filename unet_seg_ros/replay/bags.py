@@ -48,20 +48,19 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
     """
     found = topics(path)
     encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
-    listed = ", ".join(
-        f"{topic.name} ({' '.join(filter(None, (topic.kind, encodings.get(topic.name))))})" for topic in found.values()
-    )
+    kinds = {topic.name: f"{topic.kind} {encodings.get(topic.name, '')}".strip() for topic in found.values()}
+    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
     missing = [name for name in (*only, *labels) if name not in found]
     if missing:
-        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed or 'none'}")
+        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed}")
     others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
     if others:
         raise SourceError(f"{path}: {', '.join(others)} holds no images; the bag's topics: {listed}")
     cameras = {name: found[name] for name in only} if only else _cameras(found, labels)
-    unknown = {name: e for name in cameras if (e := encodings.get(name)) and not only and e not in ENCODINGS}
+    unknown = {} if only else {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
     played = {name: topic for name, topic in cameras.items() if name not in unknown}
     if not played:
-        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed or 'none'}")
+        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed}")
     transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
     absolute = [f"/{name.strip('/').removesuffix('/compressed')}" for name in played]
     names = camera_names(absolute)

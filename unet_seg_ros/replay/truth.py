@@ -59,8 +59,7 @@ class Truth:
         self._problems = problems
         self._source = source
         self._given = self._without = 0
-        self._used: set[Path | tuple[str, int]] = set()
-        self._all = len(label_files(source))
+        self._used: set[tuple[str, int]] = set()
         self._topics: dict[str, LabelTopic] = {}
         for camera, topic in source.topics:
             if not camera and len(drive.cameras) > 1:
@@ -71,7 +70,6 @@ class Truth:
             if name in self._topics:
                 raise SourceError(f"labels: {name} has both {self._topics[name].topic} and {topic}; give one")
             self._topics[name] = LabelTopic(drive.source, topic)
-            self._all += len(self._topics[name].stamps)
 
     def label(self, camera: str, stamp_ns: int, file: Path | None, shape: tuple[int, ...]) -> Array | None:
         """Train ids, H×W uint8, of a frame of ``shape`` H, W: of its ``file`` or, without one, of the camera's topic.
@@ -84,7 +82,8 @@ class Truth:
         if ids is None:
             self._without += 1
             return None
-        self._used.add(file or (camera, stamp_ns))
+        if not file:
+            self._used.add((camera, stamp_ns))
         name = file or f"{self._topics[camera].topic}: stamp {stamp_ns}"
         if ids.shape != shape[:2]:
             self._problems.add(
@@ -106,7 +105,8 @@ class Truth:
 
     def skip(self, camera: str, stamp_ns: int) -> None:
         """A frame without pixels needs no label."""
-        self._used.add((camera, stamp_ns))
+        if camera in self._topics and stamp_ns in self._topics[camera].stamps:
+            self._used.add((camera, stamp_ns))
 
     def _of_topic(self, camera: str, stamp_ns: int) -> Array | None:
         topic = self._topics.get(camera)
@@ -115,9 +115,11 @@ class Truth:
     def finish(self, whole: bool) -> None:
         """At the end of the drive: that no label was a frame's is a problem. Where the ``whole`` drive's frames have
         asked, so are labels of a topic that were no frame's while frames had none; a folder may hold other drives'."""
-        left = self._all - len(self._used)
-        some = whole and self._topics and left > 0 and self._without
-        if not self._all or (self._given and not some):
+        if self._source.folder is None and not self._topics:
+            return
+        every = sum(len(topic.stamps) for topic in self._topics.values())
+        left = every - len(self._used)
+        if self._given and not (whole and left > 0 and self._without):
             return
         names = [str(self._source.folder)] if self._source.folder else [t.topic for t in self._topics.values()]
         rule = (
@@ -127,7 +129,7 @@ class Truth:
             else "a label has its frame's stamp"
         )
         none = "no label could be compared with a frame"
-        count = f"{left} of {self._all} labels are no frame's" if self._given else none
+        count = f"{left} of {every} labels are no frame's" if self._given else none
         self._problems.add("no labels", f"{', '.join(names)}: {count}: {rule}")
 
 
@@ -180,25 +182,17 @@ def _pixels(raw: Raw, name: str) -> Array:
     return rows[:, : message.width]
 
 
-def label_files(source: LabelSource) -> list[Path]:
-    """Those of ``source.folder``, none without one. Raises SourceError if it holds none."""
-    if source.folder is None:
-        return []
-    suffix = "_labelTrainIds.png" if source.train_ids else "_labelIds.png"
-    files = sorted(source.folder.rglob(f"*{suffix}")) or sorted(source.folder.glob("*.png"))
-    if not files:
-        raise SourceError(f"{source.folder}: no labels: neither …{suffix} below it, as in Cityscapes, nor *.png in it")
-    return files
-
-
 def with_labels(drive: Drive, source: LabelSource) -> Drive:
     """The drive with the labels of ``source.folder``: a label is named as its image, or its name ends in its frame's
     stamp in nanoseconds or its number in the video, and of several cameras begins with the camera's.
 
     Raises SourceError if the folder holds none."""
-    files = label_files(source)
-    if not files:
+    if source.folder is None:
         return drive
+    suffix = "_labelTrainIds.png" if source.train_ids else "_labelIds.png"
+    files = sorted(source.folder.rglob(f"*{suffix}")) or sorted(source.folder.glob("*.png"))
+    if not files:
+        raise SourceError(f"{source.folder}: no labels: neither …{suffix} below it, as in Cityscapes, nor *.png in it")
     names = {re.sub(r"(_gt(Fine|Coarse))?_label(Train)?Ids$", "", file.stem): file for file in files}
     numbered: dict[tuple[str, int], list[Path]] = {}
     for name, file in names.items():
