@@ -33,7 +33,7 @@ test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m mypy
 	$(PY) -m pytest
 
-$(TOWN)/.rendered: $(VENV)/.installed $(wildcard training/synthetic* training/town*)
+$(TOWN)/.rendered: $(VENV)/.installed training/synthetic.py $(wildcard training/town/*.py)
 	rm -rf $(TOWN)
 	$(PY) -m training.synthetic $(TOWN) --split demo --seed 100  # a drive that no model was trained on
 	touch $@

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from training.config import DataConfig
-from training.data import Frames, Samples, frames_of
+from training.data.dataset import Frames, Samples, frames_of
 from training.prepare import prepare_cache, verify
 from training.synthetic import DriveConfig, write_drive
-from unet_seg_ros.cityscapes import find_pairs
+from unet_seg_ros.data.cityscapes import find_pairs
 
 SIZES = (((2048, 1024), (1024, 1024)), ((480, 360), (352, 352)))
 """Frames and crops, width × height."""

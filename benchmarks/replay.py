@@ -25,9 +25,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from benchmarks.segmenter import plain
 from training.synthetic import DriveConfig, drive
 from unet_seg_ros.model.bundle import load_bundle
-from unet_seg_ros.replay.drive import IMAGE, TYPES, image_message
-from unet_seg_ros.replay.offline import replay_offline
 from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.run.offline import replay_offline
+from unet_seg_ros.replay.source.drive import IMAGE, TYPES, image_message
 from unet_seg_ros.segmenter import Segmenter
 
 SIZES = ((480, 360), (2048, 1024))

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 
 from training.synthetic import DriveConfig, drive
 from unet_seg_ros.engine.pytorch import pick_precision
-from unet_seg_ros.geometry import working_size
 from unet_seg_ros.model.bundle import Bundle, load_bundle
+from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.segmenter import Segmenter
 
 SIZES = ((480, 360), (640, 480), (1280, 720), (2048, 1024))

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 
 from training.config import DataConfig, TrainConfig
+from training.run.trainer import Trainer, normalise
 from training.synthetic import DriveConfig, write_drive
-from training.trainer import Trainer, normalise
 from unet_seg_ros.model.unet import CONFIGS, build
 
 ROUNDS = 8

@@ -5,7 +5,7 @@ from launch.actions import DeclareLaunchArgument, ExecuteProcess, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 from launch_ros.substitutions import ExecutableInPackage
 
-from unet_seg_ros.replay.launching import ARGUMENTS, command_line
+from unet_seg_ros.replay.launch_arguments import ARGUMENTS, command_line
 
 
 def start(context: LaunchContext) -> list[ExecuteProcess]:

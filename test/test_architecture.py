@@ -18,7 +18,19 @@ NOT_OURS = {"build", "install", "log"}
 ROS = re.compile(
     r"(rclpy|launch\w*|ament_\w+|rosidl_\w+|ros2\w+|cv_bridge|tf2\w*|\w+_msgs|\w+_interfaces|\w+_srvs)(\.|$)"
 )
-OPTIONAL = {("unet_seg_ros/images.py", "cv_bridge")}  # asked where it is installed, inside the function that needs it
+OPTIONAL = {("unet_seg_ros/data/ros_images.py", "cv_bridge")}  # imported inside the function that needs it
+# A wing is a folder of modules. A module imports from its own wing and from the wings that are listed after it. ""
+# stands for the modules of the package itself that are not named here.
+WINGS = {
+    "unet_seg_ros": [{"replay"}, {"ros"}, {"segmenter"}, {"engine"}, {"model"}, {"metrics"}, {"data"}],
+    "unet_seg_ros.replay": [{"__main__"}, {"run"}, {"judge", "report", "live"}, {"labels", "record"}, {"source"}, {""}],
+    "training": [{""}, {"evaluation", "exporting"}, {"run"}, {"optimise"}, {"data"}, {"town"}, {"config"}],
+}
+NOT_YET = {
+    ("unet_seg_ros/replay/judge/requirements.py", "live"),
+    ("unet_seg_ros/replay/options.py", "labels"),
+    ("unet_seg_ros/replay/record/outputs.py", "live"),
+}
 
 
 def sources(*folders: str) -> list[str]:
@@ -72,7 +84,7 @@ def test_imports_are_found_however_they_are_written() -> None:
 
 
 def test_the_tree_is_found() -> None:
-    assert {"unet_seg_ros/labels.py", "unet_seg_ros/model/unet.py"} <= set(CORE)
+    assert {"unet_seg_ros/data/labels.py", "unet_seg_ros/model/unet.py"} <= set(CORE)
     assert set(RUN_TIME) - set(CORE)
 
 
@@ -102,6 +114,36 @@ def test_the_node_does_not_know_the_replay() -> None:
         assert [name for name in imports_of(path) if within(name, "unet_seg_ros.replay")] == []
 
 
+def rank(package: str, name: str) -> int | None:
+    """How high the wing of module ``name`` stands in ``package``, 0 the highest; None outside ``package``'s wings."""
+    inside = name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else None
+    ranks = {wing: rank for rank, wings in enumerate(WINGS[package]) for wing in wings}
+    return None if inside is None else ranks.get(inside, ranks.get(""))
+
+
+def test_the_rank_of_a_module_is_that_of_its_wing() -> None:
+    replay = "unet_seg_ros.replay"
+    names = ("__main__", "run.offline", "judge.summary", "live.player", "record.recorder", "source.bag", "options")
+    assert [rank(replay, f"{replay}.{name}") for name in names] == [0, 1, 2, 2, 3, 4, 5]
+    assert rank(replay, "unet_seg_ros.segmenter") is None
+
+
+@pytest.mark.parametrize("package", WINGS)
+def test_wings_import_only_from_the_wings_below(package: str) -> None:
+    wrong = set()
+    for path in sources(package.replace(".", "/")):
+        own = rank(package, module_name(path))
+        for name in imports_of(path):
+            other = rank(package, name)
+            if own is None or other is None or other > own:
+                continue
+            wing, theirs = (one.removeprefix(f"{package}.").split(".")[0] for one in (module_name(path), name))
+            beside = other == own and (wing == theirs or "" in WINGS[package][own])
+            if not beside and (path, theirs) not in NOT_YET:
+                wrong.add(f"{path} imports {name}")
+    assert wrong == set()
+
+
 def test_importing_the_core_loads_no_ros() -> None:
     """What it loads indirectly counts too."""
     script = (
@@ -114,7 +156,7 @@ def test_importing_the_core_loads_no_ros() -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     loaded = done.stdout.split()
-    assert "unet_seg_ros.labels" in loaded
+    assert "unet_seg_ros.data.labels" in loaded
     assert [name for name in loaded if ROS.match(name) or within(name, "training")] == []
 
 

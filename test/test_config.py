@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from unet_seg_ros.labels import CLASS_NAMES
-from unet_seg_ros.replay.playback import Target
-from unet_seg_ros.replay.sources import CAMERA, TOPIC
+from unet_seg_ros.data.labels import CLASS_NAMES
+from unet_seg_ros.replay.live.playback import Target
+from unet_seg_ros.replay.source.video_and_folder import CAMERA, TOPIC
 from unet_seg_ros.share import share_folder
 
 CONFIG = share_folder() / "config"

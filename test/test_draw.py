@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, VOID, palette, train_ids_from_colors
 from unet_seg_ros.draw import BACKGROUND, GAP, colorize, contact_sheet, legend, overlay
-from unet_seg_ros.labels import CLASS_COLORS, CLASS_NAMES, VOID, palette, train_ids_from_colors
 
 sizes = st.integers(1, 17)
 

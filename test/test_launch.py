@@ -13,7 +13,7 @@ from launch import LaunchContext, LaunchService
 from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
-from unet_seg_ros.replay import launching
+from unet_seg_ros.replay import launch_arguments
 from unet_seg_ros.ros.bringup import ARGUMENTS, Argument, bringup, ros_args
 from unet_seg_ros.share import share_folder
 
@@ -52,7 +52,7 @@ def launch(arguments: dict[str, str], file: str = LAUNCH_FILE) -> int:
     return service.run()
 
 
-@pytest.mark.parametrize(("file", "arguments"), [(LAUNCH_FILE, ARGUMENTS), (REPLAY_FILE, launching.ARGUMENTS)])
+@pytest.mark.parametrize(("file", "arguments"), [(LAUNCH_FILE, ARGUMENTS), (REPLAY_FILE, launch_arguments.ARGUMENTS)])
 def test_every_argument_is_declared(file: str, arguments: tuple[Argument, ...]):
     description = PythonLaunchDescriptionSource(file).try_get_launch_description_without_context()
     declared = [entity for entity in description.entities if isinstance(entity, DeclareLaunchArgument)]
@@ -103,7 +103,7 @@ def test_a_replay_gets_its_command_line(told: Path):
     arguments = {"source": "a drive.mcap", "device": "cpu", "arguments": "--require 'miou >= 0.6'"}
     assert launch(arguments, REPLAY_FILE) == 0
     args, _ = json.loads((told / "replay").read_text())
-    assert args == launching.command_line(arguments)
+    assert args == launch_arguments.command_line(arguments)
 
 
 def test_a_replay_of_nothing_ends_the_launch(told: Path):

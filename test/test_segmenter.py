@@ -18,10 +18,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from unet_seg_ros import segmenter as module
-from unet_seg_ros.coverage import Region, measure
-from unet_seg_ros.geometry import Axis, axis, working_size
-from unet_seg_ros.labels import CLASS_COLORS
+from unet_seg_ros.data.labels import CLASS_COLORS
+from unet_seg_ros.metrics.coverage import Region, measure
 from unet_seg_ros.model.bundle import MEAN_COLOR, Manifest
+from unet_seg_ros.model.geometry import Axis, axis, working_size
 from unet_seg_ros.model.unet import UNetConfig
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 

@@ -12,8 +12,8 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
-from unet_seg_ros.cityscapes import LABEL_FOLDERS
-from unet_seg_ros.labels import GROUPINGS
+from unet_seg_ros.data.cityscapes import LABEL_FOLDERS
+from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.model.unet import CONFIGS
 
 

@@ -10,11 +10,11 @@ import argparse
 from dataclasses import asdict
 from pathlib import Path
 
-from training.evaluation import Evaluation, evaluate
-from training.evaluation_report import write_report
-from training.looks import Looks
+from training.evaluation.evaluation import Evaluation, evaluate
+from training.evaluation.report import write_report
+from training.evaluation.test_time_augmentation import Looks
+from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.labels import GROUPINGS
 from unet_seg_ros.segmenter import Segmenter
 
 

@@ -19,13 +19,13 @@ import torch
 from torch import Tensor
 
 from training import config as configuration
-from training.cache import fingerprint
-from training.checkpoint import best_or_last, part, read_checkpoint
 from training.config import TrainConfig
-from training.data import labelled_pairs
-from training.onnx import onnx_forward, write_onnx
-from training.trainer import normalise
-from training.verify import LOGITS, MASKS, Forward, Frame, compare, spread
+from training.data.cache import fingerprint
+from training.data.dataset import labelled_pairs
+from training.exporting.equivalence import LOGITS, MASKS, Forward, Frame, compare, spread
+from training.exporting.onnx import onnx_forward, write_onnx
+from training.run.checkpoint import best_or_last, part, read_checkpoint
+from training.run.trainer import normalise
 from unet_seg_ros import __version__
 from unet_seg_ros.engine.pytorch import TorchEngine
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, save_bundle

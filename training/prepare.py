@@ -1,7 +1,7 @@
 """Verify a data set before a step is trained on it, and decode it once: ``python -m training.prepare DATA``.
 
 DATA is laid out as Cityscapes. Every file is read; what is wrong with any of them is listed. The pixels then go into a
-cache (``training.cache``) that makes random crops cheap; it is remade when the files have changed.
+cache (``training.data.cache``) that makes random crops cheap; it is remade when the files have changed.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from types import SimpleNamespace
 import numpy as np
 from tqdm import tqdm
 
-from training.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
-from training.data import read_pair
-from training.label_sets import class_map_path, read_class_map
-from unet_seg_ros.cityscapes import LABEL_FOLDERS, Pair, find_pairs, read_label, splits
-from unet_seg_ros.images import compressed_to_rgb
-from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, VOID
+from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
+from training.data.dataset import read_pair
+from training.data.label_sets import class_map_path, read_class_map
+from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, read_label, splits
+from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, VOID
+from unet_seg_ros.data.ros_images import compressed_to_rgb
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
 """Images in each split of the real Cityscapes."""

@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from training.evaluation import check_classes
-from unet_seg_ros.cityscapes import Pair, find_pairs, read_image, read_label
+from training.evaluation.evaluation import check_classes
+from unet_seg_ros.data.cityscapes import Pair, find_pairs, read_image, read_label
+from unet_seg_ros.data.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
 from unet_seg_ros.segmenter import Segmenter
 
 

@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.town import VIEW, Thing, Town
-from training.town_ground import BLOCK
-from training.town_raster import Camera, Pose, Raster
-from training.town_vehicles import Mesh
-from training.town_weather import Weather
-from unet_seg_ros.cityscapes import image_path, label_path
+from training.town.ground import BLOCK
+from training.town.raster import Camera, Pose, Raster
+from training.town.vehicles import Mesh
+from training.town.weather import Weather
+from training.town.world import VIEW, Thing, Town
+from unet_seg_ros.data.cityscapes import image_path, label_path
 
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),

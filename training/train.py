@@ -23,15 +23,15 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from training import config as configuration
-from training.checkpoint import checkpoints, clear_unfinished
 from training.config import TrainConfig, ValidationConfig
-from training.distributed import process_group, rank, same_everywhere, world
-from training.logbook import Logbook, table
-from training.optim import learning_rate
-from training.trainer import NotFinite, Trainer
-from training.validation import validate, validation_pairs
+from training.optimise.distributed import process_group, rank, same_everywhere, world
+from training.optimise.optimizer import learning_rate
+from training.run.checkpoint import checkpoints, clear_unfinished
+from training.run.logbook import Logbook, table
+from training.run.trainer import NotFinite, Trainer
+from training.run.validation import validate, validation_pairs
+from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.files import write_atomically
-from unet_seg_ros.labels import GROUPINGS
 
 LOG_EVERY = 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)

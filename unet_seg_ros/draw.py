@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_seg_ros.labels import VOID
+from unet_seg_ros.data.labels import VOID
 
 Array = NDArray[np.uint8]
 

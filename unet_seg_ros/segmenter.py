@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet_seg_ros.coverage import Coverage, Region, measure
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.pytorch import TorchEngine, device_errors
-from unet_seg_ros.geometry import axis, resized, resized_argmax, working_size
+from unet_seg_ros.metrics.coverage import Coverage, Region, measure
 from unet_seg_ros.model.bundle import MEAN_COLOR, Bundle, Manifest, load_bundle
+from unet_seg_ros.model.geometry import axis, resized, resized_argmax, working_size
 
 Frame = NDArray[np.uint8]
 

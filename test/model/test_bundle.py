@@ -19,7 +19,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from unet_seg_ros import files
-from unet_seg_ros.labels import CLASS_NAMES
+from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.model import bundle as module
 from unet_seg_ros.model.bundle import (
     BundleError,

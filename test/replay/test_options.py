@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.replay import __main__ as command
+from unet_seg_ros.replay.labels.matcher import LabelSource
 from unet_seg_ros.replay.options import Options, load_grouping, load_regions
-from unet_seg_ros.replay.truth import LabelSource
 
 GROUPS = {"drivable": ["road"], "soft ground": ["terrain", "sidewalk"], "rail": ["train"]}
 REGIONS = {"left": [0, 0, 0.5, 0, 0.5, 1], "ego lane": [0.4, 0.5, 0.6, 0.5, 0.9, 1.0, 0.1, 1.0]}

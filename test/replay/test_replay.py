@@ -22,12 +22,12 @@ from rosbags.rosbag2 import StoragePlugin
 from test.replay import drives
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros import draw
-from unet_seg_ros.cityscapes import find_pairs, read_label
-from unet_seg_ros.images import to_rgb
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
-from unet_seg_ros.metrics import ConfusionMatrix
-from unet_seg_ros.replay.drive import Drive, message_pixels, message_stamp
-from unet_seg_ros.replay.sources import open_source
+from unet_seg_ros.data.cityscapes import find_pairs, read_label
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
+from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.replay.source.drive import Drive, message_pixels, message_stamp
+from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import share_folder
 

@@ -9,7 +9,7 @@ from typing import Any, is_typeddict
 import jsonschema
 import pytest
 
-from unet_seg_ros.replay import report
+from unet_seg_ros.replay import schema as report
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))
 TYPES = {name: kind for name, kind in vars(report).items() if is_typeddict(kind)}

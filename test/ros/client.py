@@ -23,7 +23,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
 
 from unet_seg_msgs.msg import ClassCoverage
-from unet_seg_ros.images import fill
+from unet_seg_ros.data.ros_images import fill
 
 LIMIT = 60.0
 """Seconds after which a test gives up: far more than anything takes on a loaded machine."""

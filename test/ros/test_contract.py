@@ -14,8 +14,8 @@ from sensor_msgs.msg import Image
 
 from test.ros.client import BEST_EFFORT, RELIABLE, image, noise, running
 from training.synthetic import DriveConfig, drive
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
-from unet_seg_ros.metrics import ConfusionMatrix
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.segmenter import Segmenter
 
 

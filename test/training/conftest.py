@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from training.config import DataConfig, TrainConfig
-from unet_seg_ros.cityscapes import image_path, label_path
-from unet_seg_ros.labels import LABELS
+from unet_seg_ros.data.cityscapes import image_path, label_path
+from unet_seg_ros.data.labels import LABELS
 from unet_seg_ros.model.unet import CONFIGS, UNetConfig
 
 TINY = UNetConfig(widths=(8, 8), depths=(1, 1))

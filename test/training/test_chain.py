@@ -16,10 +16,10 @@ import pytest
 import torch
 import yaml
 
-from training.checkpoint import checkpoints, path_of, read_checkpoint
 from training.config import load
-from training.data import labelled_pairs, read_pair
-from unet_seg_ros.labels import CLASS_NAMES
+from training.data.dataset import labelled_pairs, read_pair
+from training.run.checkpoint import checkpoints, path_of, read_checkpoint
+from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).parents[2]

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from training.evaluate import main, table
-from training.evaluation import Evaluation, evaluate
-from training.looks import Looks
-from unet_seg_ros.cityscapes import Pair, find_pairs
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, LABELS, VOID
+from training.evaluation.evaluation import Evaluation, evaluate
+from training.evaluation.test_time_augmentation import Looks
+from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, LABELS, VOID
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter

@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from training import export as module
-from training.checkpoint import BEST, path_of
 from training.config import DataConfig, TrainConfig, ValidationConfig
 from training.export import data_and_terms, export, main
+from training.run.checkpoint import BEST, path_of
 from unet_seg_ros import __version__
 from unet_seg_ros.model.bundle import BundleError, Manifest, load_bundle, read_tensors, save_bundle, write_tensors
 from unet_seg_ros.model.fold import fold

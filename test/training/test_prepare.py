@@ -11,7 +11,7 @@ import pytest
 
 from training import prepare as module
 from training.prepare import table, verify
-from unet_seg_ros.cityscapes import find_pairs
+from unet_seg_ros.data.cityscapes import find_pairs
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:

@@ -14,10 +14,10 @@ import torch
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as theirs  # type: ignore[import]
 from PIL import Image
 
-from training.evaluation import evaluate
+from training.evaluation.evaluation import evaluate
 from training.submission import check_file, main, write_submission
-from unet_seg_ros.cityscapes import find_pairs
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, LABELS, TRAIN_ID_TO_ID, VOID
+from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, LABELS, TRAIN_ID_TO_ID, VOID
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter

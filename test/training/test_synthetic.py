@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from training.synthetic import DriveConfig, camera, drive, main
-from unet_seg_ros.cityscapes import find_pairs
-from unet_seg_ros.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
+from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
 
 SMALL = DriveConfig(seed=3, width=160, height=120, fps=2, seconds=2)
 

@@ -20,10 +20,10 @@ import torch
 import yaml
 
 from training import train as module
-from training.checkpoint import BEST, checkpoints, path_of, read_checkpoint
 from training.config import TrainConfig, ValidationConfig
+from training.run.checkpoint import BEST, checkpoints, path_of, read_checkpoint
+from training.run.trainer import NotFinite, Trainer
 from training.train import run
-from training.trainer import NotFinite, Trainer
 from unet_seg_ros.model.bundle import read_tensors, write_tensors
 from unet_seg_ros.model.unet import CONFIGS, UNetConfig
 

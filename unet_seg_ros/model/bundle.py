@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES
 from unet_seg_ros.files import write_atomically
-from unet_seg_ros.labels import CLASS_COLORS, CLASS_NAMES
 from unet_seg_ros.model.unet import UNet, UNetConfig
 
 FORMAT = 1

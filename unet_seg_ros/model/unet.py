@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unet_seg_ros.labels import NUM_CLASSES
+from unet_seg_ros.data.labels import NUM_CLASSES
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    from unet_seg_ros.replay.baseline import Baseline
-    from unet_seg_ros.replay.many import Workers, expanded, replay_many
-    from unet_seg_ros.replay.result import RECORDING, REPORT, ReplayError, tell
-    from unet_seg_ros.replay.single import Gate, replay_one, status
-    from unet_seg_ros.replay.verdict import parse
+    from unet_seg_ros.replay.judge.baseline import Baseline
+    from unet_seg_ros.replay.judge.requirements import parse
+    from unet_seg_ros.replay.report.writer import RECORDING, REPORT, ReplayError, tell
+    from unet_seg_ros.replay.run.many_drives import Workers, expanded, replay_many
+    from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
 
     try:
         options = _options(given)
@@ -75,8 +75,8 @@ def _run(given: argparse.Namespace) -> int:
 
 def _options(given: argparse.Namespace) -> Options:
     """Raises ValueError."""
+    from unet_seg_ros.replay.labels.matcher import LabelSource
     from unet_seg_ros.replay.options import Options, load_grouping, load_regions
-    from unet_seg_ros.replay.truth import LabelSource
 
     mode = given.mode or ("live" if given.node else "offline")
     offline_only = {"against": given.against, "threads": given.threads, "no-recording": given.no_recording}

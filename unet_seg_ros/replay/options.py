@@ -8,9 +8,9 @@ from typing import Any
 
 import yaml
 
-from unet_seg_ros.coverage import Region
-from unet_seg_ros.labels import CLASS_NAMES, GROUPINGS, Grouping
-from unet_seg_ros.replay.truth import LabelSource
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
+from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.replay.labels.matcher import LabelSource
 
 
 @dataclass(frozen=True)

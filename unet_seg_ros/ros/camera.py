@@ -16,9 +16,9 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import ClassCoverage, RegionCoverage
+from unet_seg_ros.data.labels import palette
+from unet_seg_ros.data.ros_images import compressed_to_rgb, fill, fill_compressed, to_rgb
 from unet_seg_ros.draw import colorize, overlay
-from unet_seg_ros.images import compressed_to_rgb, fill, fill_compressed, to_rgb
-from unet_seg_ros.labels import palette
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.diagnostics import CameraStats
 from unet_seg_ros.ros.parameters import Settings

@@ -10,7 +10,7 @@ from typing import Any
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
-from unet_seg_ros.coverage import Region
+from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.ros.bringup import TRANSPORTS, is_camera_name
 from unet_seg_ros.share import DEFAULT_MODEL
 

@@ -15,9 +15,9 @@ import rclpy
 from numpy.typing import NDArray
 from rclpy.impl.rcutils_logger import RcutilsLogger
 
+from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.geometry import working_size
-from unet_seg_ros.images import ImageError
+from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.ros.bringup import STAGES
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats

@@ -1,0 +1,247 @@
+"""The page stands on its own, is well formed, and says what the report says."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, NUM_CLASSES, palette
+from unet_seg_ros.replay.report import html, plots
+from unet_seg_ros.replay.report.gallery import Gallery
+from unet_seg_ros.replay.report.page import milliseconds, render
+
+RNG = np.random.default_rng(3)
+VOID_ELEMENTS = {"meta", "img", "br", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Fails on elements that are not closed in order; keeps ids, addresses and text."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.addresses: list[str] = []
+        self.said = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        if tag not in VOID_ELEMENTS:
+            self.open.append(tag)
+        self._keep(attrs)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._keep(attrs)
+
+    def _keep(self, attrs: list[tuple[str, str | None]]) -> None:
+        assert len({name for name, _ in attrs}) == len(attrs)
+        self.ids += [value or "" for name, value in attrs if name == "id"]
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "poster")]
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.said += data
+
+
+def figures(seconds: float) -> dict[str, float]:
+    return {"mean": seconds, "p50": seconds, "p95": 2 * seconds, "p99": 3 * seconds, "max": 4 * seconds}
+
+
+SOURCE = {
+    "topic": "/front/image_raw",
+    "frames": 60,
+    "seconds": 5.9,
+    "rate": 10.0,
+    "monotonic": False,
+    "backward": 2,
+    "repeated": 1,
+    "gaps": 1,
+    "longest_gap": 0.4567,
+}
+
+
+def report(**changes: Any) -> dict[str, Any]:
+    confusion = RNG.integers(0, 1000, (NUM_CLASSES, NUM_CLASSES + 1))
+    confusion[12] = 0
+    accuracy = {
+        "grouping": "cityscapes19",
+        "miou": 0.612,
+        "pixel_accuracy": 0.9,
+        "frames": 50,
+        "iou": {name: None if name == "rider" else 0.5 for name in CLASS_NAMES},
+        "boundary_iou": 0.412,
+        "boundary_iou_per_class": dict.fromkeys(CLASS_NAMES, 0.4),
+        "ece": 0.031,
+        "reliability": {"confidence": [0.3, 0.9], "accuracy": [0.2, 0.95], "share": [0.1, 0.9]},
+        "confusion": confusion.tolist(),
+        "regions": {"ego lane": {"miou": 0.777, "pixel_accuracy": 0.9, "iou": {}}},
+    }
+    made = {"bag": {"path": "/drives/<one> & two.mcap"}, "model": {"id": "tiny-1"}}
+    return {
+        "mode": "live",
+        "format": 1,
+        "made_by": made,
+        "frames": {"sent": 60, "received": 58, "processed": 50, "dropped": {"busy": 8, "lost": 2}},
+        "timing": {
+            "latency": figures(0.05),
+            "stages": {"forward": figures(0.03), "wait": None},
+            "rate": 9.5,
+            "jitter": 1e-3,
+        },
+        "accuracy": accuracy,
+        "stability": {"flicker": 0.02, "confidence": 0.8, "agreement": 0.93, "agreement_miou": None},
+        "source": {"front": SOURCE},
+        "resources": {"at": [0.5, 1.0], "cpu": [1.0, 1.5], "memory": [1e8, 2e8]},
+        "verdict": [],
+        "baseline": [],
+        "problems": [],
+        "bags": [],
+        **changes,
+    }
+
+
+def rows(count: int = 60) -> pd.DataFrame:
+    shares = RNG.dirichlet(np.ones(NUM_CLASSES), count)
+    answered = np.arange(count) % 6 != 5
+    return pd.DataFrame(
+        {
+            "camera": np.where(np.arange(count) % 2, "front", "left"),
+            "time": np.arange(count) / 10,
+            "status": np.where(answered, "processed", "dropped"),
+            "latency": np.where(answered, RNG.random(count), np.nan),
+            "forward": np.where(answered, 0.02, np.nan),
+            "wait": np.nan,
+            "mean_confidence": np.where(answered, 0.9, np.nan),
+            "miou": np.nan,
+            **{f"coverage.{name}": np.where(answered, shares[:, i], np.nan) for i, name in enumerate(CLASS_NAMES)},
+        }
+    )
+
+
+def pictures() -> Gallery:
+    gallery = Gallery(palette(), GROUPINGS["cityscapes19"].table)
+    mask = RNG.integers(0, NUM_CLASSES, (24, 32)).astype(np.uint8)
+    for index in range(5):
+        image = np.full((24, 32, 3), 40 * index, np.uint8)
+        gallery.take(
+            "front", index * 10**9, index, image, mask, mask, mask if index % 2 else None, index, f"why {index}"
+        )
+    return gallery
+
+
+def page(found: Any, frames: pd.DataFrame, gallery: Gallery, **videos: tuple[bytes, float]) -> str:
+    return render(found, frames, gallery, videos, GROUPINGS["cityscapes19"], CLASS_NAMES)
+
+
+def test_the_page_stands_on_its_own() -> None:
+    text = page(report(), rows(), pictures(), front=(b"webm", 3.0))
+    read = Page(text)
+    assert text.startswith("<!DOCTYPE html>")
+    assert not read.tags.keys() & {"script", "link", "iframe"}
+    assert "@import" not in text
+    assert "url(http" not in text
+    assert all(address.startswith(("data:", "#")) for address in read.addresses)
+    assert len(set(read.ids)) == len(read.ids)
+    assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(read.ids)
+    assert {a[1:] for a in read.addresses if a.startswith("#")} <= set(read.ids)
+    assert read.tags["video"] == 1
+    assert plots.INK not in text  # text takes the page's colour
+    for said in (
+        *(
+            "<one> & two.mcap: tiny-1",
+            "61.2 %",
+            "41.2 %",
+            "3.1 %",
+            "93.0 %",
+            "of 60 frames processed",
+            "16.7 %",
+            "busy",
+        ),
+        *("3.0 times as fast", "ego lane", "77.7 %", "/front/image_raw", "2 back, 1 repeated", "1, longest 457 ms"),
+    ):
+        assert said in read.said, said
+
+
+@pytest.mark.parametrize(
+    ("checks", "kind", "says"),
+    [
+        ([], "verdict", "No requirements"),
+        ([{"passed": True, "line": "miou 0.7 >= 0.6"}], "verdict pass", "Passed"),
+        ([{"passed": True, "line": "a"}, {"passed": False, "line": "p95 < 1"}], "verdict fail", "Failed"),
+    ],
+)
+def test_the_verdict_comes_first(checks: list[dict[str, Any]], kind: str, says: str) -> None:
+    text = page(report(verdict=checks, problems=["the bag is cut short"]), rows(), pictures())
+    assert text.index(f'<section class="{kind}"') == text.index("<section")
+    first = Page(text[text.index("<section") : text.index("</section>") + len("</section>")]).said
+    assert first.startswith(says)
+    assert "the bag is cut short" in first
+    assert ("✗ p95 < 1" in first) == (says == "Failed")
+
+
+def test_worse_than_the_baseline_is_failed() -> None:
+    change = {"metric": "miou", "baseline": 0.6, "value": 0.55, "low": -0.06, "high": -0.04}
+    fine = Page(page(report(baseline=[{**change, "worse": False}]), rows(), pictures())).said
+    worse = Page(page(report(baseline=[{**change, "worse": True}]), rows(), pictures())).said
+    assert "Passed" in fine
+    assert "-0.06 to -0.04" in fine
+    assert "Failed✗ worse than the baseline: miou" in worse
+
+
+def test_several_bags_have_a_row_each() -> None:
+    one = report(problems=["cut short"])
+    two = report(accuracy=None, made_by={"bag": {"path": "/drives/three.mcap"}, "model": {"id": "tiny-1"}})
+    two["timing"]["latency"] = None
+    frames = pd.concat([rows().assign(bag="one"), rows().assign(bag="two")])
+    text = page(report(bags=[one, two]), frames, pictures())
+    read = Page(text)
+    assert "/drives/three.mcap50 / 60––" in read.said
+    assert "cut short" in read.said
+    assert read.tags["svg"] == 2  # calibration, CPU and memory: bags have no common time
+
+
+def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
+    little = report(accuracy=None, resources=None, source={})
+    little["stability"] = dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou"))
+    little["timing"] = {"latency": None, "stages": {}, "rate": None, "jitter": None}
+    little["frames"] = {"sent": 2, "received": None, "processed": 0, "dropped": {"lost": 2}}
+    nothing = rows(6)[["camera", "time", "status", "latency"]].iloc[[5, 5]]
+    read = Page(page(little, nothing, Gallery(palette(), GROUPINGS["cityscapes19"].table)))
+    assert "Accuracy" not in read.said
+    assert "100.0 %" in read.said
+
+
+def test_the_confusion_matrix_is_in_per_cent_of_the_labels() -> None:
+    text = html.confusion(
+        [
+            [3, 1, 0],
+            [0, 0, 0],
+        ],
+        ["road", "sky"],
+    )
+    read = Page(text)
+    assert read.said == "label \\ predictionroadskyroad7525"  # no row for a class that no label has
+
+
+def test_figures_have_three_digits() -> None:
+    assert [milliseconds(s) for s in (0.1234, 0.01234, 0.001234, None)] == ["123 ms", "12.3 ms", "1.23 ms", ""]
+
+
+def test_a_long_line_is_thinned_to_means() -> None:
+    times = np.arange(10_000.0)
+    at, line = plots.thin(times, np.where(times % 2, np.nan, times))
+    assert len(at) == len(line) == plots.POINTS
+    assert line == pytest.approx(at, abs=1.0)
+    assert plots.thin(times[:10], times[:10])[0] is not None

@@ -1,0 +1,128 @@
+"""Training samples: image and label stay aligned, and sample n is always the same."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from training.config import TrainConfig
+from training.data.cache import CachedFrames
+from training.data.dataset import FileFrames, Samples, frames_of, labelled_pairs, read_pair
+from training.prepare import prepare_cache, verify
+from unet_seg_ros.data.cityscapes import find_pairs, read_label
+
+MakeRun = Callable[..., TrainConfig]
+
+
+def test_samples_depend_on_seed_and_number_alone(tiny_run: MakeRun) -> None:
+    source = tiny_run().data[0]
+    samples = Samples([source], (32, 48), seed=3, length=8)
+    images, labels = zip(*(samples[n] for n in range(8)), strict=True)
+    assert all((i.shape, i.dtype) == ((32, 48, 3), torch.uint8) for i in images)
+    assert all((label.shape, label.dtype) == ((32, 48), torch.uint8) for label in labels)
+    for workers in (0, 1):
+        batches = list(DataLoader(Samples([source], (32, 48), 3, 8), 4, num_workers=workers))
+        assert torch.equal(torch.cat([image for image, _ in batches]), torch.stack(images))
+        assert torch.equal(torch.cat([label for _, label in batches]), torch.stack(labels))
+    assert not torch.equal(Samples([source], (32, 48), 4, 8)[0][0], images[0])
+    assert not torch.equal(images[0], images[1])
+    assert torch.equal(samples[5][0], images[5])
+
+
+def test_sample_images_belong_to_their_labels(tiny_run: MakeRun) -> None:
+    """In the fixture's frames road (set 0) is bright in red, car (13) in green, sky (10) in blue."""
+    samples = Samples([dataclasses.replace(tiny_run().data[0], color=0.0)], (32, 48), 0, 20)
+    right = valid = 0
+    for n in range(20):
+        image, label = (tensor.numpy() for tensor in samples[n])
+        brightest = np.array([0, 13, 10])[image.argmax(axis=2)]
+        right += int((brightest == label)[label != 255].sum())
+        valid += int((label != 255).sum())
+    assert right > 0.98 * valid > 0
+
+
+def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
+    first = tiny_run().data[0]
+    second = dataclasses.replace(first, class_map="camvid", weight=3)
+    samples = Samples([first, second], (32, 48), 0, 400)
+    assert samples.share.tolist() == [0.25, 0.75]
+    merged_car = samples.sets.sets.index((13, 14, 15, 16))
+    drawn = [bool((samples[n][1] == merged_car).any()) for n in range(100)]
+    single = [bool((samples[n][1] == 13).any()) for n in range(100)]
+    assert 1.5 < sum(drawn) / sum(single) < 6
+
+
+def test_pixel_share(tiny_run: MakeRun, town: Path) -> None:
+    first = tiny_run().data[0]
+    samples = Samples([first, dataclasses.replace(first, class_map="camvid", weight=3)], (32, 48), 0, 1)
+    labels = np.stack([read_label(pair.label) for pair in find_pairs(town, "train") if pair.label])
+    share = {name: (labels == i).sum() / (labels != 0).sum() for name, i in (("road", 7), ("sky", 23), ("car", 26))}
+    found = dict(zip(samples.sets.sets, samples.pixel_share(), strict=True))
+    assert found.pop((0,)) == pytest.approx(share["road"])  # the same set in both groupings
+    assert found.pop((10,)) == pytest.approx(share["sky"])
+    assert found.pop((13,)) == pytest.approx(share["car"] * 0.25)
+    assert found.pop((13, 14, 15, 16)) == pytest.approx(share["car"] * 0.75)
+    assert not any(found.values())
+
+
+def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> None:
+    pairs = labelled_pairs(town, "train")
+    image, label = pairs[3].image, pairs[3].label
+    assert label is not None
+    with pytest.raises(ValueError, match=r"_leftImg8bit\.png: has no label file"):
+        read_pair(pairs[3]._replace(label=None))
+    assert cv2.imwrite(str(label), np.zeros((80, 64), np.uint8))
+    with pytest.raises(ValueError, match=rf"{label}: \(80, 64\) pixels .* its image has \(64, 80\)"):
+        [Samples(tiny_run().data, (32, 48), 0, 100)[n] for n in range(100)]
+    label.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{image}: no label file \(town_000000_000003_gtFine_labelIds.png\)"):
+        labelled_pairs(town, "train")
+
+
+def test_with_a_cache_the_samples_are_the_same(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+    source = tiny_run().data[0]
+    from_files = Samples([source], (32, 48), 0, 12)
+    found = verify(town, "train", "gtFine")
+    assert prepare_cache(town, found, "gtFine", tmp_path / "elsewhere")
+    from_cache = Samples([dataclasses.replace(source, cache=str(tmp_path / "elsewhere"))], (32, 48), 0, 12)
+    assert isinstance(from_files.sources[0].frames, FileFrames)
+    assert isinstance(from_cache.sources[0].frames, CachedFrames)
+    np.testing.assert_array_equal(from_files.sources[0].frames.counts, from_cache.sources[0].frames.counts)
+    for n in range(12):
+        assert all(torch.equal(a, b) for a, b in zip(from_files[n], from_cache[n], strict=True))
+
+
+def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: Path) -> None:
+    source = dataclasses.replace(tiny_run().data[0], leave_out=("town",))
+    with pytest.raises(ValueError, match="train: nothing is left without town"):
+        frames_of(source)
+    for folder in (town / "leftImg8bit/train", town / "gtFine/train"):
+        (folder / "other").mkdir()
+        for path in sorted((folder / "town").glob("*_000001_*")):
+            (folder / "other" / path.name).write_bytes(path.read_bytes())
+    assert len(frames_of(source).counts) == 1
+    prepare_cache(town, verify(town, "train", "gtFine"), "gtFine", town / "cache")
+    assert len(frames_of(source).counts) == 1
+    assert len(frames_of(dataclasses.replace(source, leave_out=())).counts) == 7
+    with pytest.raises(ValueError, match="train: no city nowhere; there are other, town"):
+        frames_of(dataclasses.replace(source, leave_out=("nowhere",)))
+
+
+def test_half_of_the_samples_show_a_class_drawn_with_equal_chances(tiny_run: MakeRun) -> None:
+    """In crops of an eighth of the frame the car is in view more often than its place in the frame makes it."""
+    source = dataclasses.replace(tiny_run().data[0], scale=(1.0, 1.0))
+
+    def shown(uniform: float) -> float:
+        samples = Samples([dataclasses.replace(source, uniform=uniform)], (16, 32), 0, 300)
+        return float(np.mean([bool((samples[n][1] == 13).any()) for n in range(300)]))
+
+    without, always = shown(0.0), shown(1.0)
+    assert always > without + 0.1
+    assert shown(0.5) == pytest.approx((without + always) / 2, abs=0.08)

@@ -1,0 +1,91 @@
+"""Label ids as sets of classes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from training.data.label_sets import LabelSets, read_class_map
+from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.labels import GROUPINGS, LABELS
+
+REAL = os.environ.get("UNET_SEG_DATA")
+
+
+OF = {"cityscapes": "cityscapes19", "camvid": "camvid11"}
+"""The grouping that tells apart what a class map does."""
+
+
+@pytest.mark.parametrize("maps", [["cityscapes"], ["camvid"], ["camvid", "cityscapes"], ["camvid", "camvid"]])
+def test_tables_and_membership(maps: list[str]) -> None:
+    sets = LabelSets.of(maps)
+    assert len(set(sets.sets)) == len(sets.sets)
+    assert set(sets.sets) == {members for name in maps for members in GROUPINGS[OF[name]].members}
+    assert sets.tables.keys() == set(maps)
+    for name, table in sets.tables.items():
+        for value in range(256):
+            train_id = LABELS[value].train_id if value < len(LABELS) else 255
+            of = [members for members in GROUPINGS[OF[name]].members if train_id in members]
+            if table[value] != 255:
+                assert of == [sets.sets[table[value]]], (name, value)
+            else:  # CamVid has one id for each set
+                assert not of or name == "camvid", (name, value)
+    member = sets.membership()
+    assert member.shape == (len(sets.sets), 19)
+    for k, members in enumerate(sets.sets):
+        assert [c for c in range(19) if member[k, c]] == sorted(members)
+
+
+def test_a_class_map_is_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("3: [bus, car, bus]\n200: [sky]\n")
+    assert read_class_map(path) == {3: (13, 15), 200: (10,)}
+    sets = LabelSets.of([str(path), "cityscapes"])
+    assert sets.sets[:2] == ((13, 15), (10,))
+    assert sets.tables[str(path)][[3, 200, 26, 255]].tolist() == [0, 1, 255, 255]
+    assert sets.tables["cityscapes"][23] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1, 2]", "must be a mapping of label ids to lists of classes"),
+        ("", "must be a mapping"),
+        ("{1: ", "not YAML"),
+        ("255: [car]", "label ids must be 0 to 254, not 255"),
+        ("-1: [car]", "label ids must be 0 to 254, not -1"),
+        ("true: [car]", "label ids must be 0 to 254, not True"),
+        ("7: road", "7: must be a list of classes, not 'road'"),
+        ("7: []", "7: must be a list of classes"),
+        ("7: [road, lane]", "7: unknown class 'lane'; there are road, sidewalk, "),
+    ],
+)
+def test_what_is_wrong_in_a_class_map_is_named(text: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=rf"^{path}: {message}"):
+        read_class_map(path)
+
+
+def test_an_unknown_class_map_is_named() -> None:
+    with pytest.raises(
+        FileNotFoundError, match="no class map is called 'kitti'; there are camvid, cityscapes, or give"
+    ):
+        LabelSets.of(["camvid", "kitti"])
+
+
+@pytest.mark.skipif(REAL is None, reason="UNET_SEG_DATA names no real data")
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_real_labels_are_camvids_own_11(split: str) -> None:
+    sets = LabelSets.of(["camvid"])
+    order = [GROUPINGS["camvid11"].members.index(members) for members in sets.sets]
+    table = np.array([*order, *[255] * (256 - len(order))])[sets.tables["camvid"]]
+    for pair in find_pairs(Path(str(REAL)) / "camvid", split)[::25]:
+        assert pair.label is not None
+        label = cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED)
+        own = cv2.imread(str(pair.label).replace("labelIds", "camvid11"), cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(table[label], own)

@@ -1,0 +1,62 @@
+"""Checkpoints: random states survive JSON, and files that are something else are refused."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from training.run.checkpoint import (
+    BEST,
+    best_or_last,
+    checkpoints,
+    path_of,
+    random_states,
+    read_checkpoint,
+    set_random_states,
+)
+from unet_seg_ros.model.bundle import BundleError, write_tensors
+
+
+def drawn() -> list[float]:
+    return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), float(torch.rand(()))]  # noqa: NPY002
+
+
+def test_random_states_survive_json() -> None:
+    drawn()  # leaves a second gaussian number waiting in Python's and NumPy's generators
+    text = json.dumps(random_states())
+    expected = drawn()
+    drawn()
+    set_random_states(json.loads(text))
+    assert drawn() == expected
+
+
+def test_the_last_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+    for step in (900, 1000, 123456789):
+        path_of(tmp_path, step).touch()
+    (tmp_path / "checkpoint-old.safetensors").touch()
+    assert checkpoints(tmp_path) == [path_of(tmp_path, step) for step in (900, 1000, 123456789)]
+    assert best_or_last(tmp_path) == path_of(tmp_path, 123456789)
+    (tmp_path / BEST).touch()
+    assert best_or_last(tmp_path) == tmp_path / BEST
+    assert best_or_last(path_of(tmp_path, 900)) == path_of(tmp_path, 900)
+
+
+def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match=f"^{tmp_path}: no checkpoint of a training run"):
+        best_or_last(tmp_path)
+    path = tmp_path / "x.safetensors"
+    write_tensors(path, {"a": torch.zeros(2)}, {"config": "{}"})
+    with pytest.raises(BundleError, match=f"^{path}: not the checkpoint of a training run"):
+        read_checkpoint(path)
+    write_tensors(path, {"a": torch.zeros(2)}, {"config": "{", "step": "1"})
+    with pytest.raises(BundleError, match=f"^{path}: its metadata is not JSON"):
+        read_checkpoint(path)
+    write_tensors(path, {"a": torch.ones(2)}, {"config": "{}", "step": "1"})
+    tensors, values = read_checkpoint(path)
+    assert values == {"config": {}, "step": 1}
+    assert torch.equal(tensors["a"], torch.ones(2))

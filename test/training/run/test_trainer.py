@@ -1,0 +1,231 @@
+"""One step, and the state around it: averages, checkpoints, what is refused, what is never lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from training.config import TrainConfig, ValidationConfig
+from training.run import trainer as module
+from training.run.checkpoint import BEST, checkpoints, part, path_of, read_checkpoint
+from training.run.trainer import NotFinite, Trainer, normalise
+from unet_seg_ros.model.bundle import MEAN, STD, BundleError, Manifest, read_tensors, save_bundle, write_tensors
+from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
+
+MakeRun = Callable[..., TrainConfig]
+CPU = torch.device("cpu")
+
+
+def batch(trainer: Trainer, step: int, parts: int = 1) -> list[tuple[Tensor, Tensor]]:
+    size = trainer.config.batch // parts
+    groups = [
+        range(step * trainer.config.batch + i * size, step * trainer.config.batch + (i + 1) * size)
+        for i in range(parts)
+    ]
+    samples = [[trainer.samples[n] for n in numbers] for numbers in groups]
+    return [(torch.stack([s[0] for s in group]), torch.stack([s[1] for s in group])) for group in samples]
+
+
+def state(trainer: Trainer) -> dict[str, Tensor]:
+    tensors = {**trainer.network.state_dict(), **{f"ema {name}": value for name, value in trainer.ema.items()}}
+    return {name: value.clone() for name, value in tensors.items()}
+
+
+def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
+    config = tiny_run(steps=6)
+    first = Trainer(config, tmp_path, CPU)
+    for step in range(6):
+        if step == 3:
+            first.save()
+        first.train_step(batch(first, step))
+    torch.manual_seed(99)  # a new process has another random state
+    second = Trainer(config, tmp_path, CPU)
+    second.resume(path_of(tmp_path, 3))
+    for step in range(3, 6):
+        second.train_step(batch(second, step))
+    assert equal(state(first), state(second))
+    second.save()
+    first._write(tmp_path / "first.safetensors")
+    of_first, of_second = (read_tensors(p)[0] for p in (tmp_path / "first.safetensors", path_of(tmp_path, 6)))
+    assert equal(of_first, of_second)  # the optimiser's state too
+
+
+def test_a_compiled_network_in_parts_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
+    config = tiny_run(steps=4, compile=True, accumulate=2)
+    first = Trainer(config, tmp_path, CPU)
+    for step in range(4):
+        if step == 2:
+            first.save()
+        first.train_step(batch(first, step, parts=2))
+    second = Trainer(config, tmp_path, CPU)
+    second.resume(path_of(tmp_path, 2))
+    for step in range(2, 4):
+        second.train_step(batch(second, step, parts=2))
+    assert equal(state(first), state(second))
+
+
+def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(), tmp_path, CPU)
+    trainer.train_step(batch(trainer, 0))
+    trainer.best = 0.5
+    trainer.save()
+    watched = ValidationConfig("elsewhere")
+    for fields, best in (({"save_every": 7, "keep": 3}, 0.5), ({"validation": watched}, float("-inf"))):
+        other = Trainer(tiny_run(**fields), tmp_path, CPU)
+        other.resume(path_of(tmp_path, 1))
+        assert (other.step, other.best) == (1, best)
+
+
+def test_checkpoints_that_are_not_its_own_are_refused(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(tiny_run(), tmp_path, CPU)
+    trainer.train_step(batch(trainer, 0))
+    trainer.save()
+    path = path_of(tmp_path, 1)
+    for fields in ({"steps": 7}, {"seed": 1}, {"crop": (32, 32)}):
+        other = rf"^{path}: written by another configuration \({next(iter(fields))}\); use another run folder"
+        with pytest.raises(BundleError, match=other):
+            Trainer(tiny_run(**fields), tmp_path, CPU).resume(path)
+    data = path.read_bytes()
+    for length in (0, 7, 100, len(data) // 2, len(data) - 1):
+        path.write_bytes(data[:length])
+        with pytest.raises(BundleError, match=f"^{path}: not a whole safetensors file"):
+            Trainer(tiny_run(), tmp_path, CPU).resume(path)
+    path.write_bytes(data)
+    monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 16), depths=(1, 1)))
+    with pytest.raises(BundleError, match=f"^{path}: its weights are not those of this version's tiny"):
+        Trainer(tiny_run(), tmp_path, CPU).resume(path)
+    write_tensors(path, {"a": torch.zeros(1)}, {})
+    with pytest.raises(BundleError, match=f"^{path}: not the checkpoint of a training run"):
+        Trainer(tiny_run(), tmp_path, CPU).resume(path)
+
+
+def test_it_starts_from_a_bundle_of_its_own_kind(tiny_run: MakeRun, tmp_path: Path) -> None:
+    path = tmp_path / "start.safetensors"
+    config = tiny_run(init=str(path))
+    with pytest.raises(BundleError, match="no such file"):
+        Trainer(config, tmp_path, CPU)
+    start = UNet(UNetConfig(widths=(8, 8), depths=(1, 1)))
+    save_bundle(path, start, Manifest("start", start.config, 1000))
+    trainer = Trainer(config, tmp_path, CPU)
+    assert equal(trainer.ema, dict(start.state_dict()))
+    other = UNet(UNetConfig(widths=(8, 16), depths=(1, 1)))
+    save_bundle(path, other, Manifest("other", other.config, 1000))
+    with pytest.raises(BundleError, match="not a tiny, which the run is to train"):
+        Trainer(config, tmp_path, CPU)
+
+
+def test_the_average_is_as_documented(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(ema_decay=0.15), tmp_path, CPU)
+    bias = trainer.network.head.bias
+    assert bias is not None
+    expected = bias.detach().clone()
+    for n in range(3):
+        trainer.train_step(batch(trainer, n))
+        decay = min(0.15, (n + 1) / (n + 11))
+        expected = decay * expected + (1 - decay) * bias.detach()
+    torch.testing.assert_close(trainer.ema["head.bias"], expected)
+    torch.testing.assert_close(trainer.averaged().build().head.bias.detach(), expected)
+
+
+def test_parts_of_a_batch_add_up_to_one_step(tiny_run: MakeRun, tmp_path: Path) -> None:
+    """On the same samples in each part, and without norms' statistics, one part's gradient is that of all."""
+    config = tiny_run(batch=4, accumulate=2)
+    trainer = Trainer(config, tmp_path, CPU)
+    assert trainer.numbers()[:3] == [[0, 1], [2, 3], [4, 5]]
+    (images, labels), _ = batch(trainer, 0, parts=2)
+    gradients = []
+    for parts in ([(images, labels)], [(images, labels), (images, labels)]):
+        other = Trainer(tiny_run(batch=4, accumulate=len(parts)), tmp_path, CPU)
+        other.train_step(parts)
+        gradients.append([p.grad for p in other.network.parameters()])
+    for one, two in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, two)
+    with pytest.raises(ValueError, match=r"batch \(4\) must be a multiple of accumulate"):
+        tiny_run(batch=4, accumulate=3)
+
+
+def test_processes_share_a_step_and_miss_no_sample(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(tiny_run(batch=12, accumulate=2, steps=3), tmp_path, CPU)
+    alone = trainer.numbers()
+    monkeypatch.setattr(module, "world", lambda: 3)
+    shares = []
+    for number in range(3):
+        monkeypatch.setattr(module, "rank", lambda number=number: number)
+        shares.append(trainer.numbers())
+    for step in range(3):
+        mine = slice(2 * step, 2 * step + 2)
+        assert sorted(n for share in shares for part in share[mine] for n in part) == [
+            n for part in alone[mine] for n in part
+        ]
+    assert all(len(share) == 6 and all(len(part) == 2 for part in share) for share in shares)
+    with pytest.raises(ValueError, match=r"^batch \(4\) must be a multiple of accumulate × processes \(3\)$"):
+        Trainer(tiny_run(batch=4), tmp_path, CPU)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_loss_that_is_not_finite_stops_and_loses_nothing(
+    value: float, tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = Trainer(tiny_run(), tmp_path, CPU)
+    trainer.train_step(batch(trainer, 0))
+    before = state(trainer)
+    images, labels = batch(trainer, 1)[0]
+    monkeypatch.setattr(module, "normalise", lambda images: normalise(images) * value)
+    where = tmp_path / "not-finite-00000001-rank0.safetensors"
+    with pytest.raises(NotFinite, match=rf"^step 1: loss (nan|inf), gradient norm .*; the batch is in {where}$"):
+        trainer.train_step([(images, labels)])
+    assert equal(state(trainer), before)  # running statistics of the norms too
+    kept, _ = read_tensors(where)
+    assert torch.equal(kept["images"], images)
+    assert torch.equal(kept["labels"], labels)
+    saved, values = read_checkpoint(path_of(tmp_path, 1))
+    assert values["step"] == 1
+    assert all(torch.equal(before[name], tensor) for name, tensor in part(saved, "model.").items())
+    assert all(torch.equal(before[f"ema {name}"], tensor) for name, tensor in part(saved, "ema.").items())
+
+
+def test_a_full_disk_costs_no_checkpoint(tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
+    trainer.save()
+    trainer.train_step(batch(trainer, 0))
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        trainer.save()
+    assert [path for path in tmp_path.iterdir() if path.is_file()] == [path_of(tmp_path, 0)]
+    read_checkpoint(path_of(tmp_path, 0))
+
+
+def test_the_best_and_the_last_few_are_kept(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(keep=2), tmp_path, CPU)
+    for step, score in enumerate((0.3, 0.5, 0.4, float("nan"))):
+        trainer.train_step(batch(trainer, step))
+        trainer.keep_best(score)
+        trainer.save()
+    assert checkpoints(tmp_path) == [path_of(tmp_path, step) for step in (3, 4)]
+    assert read_checkpoint(tmp_path / BEST)[1]["step"] == 2
+    assert read_checkpoint(path_of(tmp_path, 4))[1]["best"] == 0.5
+
+
+def test_normalised_images() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
+    expected = ((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
+    np.testing.assert_allclose(normalise(torch.from_numpy(images)).numpy(), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,158 @@
+"""Frames decoded once: a file of raw pixels that is mapped into memory, and an index of what lies where.
+
+``FOLDER/SPLIT.LABELS.bin`` holds, frame after frame, the image's H×W×3 RGB bytes row by row and then the H×W label
+ids: ids rather than train ids, since class maps differ between runs. ``FOLDER/SPLIT.LABELS.json`` is the index, written
+last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.cityscapes import Pair
+from unet_seg_ros.files import write_atomically
+
+FORMAT = 2
+Image = NDArray[np.uint8]
+
+
+class Decoded(NamedTuple):
+    """A frame's image H×W×3 uint8 RGB and label ids H×W uint8."""
+
+    image: Image
+    label: Image
+
+
+class Entry(NamedTuple):
+    """Where a frame lies in the cache; ``name`` as in ``frame_names``, ``counts`` are the pixels of each label id."""
+
+    name: str
+    offset: int
+    height: int
+    width: int
+    counts: dict[str, int]
+
+
+def _digest(root: Path, pairs: Sequence[Pair], of_file: Callable[[Path], str]) -> str:
+    files = sorted(path for pair in pairs for path in (pair.image, pair.label) if path)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and waiting for the disk need no lock of Python's
+        found = zip(files, pool.map(of_file, files), strict=True)
+        text = "".join(f"{path.relative_to(root).as_posix()} {value}\n" for path, value in found)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def fingerprint(root: Path, pairs: Sequence[Pair]) -> str:
+    """SHA-256, hexadecimal, over the paths (relative to ``root``) and contents of images and labels."""
+    return _digest(root, pairs, lambda path: hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def state(root: Path, pairs: Sequence[Pair]) -> str:
+    """What a cache knows its files by, without reading them: the same over their sizes and times of change."""
+    return _digest(root, pairs, lambda path: f"{path.stat().st_size} {path.stat().st_mtime_ns}")
+
+
+def frame_names(pairs: Sequence[Pair]) -> list[str]:
+    """The frames' names in a cache: two cities may have images of one name."""
+    return [f"{pair.image.parent.name}/{pair.image.name}" for pair in pairs]
+
+
+def cache_paths(folder: Path, split: str, labels: str) -> tuple[Path, Path]:
+    """The cache's pixels and its index."""
+    return folder / f"{split}.{labels}.bin", folder / f"{split}.{labels}.json"
+
+
+def write_cache(
+    paths: tuple[Path, Path], source: str, names: Sequence[str], frames: Iterable[Decoded], size: int
+) -> None:
+    """Write decoded frames, whole or not at all. ``source`` is their files' ``state``, ``size`` their bytes in all.
+
+    Raises OSError if they do not fit on the disk.
+    """
+    pixels, index = paths
+    pixels.parent.mkdir(parents=True, exist_ok=True)
+    index.unlink(missing_ok=True)  # from here until it is written anew there is no cache
+    pixels.unlink(missing_ok=True)
+    temporary = pixels.with_name(f".{pixels.name}.part")
+    temporary.unlink(missing_ok=True)  # of one that was killed
+    free = shutil.disk_usage(pixels.parent).free
+    if free < size:
+        raise OSError(f"{pixels}: needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free there")
+    entries = []
+    try:
+        with temporary.open("wb") as file:
+            for name, frame in zip(names, frames, strict=True):
+                ids, counts = np.unique(frame.label, return_counts=True)
+                found = dict(zip(map(str, ids.tolist()), counts.tolist(), strict=True))
+                height, width = frame.label.shape
+                entries.append(Entry(name, file.tell(), height, width, found))
+                file.write(np.ascontiguousarray(frame.image).data)
+                file.write(np.ascontiguousarray(frame.label).data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, pixels)
+    finally:
+        temporary.unlink(missing_ok=True)
+    values = {"format": FORMAT, "source": source, "bytes": pixels.stat().st_size, "frames": entries}
+    write_atomically(index, json.dumps(values))
+
+
+class CachedFrames:
+    """Frames of a cache by number. The file is mapped once a process: only what is used of it comes from the disk, and
+    a cache that is made anew meanwhile disturbs nobody."""
+
+    def __init__(self, pixels: Path, entries: Sequence[Entry]) -> None:
+        self.pixels = pixels
+        self.entries = entries
+        self.counts = np.zeros((len(entries), 256), np.int64)
+        for row, entry in zip(self.counts, entries, strict=True):
+            row[[int(label_id) for label_id in entry.counts]] = list(entry.counts.values())
+        self._mapped: Image | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """A loader process maps the file itself."""
+        return {**self.__dict__, "_mapped": None}
+
+    def read(self, number: int) -> Decoded:
+        """Image and label ids of a frame, read-only views of the file."""
+        _, offset, height, width, _ = self.entries[number]
+        if self._mapped is None:
+            self._mapped = np.asarray(np.memmap(self.pixels, np.uint8, "r"))
+        raw = self._mapped[offset : offset + height * width * 4]
+        return Decoded(
+            raw[: height * width * 3].reshape(height, width, 3), raw[height * width * 3 :].reshape(height, width)
+        )
+
+
+def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> CachedFrames | None:
+    """The named frames of a cache; None if there is no cache.
+
+    Raises ValueError if it was made from files of another ``state`` than ``source``, is of another version or is not
+    whole.
+    """
+    pixels, index = paths
+    if not index.exists():
+        return None
+    remake = "run python -m training.prepare again"
+    try:
+        values = json.loads(index.read_bytes())
+        version, made_from, size = values["format"], values["source"], values["bytes"]
+        entries = {entry[0]: Entry(*entry) for entry in values["frames"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{index}: not the index of a cache; {remake}") from error
+    if version != FORMAT:
+        raise ValueError(f"{index}: cache format {version}, this version reads format {FORMAT}; {remake}")
+    if made_from != source:
+        raise ValueError(f"{index}: the cache of other files than those that are there now; {remake}")
+    if not pixels.exists() or pixels.stat().st_size != size:
+        raise ValueError(f"{pixels}: must be {size} bytes long, as its index says; {remake}")
+    return CachedFrames(pixels, [entries[name] for name in names])

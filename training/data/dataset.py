@@ -1,0 +1,164 @@
+"""From folders in Cityscapes layout to augmented training samples.
+
+Sample number ``n`` of a run depends on nothing but the seed and ``n``: a run resumed at step k draws exactly what it
+would have drawn uninterrupted, whatever the number of loader processes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+from tqdm import tqdm
+
+from training.config import DataConfig
+from training.data.augment import crop_at_scale, jitter_color
+from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state
+from training.data.label_sets import LabelSets
+from training.data.sampling import UniformChoice, pixel_of, window_at
+from unet_seg_ros.data.cityscapes import Pair, find_pairs, read_image, read_label
+
+
+def labelled_pairs(
+    root: Path, split: str, labels: str = "gtFine", leave_out: Sequence[str] = (), cities: Sequence[str] = ()
+) -> list[Pair]:
+    """The pairs of a split, all with a label: those of ``cities`` (all if empty) but for those of ``leave_out``.
+
+    Raises FileNotFoundError naming the first image without a label, ValueError for a city that is not there and if
+    nothing is left.
+    """
+    pairs = find_pairs(root, split, labels)
+    known = {pair.image.parent.name for pair in pairs}
+    unknown = sorted({*leave_out, *cities} - known)
+    if unknown:
+        raise ValueError(f"{root}, {split}: no city {', '.join(unknown)}; there are {', '.join(sorted(known))}")
+    chosen = set(cities or known) - set(leave_out)
+    if not chosen:
+        raise ValueError(f"{root}, {split}: nothing is left without {', '.join(leave_out)}")
+    pairs = [pair for pair in pairs if pair.image.parent.name in chosen]
+    for pair in pairs:
+        if pair.label is None:
+            raise FileNotFoundError(f"{pair.image}: no label file ({pair.name}_{labels}_labelIds.png) beside it")
+    return pairs
+
+
+def read_pair(pair: Pair) -> Decoded:
+    """Image (H×W×3 uint8 RGB) and label ids (H×W uint8) of a labelled pair.
+
+    Raises ValueError naming the file that cannot be read or does not fit the other.
+    """
+    if pair.label is None:
+        raise ValueError(f"{pair.image}: has no label file")
+    image, label = read_image(pair.image), read_label(pair.label)
+    if label.shape != image.shape[:2]:
+        raise ValueError(f"{pair.label}: {label.shape} pixels (height, width), its image has {image.shape[:2]}")
+    return Decoded(image, label)
+
+
+class Frames(Protocol):
+    """Labelled frames by number; ``counts`` is int64[frames, 256]: the pixels of each label id."""
+
+    counts: NDArray[np.int64]
+
+    def read(self, number: int) -> Decoded: ...
+
+
+class FileFrames:
+    """Frames read from their files. Every label is read once at the start, to know which classes it shows."""
+
+    def __init__(self, pairs: Sequence[Pair]) -> None:
+        self.pairs = pairs
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            counted = tqdm(pool.map(self._count, pairs), "labels", len(pairs), unit="file", delay=2, leave=False)
+            self.counts = np.stack(list(counted))
+
+    @staticmethod
+    def _count(pair: Pair) -> NDArray[np.int64]:
+        assert pair.label is not None  # labelled_pairs saw to it
+        return np.bincount(read_label(pair.label).ravel(), minlength=256)
+
+    def read(self, number: int) -> Decoded:
+        return read_pair(self.pairs[number])
+
+
+def frames_of(source: DataConfig) -> Frames:
+    """A source's frames: from its cache where there is one, else from the files.
+
+    Raises FileNotFoundError or ValueError naming what cannot be used, a cache of other files included.
+    """
+    root = Path(source.root)
+    every = labelled_pairs(root, source.split, source.labels)
+    pairs = labelled_pairs(root, source.split, source.labels, source.leave_out)
+    paths = cache_paths(Path(source.cache or root / "cache"), source.split, source.labels)
+    cached = open_cache(paths, state(root, every), frame_names(pairs))
+    return cached or FileFrames(pairs)
+
+
+class Source:
+    """One folder to train on: its frames, what their labels mean, and how they are drawn."""
+
+    def __init__(self, config: DataConfig, sets: LabelSets) -> None:
+        self.config = config
+        self.table = sets.tables[config.class_map]
+        self.frames = frames_of(config)
+        of_sets = [self.frames.counts[:, self.table == k].sum(axis=1) for k in range(len(sets.sets))]
+        self.counts = np.stack(of_sets, axis=1)
+        self.uniform = UniformChoice(self.counts)
+
+    def pixel_share(self) -> NDArray[np.float64]:
+        """Share of the labelled pixels that each set has, float64[K]."""
+        totals = self.counts.sum(axis=0).astype(np.float64)
+        share: NDArray[np.float64] = totals / max(1.0, totals.sum())
+        return share
+
+    def draw(self, rng: np.random.Generator, crop: tuple[int, int]) -> Decoded:
+        """A random window at a random scale, height × width = ``crop``: image and set indices (255 = void)."""
+        scale = float(np.exp(rng.uniform(*np.log(self.config.scale))))
+        chosen = self.uniform.draw(rng) if rng.random() < self.config.uniform else None
+        if chosen:
+            wanted, number = chosen
+            frame = self.frames.read(number)
+            pixel = pixel_of(frame.label, self.table == wanted, rng)
+            at = window_at(pixel, frame.label.shape, [side / scale for side in crop], rng)
+        else:
+            frame = self.frames.read(int(rng.integers(len(self.counts))))
+            at = list(rng.uniform(size=2))
+        image, label = crop_at_scale(frame.image, frame.label, crop, scale, at)
+        if rng.random() < 0.5:
+            image, label = image[:, ::-1], label[:, ::-1]
+        return Decoded(jitter_color(image, rng, self.config.color), self.table[label])
+
+
+class Samples(Dataset[tuple[Tensor, Tensor]]):
+    """Sample n → image uint8[H, W, 3] (RGB) and label uint8[H, W] (indices into ``sets.sets``, 255 = void)."""
+
+    def __init__(self, sources: Sequence[DataConfig], crop: tuple[int, int], seed: int, length: int) -> None:
+        self.sets = LabelSets.of([source.class_map for source in sources])
+        self.sources = [Source(source, self.sets) for source in sources]
+        weights = np.array([source.weight for source in sources], np.float64)
+        self.share = weights / weights.sum()
+        self.crop = crop
+        self.seed = seed
+        self.length = length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
+        rng = np.random.default_rng((self.seed, number))
+        source = self.sources[int(rng.choice(len(self.sources), p=self.share))]
+        image, label = source.draw(rng, self.crop)
+        return torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(label))
+
+    def pixel_share(self) -> NDArray[np.float64]:
+        """Share of the labelled pixels that each set has in the sources, by their weights, float64[K]."""
+        share: NDArray[np.float64] = self.share @ np.stack([source.pixel_share() for source in self.sources])
+        return share

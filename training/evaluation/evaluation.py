@@ -1,0 +1,94 @@
+"""Everything that is measured of a bundle on a labelled split; ``training.evaluate`` is the command."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.data.dataset import labelled_pairs, read_pair
+from training.evaluation.test_time_augmentation import Looks, segment
+from unet_seg_ros.data.cityscapes import Pair
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, Grouping
+from unet_seg_ros.metrics.boundary import BoundaryIoU
+from unet_seg_ros.metrics.calibration import Calibration
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.segmenter import Segmenter
+
+Mask = NDArray[np.uint8]
+
+
+class FrameScore(NamedTuple):
+    """A frame's own figures, 0..1; NaN for a frame without labelled pixels."""
+
+    pair: Pair
+    miou: float
+    pixel_accuracy: float
+
+
+class Evaluation:
+    """Everything that is measured, over all frames."""
+
+    def __init__(self, grouping: Grouping) -> None:
+        self.matrix = ConfusionMatrix(grouping)
+        self.categories = ConfusionMatrix(GROUPINGS["categories"])
+        self.boundary = BoundaryIoU(grouping)
+        self.calibration = Calibration(grouping)
+        self.frames: list[FrameScore] = []
+
+    def update(self, pair: Pair, label: Mask, mask: Mask, confidence: Mask) -> None:
+        """Add a frame: train ids of label and mask, confidence 0..255, all H×W uint8."""
+        own = ConfusionMatrix(self.matrix.grouping)
+        own.update(label, mask)
+        self.matrix += own
+        self.categories.update(label, mask)
+        self.boundary.update(label, mask)
+        self.calibration.update(label, mask, confidence)
+        self.frames.append(FrameScore(pair, own.mean_iou(), own.pixel_accuracy()))
+
+    def summary(self) -> dict[str, float]:
+        """The figures of all frames, 0..1; NaN where nothing occurs."""
+        return {
+            "miou": self.matrix.mean_iou(),
+            "category_miou": self.categories.mean_iou(),
+            "boundary_miou": self.boundary.mean_iou(),
+            "pixel_accuracy": self.matrix.pixel_accuracy(),
+            "expected_calibration_error": self.calibration.ece(),
+        }
+
+
+def check_classes(segmenter: Segmenter) -> None:
+    """Raises ValueError if the bundle's classes are not Cityscapes' 19."""
+    if segmenter.manifest.class_names != CLASS_NAMES:
+        raise ValueError(f"{segmenter.model_id}: its classes are not Cityscapes' {len(CLASS_NAMES)}")
+
+
+def evaluate(
+    segmenter: Segmenter,
+    root: Path,
+    split: str,
+    grouping: Grouping,
+    cities: Sequence[str] = (),
+    looks: Looks | None = None,
+) -> Evaluation:
+    """Measure all frames of a split in Cityscapes layout, or those of ``cities``, each at its full size.
+
+    By the Segmenter, as on the road, or by the mean of several ``looks``. Raises ValueError if the bundle's classes are
+    not Cityscapes' 19, a file cannot be read or a city is not there, FileNotFoundError if split or label is missing.
+    """
+    check_classes(segmenter)
+    evaluation = Evaluation(grouping)
+    title = "averaged" if looks else "Segmenter"
+    for pair in tqdm(labelled_pairs(root, split, cities=cities), title, unit="frame", dynamic_ncols=True):
+        image, label_ids = read_pair(pair)
+        if looks:
+            mask, confidence = segment(segmenter, image, looks)
+        else:
+            seen = segmenter([image])[0]
+            mask, confidence = seen.mask, seen.confidence
+        evaluation.update(pair, ID_TO_TRAIN_ID[label_ids], mask, confidence)
+    return evaluation

@@ -1,0 +1,82 @@
+"""Whether an exported model computes what the checkpoint's network does: on real frames, through the Segmenter."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from unet_seg_ros.data.cityscapes import find_pairs, read_image
+from unet_seg_ros.model.bundle import Manifest
+from unet_seg_ros.segmenter import Segmenter
+
+Frame = NDArray[np.uint8]
+Forward = Callable[[Tensor], Tensor]
+"""From RGB images uint8[N, H, W, 3] to logits float[N, C, h, w]."""
+
+LOGITS = {"fp32": 1e-5, "bf16": 5e-2}
+"""By how much logits may differ, as a share of the largest: about 10 times what rounding does in this arithmetic."""
+MASKS = {"fp32": 0.9999, "bf16": 0.9}
+"""On what share of the pixels masks must agree; classes that an untrained network finds equally likely flip in bf16."""
+
+
+class Difference(NamedTuple):
+    """``logits``: the largest difference as a share of the largest logit; ``masks``: share of pixels that agree."""
+
+    logits: float
+    masks: float
+
+    def within(self, precision: str) -> bool:
+        """Whether it is what rounding in this arithmetic explains; never where a logit is not a number."""
+        return self.logits <= LOGITS[precision] and self.masks >= MASKS[precision]
+
+    def __str__(self) -> str:
+        return f"logits differ by up to {self.logits:.1e} of the largest, masks agree on {100 * self.masks:.4f} %"
+
+
+class _Recorder:
+    """An engine out of a function, on the CPU, that keeps its last logits."""
+
+    device = "cpu"
+    precision = "fp32"
+
+    def __init__(self, forward: Forward, stride: int) -> None:
+        self.forward = forward
+        self.stride = stride
+        self.logits = torch.empty(0)
+
+    def allocate(self, frames: int, height: int, width: int) -> Tensor:
+        return torch.empty(frames, height, width, 3, dtype=torch.uint8)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        self.logits = self.forward(images)
+        return self.logits
+
+
+def compare(reference: Forward, other: Forward, manifest: Manifest, frames: Sequence[Frame]) -> Difference:
+    """The largest difference over ``frames`` (H×W×3 uint8 RGB), segmented as ``manifest`` says."""
+    recorders = [_Recorder(forward, manifest.config.stride) for forward in (reference, other)]
+    segmenters = [Segmenter(recorder, manifest, manifest.name) for recorder in recorders]
+    logits, agree, pixels = [], 0, 0
+    for frame in frames:
+        expected, actual = (segmenter([frame])[0].mask for segmenter in segmenters)
+        expected_logits, actual_logits = (recorder.logits for recorder in recorders)
+        logits.append((actual_logits - expected_logits).abs().max() / expected_logits.abs().max())
+        agree += int((actual == expected).sum())
+        pixels += expected.size
+    return Difference(float(torch.stack(logits).max()), agree / pixels)
+
+
+def spread(root: Path, split: str, count: int = 4) -> list[Frame]:
+    """At most ``count`` frames of a folder in Cityscapes layout, evenly spread over the split.
+
+    Raises FileNotFoundError if there are none, ValueError for one that cannot be read.
+    """
+    pairs = find_pairs(root, split)
+    chosen = sorted({round(place) for place in np.linspace(0, len(pairs) - 1, count)})
+    return [read_image(pairs[index].image) for index in chosen]

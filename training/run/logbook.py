@@ -1,0 +1,96 @@
+"""What a run leaves for people: a table of all metrics, TensorBoard, a plot of how it went."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch.utils.tensorboard import SummaryWriter
+
+from unet_seg_ros.data.labels import CLASS_COLORS, VOID, palette
+from unet_seg_ros.draw import colorize
+from unet_seg_ros.files import write_atomically
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+
+Image = NDArray[np.uint8]
+TABLE = "metrics.csv"
+
+
+def picture(image: Image, label: Image, prediction: Image) -> Image:
+    """Input, label, prediction and error (wrong pixels red, void black) side by side: H×4W×3 uint8 RGB.
+
+    ``label`` and ``prediction`` are H×W uint8 train ids.
+    """
+    error = np.full(image.shape, 235, np.uint8)
+    error[label != prediction] = (220, 20, 20)
+    error[label == VOID] = 0
+    colors = palette(CLASS_COLORS)
+    return np.hstack([image, colorize(label, colors), colorize(prediction, colors), error])
+
+
+class Logbook:
+    """Writes ``metrics.csv`` (one row a logged step; empty where nothing was measured) and TensorBoard events.
+
+    Rows of steps after ``step``, which a run that was killed had not saved, are taken out: the run does them again.
+    """
+
+    def __init__(self, folder: Path, step: int, columns: Sequence[str]) -> None:
+        self.path = folder / TABLE
+        empty = not self.path.exists() or self.path.stat().st_size == 0
+        rows = pd.DataFrame(columns=["step", *columns]) if empty else pd.read_csv(self.path)
+        kept = rows[rows["step"] <= step].reindex(columns=["step", *columns])  # it may be validated otherwise now
+        write_atomically(self.path, kept.to_csv(index=False))
+        self._file = self.path.open("a", buffering=1, newline="")
+        self._table = csv.DictWriter(self._file, ["step", *columns])
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
+
+    def write(self, step: int, values: dict[str, float]) -> None:
+        """Add one row. Raises ValueError for a name that is not one of the columns."""
+        self._table.writerow({"step": step, **values})
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+
+    def pictures(self, step: int, pictures: Sequence[Image]) -> None:
+        """Show pictures of ``picture`` in TensorBoard."""
+        for number, image in enumerate(pictures):
+            self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")  # type: ignore[no-untyped-call]
+
+    def __enter__(self) -> Logbook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Also where the run failed: what is left is written and the curves are drawn."""
+        self.close()
+
+    def close(self) -> None:
+        """Write what is left and draw the curves."""
+        self._file.close()
+        self._board.close()  # type: ignore[no-untyped-call]
+        plot(pd.read_csv(self.path), self.path.with_name("curves.png"))
+
+
+def plot(rows: Any, path: Path) -> None:
+    """Loss and validation mIoU over the steps, as a PNG. ``rows`` is the table of ``metrics.csv``."""
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes = figure.subplots()
+    logged = rows.dropna(subset=["train/loss"])
+    axes.plot(logged["step"], logged["train/loss"], color="tab:gray", label="loss")
+    axes.set(xlabel="step", ylabel="loss (mean since the last row)")
+    if "val/miou" in rows and rows["val/miou"].notna().any():
+        measured = rows.dropna(subset=["val/miou"])
+        right = axes.twinx()
+        right.plot(measured["step"], 100 * measured["val/miou"], "o-", color="tab:blue")
+        right.set_ylabel("validation mIoU / %", color="tab:blue")
+    figure.savefig(path, dpi=120)
+
+
+def table(matrix: ConfusionMatrix) -> str:
+    """IoU of each class and their mean, in percent, in one line each."""
+    rows = [*zip(matrix.grouping.names, matrix.iou(), strict=True), ("mean", matrix.mean_iou())]
+    return "\n".join(f"{name:<16}{'–' if value != value else f'{100 * value:.1f}':>6}" for name, value in rows)

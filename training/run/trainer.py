@@ -1,0 +1,209 @@
+"""One run's state and one step of it; ``training.train`` is the loop around it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from training.config import TrainConfig
+from training.data.dataset import Samples
+from training.optimise.distributed import rank, world
+from training.optimise.losses import CrossEntropyDice
+from training.optimise.optimizer import learning_rate, optimizer
+from training.optimise.quarter_grid import quarter
+from training.run.checkpoint import (
+    BEST,
+    checkpoints,
+    part,
+    path_of,
+    random_states,
+    read_checkpoint,
+    seed_all,
+    set_random_states,
+)
+from unet_seg_ros.engine.pytorch import pick_precision
+from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, load_bundle, write_tensors
+from unet_seg_ros.model.fold import unfold
+from unet_seg_ros.model.unet import CONFIGS, UNet
+
+FREE = {"validation", "save_every", "keep"}
+"""What a run that goes on may have otherwise: its weights don't depend on it."""
+
+
+class NotFinite(ArithmeticError):
+    """The loss or its gradient became infinite or not a number; the message names the file that holds the batch."""
+
+
+def normalise(images: Tensor) -> Tensor:
+    """uint8[N, H, W, 3] RGB → float[N, 3, H, W], channels last in memory."""
+    mean, std = (torch.tensor(v, device=images.device) for v in (MEAN, STD))
+    return ((images.float() / 255 - mean) / std).permute(0, 3, 1, 2)
+
+
+def initial_unet(config: TrainConfig) -> UNet:
+    """A fresh network, or that of the bundle ``init``. Raises BundleError if it is of another shape."""
+    if not config.init:
+        return UNet(CONFIGS[config.model])
+    unet = unfold(load_bundle(Path(config.init)).build())
+    if unet.config != CONFIGS[config.model]:
+        raise BundleError(f"{config.init}: not a {config.model}, which the run is to train")
+    return unet
+
+
+def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
+    """What makes two mIoUs comparable of a validation's plain values."""
+    return {name: value for name, value in (validation or {}).items() if name not in ("root", "every")}
+
+
+class Trainer:
+    """Holds everything that a checkpoint holds: network, EMA weights, optimiser, step, best mIoU."""
+
+    def __init__(self, config: TrainConfig, folder: Path, device: torch.device) -> None:
+        if config.batch % (config.accumulate * world()):
+            raise ValueError(f"batch ({config.batch}) must be a multiple of accumulate × processes ({world()})")
+        self.config = config
+        self.folder = folder
+        self.device = device
+        seed_all(config.seed)
+        self.network = initial_unet(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.samples = Samples(config.data, config.crop, config.seed, config.steps * config.batch)
+        share = torch.from_numpy(self.samples.pixel_share()).float()
+        # The square root of ENet's weights (Paszke et al. 2016): rare classes count up to 4 times as much as the road.
+        weights = (1 / torch.log(1.02 + share)).sqrt()
+        self.loss = CrossEntropyDice(self.samples.sets.membership(), weights).to(device)
+        self.optimizer = optimizer(config, self.network)
+        self.ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
+        self.step = 0
+        self.best = float("-inf")
+        self._forward = self._wrapped()
+
+    def _wrapped(self) -> nn.Module:
+        """The network as it is called: synchronised norms and gradients where there are several processes."""
+        network: nn.Module = self.network
+        if world() > 1:
+            if self.device.type == "cuda":
+                self.network = network = nn.SyncBatchNorm.convert_sync_batchnorm(self.network)  # type: ignore[no-untyped-call]
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            network = DistributedDataParallel(network, device_ids=ids)
+        if self.config.compile:
+            network.compile()  # type: ignore[no-untyped-call]
+        return network
+
+    def numbers(self) -> list[list[int]]:
+        """The sample numbers of this process's forward passes from here on, ``accumulate`` of them for each step."""
+        total, parts = self.config.batch, self.config.accumulate * world()
+        share = total // parts
+        starts = range(self.step * total, self.config.steps * total, total)
+        mine = range(rank() * share, total, world() * share)
+        return [list(range(start + offset, start + offset + share)) for start in starts for offset in mine]
+
+    def train_step(self, parts: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
+        """One step of optimiser and EMA on parts of a batch; gives the loss and the gradient's norm before clipping.
+
+        Each part is images uint8[N, H, W, 3] and set indices uint8[N, H, W]. Raises NotFinite once the batch and the
+        state before it are saved.
+        """
+        self._forward.train()
+        buffers = [buffer.clone() for buffer in self.network.buffers()]
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.config, self.step)
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = [self._backward(images.to(self.device), labels.to(self.device)) for images, labels in parts]
+        loss = float(torch.stack(losses).mean())
+        gradient = float(nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip))
+        if not (math.isfinite(loss) and math.isfinite(gradient)):
+            for buffer, before in zip(self.network.buffers(), buffers, strict=True):
+                buffer.copy_(before)
+            raise NotFinite(self._keep_batch(parts, loss, gradient))
+        self.optimizer.step()
+        self.step += 1
+        self._update_ema()
+        return loss, gradient
+
+    def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
+        bf16 = pick_precision(self.device) == torch.bfloat16  # fp16 would need its losses scaled
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
+            logits = self._forward(normalise(images))
+        loss: Tensor = self.loss(*quarter(logits.float(), labels, self.step))
+        (loss / self.config.accumulate).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _keep_batch(self, parts: list[tuple[Tensor, Tensor]], loss: float, gradient: float) -> str:
+        path = self.folder / f"not-finite-{self.step:08}-rank{rank()}.safetensors"
+        images, labels = (torch.cat(tensors) for tensors in zip(*parts, strict=True))
+        write_tensors(path, {"images": images, "labels": labels}, {"step": str(self.step)})
+        self.save()
+        return f"step {self.step}: loss {loss}, gradient norm {gradient}; the batch is in {path}"
+
+    @torch.no_grad()
+    def _update_ema(self) -> None:
+        decay = min(self.config.ema_decay, self.step / (self.step + 10))  # a young average forgets its random start
+        for name, value in self.network.state_dict().items():
+            if value.is_floating_point():
+                self.ema[name].lerp_(value, 1 - decay)
+            else:
+                self.ema[name].copy_(value)
+
+    def averaged(self) -> Bundle:
+        """The EMA weights as a bundle in memory."""
+        manifest = Manifest(self.folder.name, CONFIGS[self.config.model], self.config.max_pixels)
+        return Bundle(manifest, {name: value.cpu() for name, value in self.ema.items()}, f"{self.step:012}")
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all, then drop those that are older than the last ``keep``."""
+        self._write(path_of(self.folder, self.step))
+        if rank() == 0:
+            for old in checkpoints(self.folder)[: -self.config.keep]:
+                old.unlink()
+
+    def keep_best(self, score: float) -> None:
+        """Write the checkpoint of the best weights if ``score`` is the highest so far."""
+        if score > self.best:
+            self.best = score
+            self._write(self.folder / BEST)
+
+    def _write(self, path: Path) -> None:
+        if rank() > 0:
+            return
+        state = self.optimizer.state_dict()["state"]
+        tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
+        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
+        tensors |= {f"optimizer.{i}.{k}": v for i, entry in state.items() for k, v in entry.items()}
+        values: dict[str, Any] = {
+            "step": self.step,
+            "best": self.best,
+            "config": dataclasses.asdict(self.config),
+            "random": random_states(),
+        }
+        write_tensors(path, tensors, {name: json.dumps(value, sort_keys=True) for name, value in values.items()})
+
+    def resume(self, path: Path) -> None:
+        """Go on from a checkpoint. Raises BundleError if it is broken or of another configuration."""
+        tensors, values = read_checkpoint(path)
+        mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
+        differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
+        if other := sorted(set(differs) - FREE):
+            raise BundleError(
+                f"{path}: written by another configuration ({', '.join(other)}); use another run folder or the old one"
+            )
+        try:
+            self.network.load_state_dict(part(tensors, "model."))
+        except RuntimeError as error:
+            raise BundleError(f"{path}: its weights are not those of this version's {self.config.model}") from error
+        self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
+        state: dict[int, dict[str, Tensor]] = {}
+        for key, value in part(tensors, "optimizer.").items():
+            index, name = key.split(".")
+            state.setdefault(int(index), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.step = values["step"]
+        if _measure(mine["validation"]) == _measure(before["validation"]):
+            self.best = values["best"]
+        set_random_states(values["random"])

@@ -1,0 +1,44 @@
+"""How good the weights are that a run has come to: through the same Segmenter that drives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from training.config import ValidationConfig
+from training.data.dataset import labelled_pairs, read_pair
+from training.run.logbook import picture
+from unet_seg_ros.data.cityscapes import Pair
+from unet_seg_ros.data.labels import GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.model.bundle import Bundle
+from unet_seg_ros.segmenter import Segmenter
+
+PICTURES = 4
+
+
+def validation_pairs(config: ValidationConfig) -> list[Pair]:
+    """The frames to measure on. Raises FileNotFoundError or ValueError if there are none."""
+    return labelled_pairs(Path(config.root), config.split, cities=config.cities)
+
+
+def validate(
+    bundle: Bundle, config: ValidationConfig, device: torch.device
+) -> tuple[ConfusionMatrix, list[NDArray[np.uint8]]]:
+    """Confusion matrix over the validation frames at full size, and pictures of a few of them, evenly spread.
+
+    Raises ValueError for a city that the split does not have.
+    """
+    segmenter = Segmenter.load(bundle, str(device))
+    pairs = validation_pairs(config)
+    matrix, pictures = ConfusionMatrix(GROUPINGS[config.grouping]), []
+    for number, pair in enumerate(pairs):
+        image, label_ids = read_pair(pair)
+        label, mask = ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask
+        matrix.update(label, mask)
+        if number % -(-len(pairs) // PICTURES) == 0:
+            pictures.append(picture(image, label, mask))
+    return matrix, pictures

@@ -1,0 +1,163 @@
+"""Whether a replay is worse than an earlier one, over the frames that both have.
+
+Frames that follow each other resemble each other, so whole seconds are drawn, and from both replays the same ones: a
+paired block bootstrap (Künsch 1989; Efron and Tibshirani 1993). A metric is worse where the 95 % interval of its
+difference lies on the wrong side of 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.labels import Grouping
+from unet_seg_ros.replay.schema import Comparison, ReportError, read_report
+
+DRAWS, AT_ONCE = 2000, 100
+SEED = 0
+SECOND = 10**9
+ROUNDING = 1e-9
+"""By how much figures that went through a CSV may be off."""
+KEY = ("bag", "camera", "stamp_ns")
+ENDS = ("_before", "_after")
+"""Suffixes of the columns of the baseline and of this replay."""
+
+Sums = NDArray[np.float64]
+
+
+class Metric(NamedTuple):
+    """``columns`` of the table are summed over frames; ``value`` makes of the sums, float64[draws, columns], the
+    metric, float64[draws]; ``better`` is 1 where more is better, -1 where less is."""
+
+    columns: list[str]
+    value: Callable[[Sums], Sums]
+    better: int
+
+
+class Baseline:
+    """The report at ``path`` and the frames.csv beside it. Raises ReportError where they can't be read."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._report = read_report(path)
+        table = path.with_name("frames.csv")
+        self.files = [path, table]
+        try:
+            self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
+        except (OSError, ValueError) as error:
+            raise ReportError(f"{table}: the baseline's frames can't be read: {error}") from error
+        missing = {"camera", "stamp_ns", "status", "flicker", "latency"} - set(self._frames)
+        if missing:
+            raise ReportError(f"{table}: not the frames of a replay: no column {', '.join(sorted(missing))}")
+
+    def compare(self, frames: pd.DataFrame, mode: str, grouping: Grouping) -> list[Comparison]:
+        """With the table of a replay. Raises ReportError, saying why the two can't be compared."""
+        theirs = (self._report["accuracy"] or {}).get("grouping", grouping.name)
+        if theirs != grouping.name:
+            raise ReportError(f"{self._path}: its grouping is {theirs}, this replay's is {grouping.name}")
+        if self._report["accuracy"] and "labelled" not in frames:
+            raise ReportError(
+                f"{self._path}: its frames had labels, none of this replay's has: accuracy is not compared"
+            )
+        if "flicker" not in frames:
+            raise ReportError(f"{self._path}: this replay has no frame that was processed")
+        try:
+            return compare_frames(self._frames, frames, live=mode == self._report["mode"] == "live")
+        except (KeyError, ValueError) as error:
+            raise ReportError(f"{self._path}: {error}") from error
+
+
+def compare_frames(before: pd.DataFrame, after: pd.DataFrame, live: bool = False) -> list[Comparison]:
+    """Over the frames of the same camera and stamp in both tables; latency and dropped frames where ``live``.
+
+    Raises ValueError if they share no two seconds.
+    """
+    both = _matched(before, after)
+    seconds = (both["stamp_ns"] - both["stamp_ns"].min()) // SECOND if len(both) else []
+    blocks = both.groupby([both["bag"], seconds], sort=True).ngroup().to_numpy() if len(both) else np.zeros(0, int)
+    count = int(blocks.max()) + 1 if blocks.size else 0
+    if count < 2:
+        raise ValueError(f"the two have {len(both)} frames in common, within {count} s; at least 2 s are needed")
+    metrics = _metrics(both, live)
+    sums = {name: tuple(_sums(both, metric, end, blocks, count) for end in ENDS) for name, metric in metrics.items()}
+    drawn: dict[str, list[Sums]] = {name: [] for name in metrics}
+    rng = np.random.default_rng(SEED)
+    for _ in range(DRAWS // AT_ONCE):  # all at once would take gigabytes for a long drive
+        draws = rng.multinomial(count, np.full(count, 1 / count), AT_ONCE).astype(np.float64)
+        for name, (before_sums, after_sums) in sums.items():
+            value = metrics[name].value
+            drawn[name].append(value(draws @ after_sums) - value(draws @ before_sums))
+    found = []
+    for name, metric in metrics.items():
+        old, new = (float(metric.value(end.sum(axis=0, keepdims=True))[0]) for end in sums[name])
+        differences = np.concatenate(drawn[name])
+        if np.isnan(old) or np.isnan(new) or np.isnan(differences).all():
+            continue
+        low, high = (float(p) for p in np.nanpercentile(differences, [2.5, 97.5]))
+        worse = high < -ROUNDING if metric.better > 0 else low > ROUNDING
+        found.append(Comparison(metric=name, baseline=old, value=new, low=low, high=high, worse=worse))
+    return found
+
+
+def _matched(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    tables = []
+    for table in (before, after):
+        table = table.assign(bag=table.get("bag", ""), sent=1.0)
+        table["dropped"] = (table["status"] != "processed").astype(float)
+        tables.append(table.assign(nth=table.groupby(list(KEY)).cumcount()))
+    return tables[0].merge(tables[1], on=[*KEY, "nth"], suffixes=("_before", "_after"))
+
+
+def _metrics(both: pd.DataFrame, live: bool) -> dict[str, Metric]:
+    classes = [
+        name.removeprefix("union.").removesuffix("_after")
+        for name in both.columns
+        if name.startswith("union.") and name.endswith("_after") and f"{name.removesuffix('_after')}_before" in both
+    ]
+    found: dict[str, Metric] = {}
+    if classes:
+        columns = [f"{kind}.{name}" for kind in ("intersection", "union") for name in classes]
+        found["miou"] = Metric(columns, _miou, 1)
+        right = [f"intersection.{name}" for name in classes]
+        found["pixel_accuracy"] = Metric([*right, "labelled"], _ratio, 1)
+    found["flicker"] = Metric(["flicker"], _ratio, -1)
+    if live:
+        found["latency.mean"] = Metric(["latency"], _ratio, -1)
+        found["dropped"] = Metric(["dropped", "sent"], _ratio, -1)
+    return found
+
+
+def _sums(both: pd.DataFrame, metric: Metric, end: str, blocks: NDArray[np.int64], count: int) -> Sums:
+    """Of the metric's columns over each block, float64[count, columns], without the frames in which one of the two
+    lacks it."""
+    usable = np.ones(len(both), np.bool_)
+    for other in ENDS:
+        usable &= ~both[[f"{name}{other}" for name in metric.columns]].isna().any(axis=1).to_numpy()
+    values = both[[f"{name}{end}" for name in metric.columns]].to_numpy(np.float64)[usable]
+    if len(metric.columns) == 1:  # a mean over frames
+        values = np.column_stack([values, np.ones(len(values))])
+    sums = np.zeros((count, values.shape[1]))
+    np.add.at(sums, blocks[usable], values)
+    return sums
+
+
+def _ratio(sums: Sums) -> Sums:
+    """Of all columns but the last to the last."""
+    parts, whole = sums[:, :-1].sum(axis=1), sums[:, -1]
+    found = np.full(len(sums), np.nan)
+    np.divide(parts, whole, out=found, where=whole > 0)
+    return found
+
+
+def _miou(sums: Sums) -> Sums:
+    intersection, union = np.split(sums, 2, axis=1)
+    present = union > 0
+    iou, found = np.zeros_like(union), np.full(len(union), np.nan)
+    np.divide(intersection, union, out=iou, where=present)
+    np.divide(iou.sum(axis=1), present.sum(axis=1), out=found, where=present.any(axis=1))
+    return found

@@ -1,0 +1,118 @@
+"""Requirements on a report, such as ``miou>=0.6`` or ``latency.p95<=0.1``, and whether they hold."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from unet_seg_ros.data.labels import Grouping
+from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.replay.live.timing import STAGES
+from unet_seg_ros.replay.options import read_yaml
+from unet_seg_ros.replay.schema import FIGURES, Check, Report
+
+COMPARE: dict[str, Callable[[float, float], bool]] = {
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
+FORM = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
+PLAIN = (
+    *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "agreement", "agreement_miou"),
+    *("dropped", "rate", "jitter", "repeated", "backward", "gaps"),
+)
+
+
+class Requirement(NamedTuple):
+    """``metric`` compared with ``limit``."""
+
+    metric: str
+    compare: str
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.metric}{self.compare}{self.limit:.12g}"
+
+
+def parse(texts: Sequence[str], grouping: Grouping, regions: Sequence[Region] = ()) -> list[Requirement]:
+    """From the command line: each a requirement or a YAML file with a list of them. Raises ValueError, listing what can
+    be required."""
+    lines = [line for text in texts for line in (_lines(Path(text)) if text.endswith((".yaml", ".yml")) else [text])]
+    known = names(grouping, regions)
+    found = []
+    for line in lines:
+        parts = FORM.match(line)
+        try:
+            requirement = Requirement(parts[1], parts[2], float(parts[3])) if parts else None
+        except ValueError:
+            requirement = None
+        if requirement is None:
+            raise ValueError(f"require: {line!r} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6")
+        if requirement.metric not in known:
+            raise ValueError(f"require: there is no metric {requirement.metric}; there are {', '.join(known)}")
+        found.append(requirement)
+    return found
+
+
+def _lines(path: Path) -> list[str]:
+    found = read_yaml(path)
+    if not isinstance(found, list) or not all(isinstance(line, str) for line in found):
+        raise ValueError(f"{path}: give a list of requirements, such as '- miou>=0.6'")
+    return found
+
+
+def names(grouping: Grouping, regions: Sequence[Region]) -> list[str]:
+    """All metrics that can be required."""
+    found = [*PLAIN, *(f"latency.{figure}" for figure in FIGURES)]
+    found += [f"stages.{stage}.{figure}" for stage in STAGES for figure in FIGURES]
+    found += [f"{kind}.{name}" for kind in ("iou", "boundary_iou_per_class") for name in grouping.names]
+    for region in regions:
+        found += [f"regions.{region.name}.{metric}" for metric in ("miou", "pixel_accuracy")]
+        found += [f"regions.{region.name}.iou.{name}" for name in grouping.names]
+    return found
+
+
+def metrics(report: Report) -> dict[str, float | None]:
+    """What was measured, by the names that requirements use."""
+    frames, timing = report["frames"], report["timing"]
+    sources = report["source"].values()
+    found: dict[str, float | None] = {
+        "dropped": (frames["sent"] - frames["processed"]) / frames["sent"] if frames["sent"] else None,
+        "repeated": sum(source["repeated"] for source in sources),
+        "backward": sum(source["backward"] for source in sources),
+        "gaps": sum(source["gaps"] for source in sources),
+    }
+    parts: tuple[Mapping[str, Any], ...] = (report["accuracy"] or {}, report["stability"], timing)
+    for part in parts:
+        found |= _flat(part)
+    return found
+
+
+def _flat(part: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
+    for key, value in part.items():
+        if isinstance(value, Mapping):
+            found |= _flat(value, f"{prefix}{key}.")
+        elif value is None or isinstance(value, (int, float)):
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def judge(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
+    """Each requirement with what was found; what was not measured does not hold."""
+    found = metrics(report)
+    return [_check(requirement, found.get(requirement.metric)) for requirement in requirements]
+
+
+def _check(requirement: Requirement, value: float | None) -> Check:
+    holds = COMPARE[requirement.compare]
+    passed = value is not None and holds(value, requirement.limit)
+    says = "it was not measured"
+    if value is not None:
+        texts = (f"{value:.{digits}g}" for digits in (4, 8, 17))  # 0.59999 is not 0.6
+        says = f"it is {next(text for text in texts if holds(float(text), requirement.limit) == passed)}"
+    return {"require": str(requirement), "value": value, "passed": passed, "line": f"{requirement}: {says}"}

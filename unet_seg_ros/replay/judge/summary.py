@@ -1,0 +1,72 @@
+"""The report's figures, from sums and samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.metrics.scorer import Score
+from unet_seg_ros.replay.schema import Accuracy, Distribution, RegionAccuracy, Reliability, Stability
+
+
+def distribution(seconds: Sequence[float] | NDArray[np.float64]) -> Distribution | None:
+    """Mean, percentiles (linear between ranks) and maximum; NaN is left out, and there is none without any."""
+    values = np.asarray(seconds, np.float64)
+    values = values[~np.isnan(values)]
+    if not values.size:
+        return None
+    p50, p95, p99 = (float(p) for p in np.percentile(values, [50, 95, 99]))
+    return {"mean": float(values.mean()), "p50": p50, "p95": p95, "p99": p99, "max": float(values.max())}
+
+
+def accuracy(score: Score) -> Accuracy | None:
+    """None without labels."""
+    if not score.labelled:
+        return None
+    names = score.grouping.names
+    return {
+        "grouping": score.grouping.name,
+        "frames": score.labelled,
+        **region_accuracy(score.confusion),
+        "boundary_iou": finite(score.boundary.mean_iou()),
+        "boundary_iou_per_class": dict(zip(names, map(finite, score.boundary.iou()), strict=True)),
+        "ece": finite(score.calibration.ece()),
+        "reliability": _reliability(score),
+        "confusion": score.confusion.matrix.tolist(),
+        "regions": {name: region_accuracy(matrix) for name, matrix in score.regions.items()},
+    }
+
+
+def region_accuracy(confusion: ConfusionMatrix) -> RegionAccuracy:
+    """mIoU, pixel accuracy and IoU per class."""
+    return {
+        "miou": finite(confusion.mean_iou()),
+        "pixel_accuracy": finite(confusion.pixel_accuracy()),
+        "iou": dict(zip(confusion.grouping.names, map(finite, confusion.iou()), strict=True)),
+    }
+
+
+def _reliability(score: Score) -> Reliability:
+    confidence, right, pixels = score.calibration.reliability()
+    used = pixels > 0
+    share = pixels[used] / max(pixels.sum(), 1)
+    return {"confidence": confidence[used].tolist(), "accuracy": right[used].tolist(), "share": share.tolist()}
+
+
+def stability(score: Score) -> Stability:
+    """Of what needs no labels."""
+    return {
+        "flicker": score.flicker.value,
+        "confidence": score.confidence.value,
+        "agreement": score.agreement.value,
+        "agreement_miou": finite(score.against.mean_iou()),
+    }
+
+
+def finite(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return float(value) if math.isfinite(value) else None

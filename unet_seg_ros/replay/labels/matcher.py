@@ -1,0 +1,220 @@
+"""Ground truth: the label image of a frame, from a folder or from a topic of the bag."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+
+from unet_seg_ros.data.cityscapes import read_label
+from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
+from unet_seg_ros.replay.errors import Problems
+from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
+from unet_seg_ros.replay.source.drive import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    TYPES,
+    Array,
+    Drive,
+    Frame,
+    SourceError,
+    header_stamp,
+)
+from unet_seg_ros.replay.source.salvage import Raw
+
+AHEAD = 32
+"""Labels of other frames that are kept while one is looked for: so much may their order differ from the frames'."""
+ENCODINGS = ("mono8", "8UC1")
+IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
+IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
+TRAIN_IDS = np.where(IS_TRAIN_ID, np.arange(256), VOID).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class LabelSource:
+    """``folder`` of label images, ``topics`` of a bag by camera ("" = the only one); labels hold label ids, or train
+    ids where ``train_ids``."""
+
+    folder: Path | None = None
+    topics: tuple[tuple[str, str], ...] = ()
+    train_ids: bool = False
+
+    @classmethod
+    def parse(cls, texts: Sequence[str], train_ids: bool) -> LabelSource:
+        """From the command line: a folder, or a TOPIC or CAMERA=TOPIC for each camera. Raises ValueError."""
+        folders = [Path(text) for text in texts if Path(text).is_dir()]
+        topics = [text for text in texts if not Path(text).is_dir()]
+        wrong = [text for text in topics if not text.partition("=")[2].startswith("/") and not text.startswith("/")]
+        if wrong:
+            raise ValueError(f"labels: {wrong[0]} is neither a folder nor a topic, such as /front/label")
+        if len(folders) > 1 or (folders and topics):
+            raise ValueError("labels: give one folder, or a topic for each camera")
+        parts = [text.rpartition("=") for text in topics]
+        return cls(folders[0] if folders else None, tuple((camera, topic) for camera, _, topic in parts), train_ids)
+
+
+class Truth:
+    """Labels of a drive's frames, asked for in order of time; what is wrong with them goes to ``problems``.
+
+    Raises SourceError where a camera isn't there.
+    """
+
+    def __init__(self, source: LabelSource, drive: Drive, problems: Problems) -> None:
+        self._problems = problems
+        self._source = source
+        self._given = self._without = 0
+        self._used: set[tuple[str, int]] = set()
+        self._topics: dict[str, LabelTopic] = {}
+        for camera, topic in source.topics:
+            if not camera and len(drive.cameras) > 1:
+                raise SourceError(f"labels: whose is {topic}? Give CAMERA={topic}, of {', '.join(drive.cameras)}")
+            name = camera or next(iter(drive.cameras))
+            if name not in drive.cameras:
+                raise SourceError(f"labels: {name} is no camera of the drive; there are {', '.join(drive.cameras)}")
+            if name in self._topics:
+                raise SourceError(f"labels: {name} has both {self._topics[name].topic} and {topic}; give one")
+            self._topics[name] = LabelTopic(drive.source, topic)
+
+    def label(self, camera: str, stamp_ns: int, file: Path | None, shape: tuple[int, ...]) -> Array | None:
+        """Train ids, H×W uint8, of a frame of ``shape`` H, W: of its ``file`` or, without one, of the camera's topic.
+        None where there is no label, or a wrong one."""
+        try:
+            ids = read_label(file) if file else self._of_topic(camera, stamp_ns)
+        except (ValueError, SourceError) as error:
+            self._problems.add("label", str(error))
+            return None
+        if ids is None:
+            self._without += 1
+            return None
+        if not file:
+            self._used.add((camera, stamp_ns))
+        name = file or f"{self._topics[camera].topic}: stamp {stamp_ns}"
+        if ids.shape != shape[:2]:
+            self._problems.add(
+                "label size", f"{name}: {ids.shape[1]}×{ids.shape[0]}, its image is {shape[1]}×{shape[0]}: not compared"
+            )
+            return None
+        # a drive in Cityscapes layout has label ids, whatever those of --labels are
+        train_ids = self._source.train_ids and (file is None or self._source.folder is not None)
+        strange = np.flatnonzero((np.bincount(ids.ravel(), minlength=256) > 0) & ~(IS_TRAIN_ID if train_ids else IS_ID))
+        if strange.size:
+            kind, other = ("train", "label") if train_ids else ("label", "train")
+            self._problems.add(
+                "label ids",
+                f"{name}: {', '.join(map(str, strange[:5]))} is no {kind} id and taken for unlabeled; if they are "
+                f"{other} ids, say --label-ids {other}",
+            )
+        self._given += 1
+        return (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
+
+    def skip(self, camera: str, stamp_ns: int) -> None:
+        """A frame without pixels needs no label."""
+        if camera in self._topics and stamp_ns in self._topics[camera].stamps:
+            self._used.add((camera, stamp_ns))
+
+    def _of_topic(self, camera: str, stamp_ns: int) -> Array | None:
+        topic = self._topics.get(camera)
+        return topic.label(stamp_ns) if topic else None
+
+    def finish(self, whole: bool) -> None:
+        """At the end of the drive: that no label was a frame's is a problem. Where the ``whole`` drive's frames have
+        asked, so are labels of a topic that were no frame's while frames had none; a folder may hold other drives'."""
+        if self._source.folder is None and not self._topics:
+            return
+        every = sum(len(topic.stamps) for topic in self._topics.values())
+        left = every - len(self._used)
+        if self._given and not (whole and left > 0 and self._without):
+            return
+        names = [str(self._source.folder)] if self._source.folder else [t.topic for t in self._topics.values()]
+        rule = (
+            "a label is named as its image, or ends in its frame's stamp in nanoseconds or its number in the video, "
+            "after the camera's name if there are several"
+            if self._source.folder
+            else "a label has its frame's stamp"
+        )
+        none = "no label could be compared with a frame"
+        count = f"{left} of {every} labels are no frame's" if self._given else none
+        self._problems.add("no labels", f"{', '.join(names)}: {count}: {rule}")
+
+
+class LabelTopic:
+    """Labels on the topic ``topic`` of a bag, read in step with the frames. Raises SourceError if it can't be read."""
+
+    def __init__(self, bag: Path, topic: str) -> None:
+        self.topic = topic
+        self._bag = bag
+        self.stamps = {stamp_ns for stamp_ns, _ in self._messages()}
+        self._ahead = self._messages()
+        self._kept: dict[int, Raw] = {}
+
+    def _messages(self) -> Iterator[tuple[int, Raw]]:
+        try:
+            for raw in messages(self._bag, [self.topic]):
+                if raw.kind not in (IMAGE, COMPRESSED_IMAGE):
+                    raise SourceError(f"{self._bag}: {self.topic} holds {raw.kind}, not images of labels")
+                yield header_stamp(raw.cdr, raw.time_ns), raw
+        except DamagedBag:
+            return  # which the frames tell as well
+
+    def label(self, stamp_ns: int) -> Array | None:
+        """H×W uint8 as recorded, of the frame with this stamp. Raises ValueError if it can't be decoded."""
+        if stamp_ns not in self.stamps:
+            return None
+        while stamp_ns not in self._kept and (found := next(self._ahead, None)):
+            self._kept[found[0]] = found[1]
+            if len(self._kept) > AHEAD:
+                del self._kept[next(iter(self._kept))]
+        raw = self._kept.get(stamp_ns)  # kept: another frame may have the stamp too
+        return None if raw is None else _pixels(raw, f"{self.topic}: stamp {stamp_ns}")
+
+
+def _pixels(raw: Raw, name: str) -> Array:
+    try:
+        message: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
+    except Exception as error:  # rosbags checks nothing: whatever comes of it
+        raise ValueError(f"{name}: not a whole message: {error}") from error
+    if message.__msgtype__ == COMPRESSED_IMAGE:
+        label = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_UNCHANGED) if len(message.data) else None
+        if label is None or label.dtype != np.uint8 or label.ndim != 2:
+            raise ValueError(f"{name}: not an 8-bit single-channel image, as label ids are")
+        return cast(Array, label)
+    if message.encoding not in ENCODINGS:
+        raise ValueError(f"{name}: encoding {message.encoding}, labels are {' or '.join(ENCODINGS)}")
+    if message.width > message.step or len(message.data) < message.step * message.height or not message.height:
+        raise ValueError(f"{name}: {len(message.data)} bytes are too few for {message.width}×{message.height}")
+    rows = np.asarray(message.data, np.uint8)[: message.step * message.height].reshape(message.height, message.step)
+    return rows[:, : message.width]
+
+
+def with_labels(drive: Drive, source: LabelSource) -> Drive:
+    """The drive with the labels of ``source.folder``: a label is named as its image, or its name ends in its frame's
+    stamp in nanoseconds or its number in the video, and of several cameras begins with the camera's.
+
+    Raises SourceError if the folder holds none."""
+    if source.folder is None:
+        return drive
+    suffix = "_labelTrainIds.png" if source.train_ids else "_labelIds.png"
+    files = sorted(source.folder.rglob(f"*{suffix}")) or sorted(source.folder.glob("*.png"))
+    if not files:
+        raise SourceError(f"{source.folder}: no labels: neither …{suffix} below it, as in Cityscapes, nor *.png in it")
+    names = {re.sub(r"(_gt(Fine|Coarse))?_label(Train)?Ids$", "", file.stem): file for file in files}
+    numbered: dict[tuple[str, int], list[Path]] = {}
+    for name, file in names.items():
+        if parts := re.fullmatch(r"(.*?)_?(\d+)", name):
+            camera = parts[1] if len(drive.cameras) > 1 else ""
+            numbered.setdefault((camera, int(parts[2])), []).append(file)
+    numbers = {key: found[0] for key, found in numbered.items() if len(found) == 1}  # of two, it would be a guess
+    return replace(drive, frames=lambda: _labelled(drive, names, numbers), files=(*drive.files, *files))
+
+
+def _labelled(drive: Drive, names: Mapping[str, Path], numbers: Mapping[tuple[str, int], Path]) -> Iterator[Frame]:
+    for frame in drive.frames():
+        camera = frame.camera if len(drive.cameras) > 1 else ""
+        number = int(frame.name) if frame.name.isdigit() else frame.stamp_ns
+        label = names.get(frame.name) or numbers.get((camera, number)) or numbers.get((camera, frame.stamp_ns))
+        yield replace(frame, label=label)

@@ -1,0 +1,90 @@
+"""What is kept of a drive that was played: a few numbers a frame. Everything big is in the bag."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet_seg_ros.replay.source.drive import IMAGE
+from unet_seg_ros.ros.bringup import NODE_NAME
+
+CLASS_COVERAGE = "unet_seg_msgs/msg/ClassCoverage"
+OUTPUTS = {"mask": IMAGE, "confidence": IMAGE, "coverage": CLASS_COVERAGE}
+"""What is taken from the node, for each camera, and its message type. The overlay is made afterwards: a car's node
+makes none, and would be slower if it did."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The node that is played to: its full ``name`` and, for each camera of the drive, the node's name for it."""
+
+    name: str
+    cameras: dict[str, str]
+
+    @classmethod
+    def own(cls, cameras: dict[str, str]) -> Target:
+        """The node that the replay starts itself."""
+        return cls(f"/{NODE_NAME}", {camera: camera for camera in cameras})
+
+    def topic(self, camera: str, output: str) -> str:
+        """Where the node publishes it."""
+        return f"{self.name}/{self.cameras[camera]}/{output}"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What became of a camera's frames, as the node's diagnostics say; ``dropped`` by reason."""
+
+    received: int
+    processed: int
+    dropped: dict[str, int]
+
+    @classmethod
+    def of(cls, values: dict[str, str]) -> Counts:
+        """From the diagnostics' values of a camera."""
+        prefix = "dropped: "
+        dropped = {key.removeprefix(prefix): int(n) for key, n in values.items() if key.startswith(prefix)}
+        return cls(int(values["received"]), int(values["processed"]), dropped)
+
+    def since(self, before: Counts) -> Counts:
+        """Without those of ``before``."""
+        dropped = {reason: count - before.dropped.get(reason, 0) for reason, count in self.dropped.items()}
+        return Counts(self.received - before.received, self.processed - before.processed, dropped)
+
+
+@dataclass
+class Sent:
+    """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
+    its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name, as the node tells
+    them; ``repeated`` where the camera sent its stamp more than once, so that its masks can't be told apart;
+    ``problem`` is why the frame has no pixels, if that is known."""
+
+    camera: str
+    index: int
+    stamp_ns: int
+    at_ns: int
+    sent_ns: int
+    label: Path | None = None
+    received_ns: int | None = None
+    stages: dict[str, float] | None = None
+    repeated: bool = False
+    problem: str = ""
+
+    @property
+    def latency(self) -> float | None:
+        """Seconds from sending the frame to receiving its mask."""
+        return None if self.received_ns is None or self.repeated else (self.received_ns - self.sent_ns) / 1e9
+
+
+@dataclass
+class Playback:
+    """``frames`` in order of sending; ``counts`` of each camera are the node's own, since the drive began; ``engine``
+    are its last diagnostics; ``problem`` is why the drive ended early, empty if it didn't; ``interrupted`` where that
+    was Ctrl-C."""
+
+    target: Target
+    frames: list[Sent]
+    counts: dict[str, Counts] = field(default_factory=dict)
+    engine: dict[str, str] = field(default_factory=dict)
+    problem: str = ""
+    interrupted: bool = False

@@ -1,0 +1,65 @@
+"""One pass over what was recorded live: every frame with what the node made of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rosbags.highlevel import AnyReader
+from tqdm import tqdm
+
+from unet_seg_ros import draw
+from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.replay.live.playback import OUTPUTS, Playback, Sent
+from unet_seg_ros.replay.record.recorder import Recorder
+from unet_seg_ros.replay.source.drive import IMAGE, TYPES, Array, Drive, image_message, message_pixels, message_stamp
+
+
+class Answer(NamedTuple):
+    """A frame and its outputs: ``image`` H×W×3 uint8 RGB, ``mask`` and ``confidence`` H×W uint8, ``coverage`` the
+    ClassCoverage message."""
+
+    sent: Sent
+    image: Array
+    mask: Array
+    confidence: Array
+    coverage: Any
+
+
+def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder: Recorder) -> Iterator[Answer]:
+    """The frames in ``bag`` that the node answered, in order of their stamps; those whose stamp is repeated are left
+    out, since their masks can't be told apart. All messages go on to ``recorder``, and with each answer its overlay.
+
+    ``palette`` is uint8[256, 3] RGB.
+    """
+    what = {drive.topic(camera): (camera, "image") for camera in drive.cameras}
+    what |= {played.target.topic(camera, output): (camera, output) for camera in drive.cameras for output in OUTPUTS}
+    frames = {(sent.camera, sent.stamp_ns): sent for sent in played.frames if not sent.repeated}
+    parts: dict[tuple[str, int], dict[str, Any]] = {}  # of frames whose answer is not whole yet
+    with AnyReader([bag], default_typestore=TYPES) as reader:
+        bar = tqdm(reader.messages(), total=reader.message_count, unit="message", desc="reviewing")
+        for connection, _, raw in bar:
+            message: Any = reader.deserialize(raw, connection.msgtype)
+            camera, output = what[connection.topic]
+            key = camera, message_stamp(message)
+            recorder.write(connection.topic, connection.msgtype, key[1], bytes(raw))
+            if key not in frames:
+                continue
+            # The bag is in order of the stamps: what is of another stamp will not be completed.
+            parts = {other: found for other, found in parts.items() if other[1] == key[1]}
+            found = parts.setdefault(key, {})
+            found[output] = message
+            if len(found) == 1 + len(OUTPUTS):
+                answer = _answer(frames[key], found)
+                overlay = draw.overlay(answer.image, answer.mask, palette)
+                picture = image_message(overlay, "rgb8", key[1], found["image"].header.frame_id)
+                topic = played.target.topic(camera, "overlay")
+                recorder.write(topic, IMAGE, key[1], bytes(TYPES.serialize_cdr(picture, IMAGE)))
+                yield answer
+
+
+def _answer(sent: Sent, found: dict[str, Any]) -> Answer:
+    # one channel of mono8 is what `to_rgb` gives three times
+    mask, confidence = (to_rgb(found[output])[..., 0].copy() for output in ("mask", "confidence"))
+    return Answer(sent, message_pixels(found["image"]), mask, confidence, found["coverage"])

@@ -1,0 +1,63 @@
+"""Live: the drive played over DDS to the node as deployed, in a process of its own or one that somebody else runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from unet_seg_ros.replay.live.node_process import NodeProcess
+from unet_seg_ros.replay.live.playback import Playback, Target
+from unet_seg_ros.replay.live.player import Player, find_node, isolate, on_the_graph
+from unet_seg_ros.replay.record.process_meter import Meter, Sample
+from unet_seg_ros.replay.record.recorder import Recorder
+from unet_seg_ros.replay.source.drive import Drive, SourceError
+from unet_seg_ros.ros.bringup import bringup
+
+
+@dataclass
+class Live:
+    """What playing left beside the recording: ``resources`` are the node process's, none for somebody else's node;
+    ``recording_problem`` is why nothing was recorded, empty if it was."""
+
+    playback: Playback
+    resources: list[Sample] = field(default_factory=list)
+    recording_problem: str = ""
+
+
+def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str, factor: float) -> Live:
+    """Start a node on a DDS domain that no car uses, with the drive's cameras, its output going to ``log``, and play
+    the drive to it ``factor`` times as fast as it was recorded; ``model`` and ``device`` empty are the node's own.
+
+    Raises SourceError, and NodeError if the node does not become active.
+    """
+    cameras = ",".join(f"{name}={topic}" for name, topic in drive.cameras.items())
+    arguments = {"cameras": cameras, "transport": drive.transport, "model": model, "device": device}
+    try:
+        plan = bringup({**arguments, "use_sim_time": "true"})
+    except ValueError as error:  # a bag's topic that is no ROS name
+        raise SourceError(f"{drive.source}: {error}") from error
+    isolate(plan)
+    process = NodeProcess(plan, log)
+    try:
+        print("starting the node", flush=True)
+        with Recorder(bag) as recorder, on_the_graph() as node:
+            player = Player(node, drive, Target.own(drive.cameras), recorder, process, factor)
+            player.wait()
+            meter = Meter(process.pid)
+            played = player.play()
+            resources = meter.stop()
+    finally:
+        process.stop()
+    return Live(played, resources, recorder.problem)
+
+
+def play_to_other_node(drive: Drive, bag: Path, name: str, factor: float) -> Live:
+    """Play to the running node ``name``, such as /segmentation, on this environment's DDS domain.
+
+    Raises NodeError if it isn't there, isn't active or does not take the drive's topics.
+    """
+    with Recorder(bag) as recorder, on_the_graph() as node:
+        player = Player(node, drive, find_node(node, name, drive), recorder, None, factor)
+        player.wait()
+        played = player.play()
+    return Live(played, [], recorder.problem)

@@ -1,0 +1,80 @@
+"""The figures of a drive that was played live: how many frames came back, when, and what became of the others."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+
+from unet_seg_ros.replay.live.playback import Counts, Playback, Sent
+from unet_seg_ros.replay.schema import Frames
+
+STAGES = ("decode", "preprocess", "forward", "post", "wait", "publish", "transport")
+"""``wait`` is time in the node in which it worked on something else; ``transport`` are the ways to the node and back.
+All but ``publish``, which ends after the mask has gone, make up the latency."""
+LOST_BEFORE = "replaced or lost before the node took it"
+LOST_AFTER = "segmented, but the mask was lost on the way back"
+UNFINISHED = "not finished when the drive ended"
+UNKNOWN = "dropped, the node does not say why"
+
+
+def counted(played: Playback) -> Frames:
+    """``sent``, ``received`` (by the node; None where it does not say), ``processed`` (their masks came back), and
+    ``dropped`` by reason, which sum to ``sent - processed``."""
+    dropped: Counter[str] = Counter()
+    for camera in played.target.cameras:
+        mine = [sent for sent in played.frames if sent.camera == camera]
+        dropped.update(reasons(len(mine), sum(map(answered, mine)), played.counts.get(camera)))
+    told = len(played.counts) == len(played.target.cameras)
+    return {
+        "sent": len(played.frames),
+        "received": sum(counts.received for counts in played.counts.values()) if told else None,
+        "processed": sum(map(answered, played.frames)),
+        "dropped": dict(dropped),
+    }
+
+
+def answered(sent: Sent) -> bool:
+    """Whether its mask came."""
+    return sent.received_ns is not None
+
+
+def reasons(sent: int, masks: int, counts: Counts | None) -> dict[str, int]:
+    """Why ``sent - masks`` frames were dropped, those that occurred; they sum to it."""
+    if counts is None:
+        why = {UNKNOWN: sent - masks}
+    else:
+        why = dict(counts.dropped)
+        why[UNFINISHED] = counts.received - counts.processed - sum(why.values())
+        why[LOST_BEFORE], why[LOST_AFTER] = sent - counts.received, counts.processed - masks
+    return {reason: count for reason, count in why.items() if count}
+
+
+def stages(sent: Sent) -> dict[str, float | None]:
+    """Seconds of each of `STAGES`, None where it is not known."""
+    told = dict(sent.stages or {})
+    if sent.stages and sent.latency is not None:
+        told["transport"] = sent.latency - sum(seconds for name, seconds in told.items() if name != "publish")
+    return {name: told.get(name) for name in STAGES}
+
+
+def achieved(played: Playback) -> dict[str, float | None]:
+    """Frames per second of all cameras together, as sent and as their masks came back; ``jitter`` in s is the standard
+    deviation of the intervals between the masks of a camera about their mean."""
+    sent = [one.sent_ns for one in played.frames]
+    received = sorted(one.received_ns for one in played.frames if one.received_ns is not None)
+    intervals = [
+        np.diff(
+            sorted(one.received_ns for one in played.frames if one.camera == camera and one.received_ns is not None)
+        )
+        for camera in played.target.cameras
+    ]
+    # about each camera's own mean: two steady cameras of different rates do not jitter
+    off = np.concatenate([each - each.mean() for each in intervals if each.size > 1] or [np.zeros(0)]) / 1e9
+    jitter = float(np.sqrt(np.mean(off**2))) if off.size else None
+    return {"sent": _rate(sent), "rate": _rate(received), "jitter": jitter}
+
+
+def _rate(times_ns: list[int]) -> float | None:
+    span = max(times_ns) - min(times_ns) if times_ns else 0
+    return (len(times_ns) - 1) * 1e9 / span if span else None

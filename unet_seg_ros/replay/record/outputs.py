@@ -1,0 +1,82 @@
+"""What the node would publish for a frame, as rosbags messages: offline, the same topics are recorded without DDS."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rosbags.typesys.store import Typestore
+
+from unet_seg_ros import draw
+from unet_seg_ros.metrics.coverage import Coverage, Region
+from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, Target
+from unet_seg_ros.replay.record.recorder import Recorder, typestore
+from unet_seg_ros.replay.source.drive import IMAGE, Array, Drive, Frame
+from unet_seg_ros.segmenter import Segmentation
+
+
+class OutputRecorder:
+    """Records frames of ``drive`` and what was seen in them under the topics of the node that a live replay starts.
+
+    ``palette`` is uint8[256, 3] RGB; ``age`` is 0 and ``dropped`` too: nothing waits offline.
+    """
+
+    def __init__(self, recorder: Recorder, drive: Drive, model_id: str, palette: Array) -> None:
+        self._recorder = recorder
+        self._drive = drive
+        self._model_id = model_id
+        self._palette = palette
+        self._types = typestore()
+        self._target = Target.own(drive.cameras)
+
+    def write_input(self, frame: Frame) -> None:
+        """Add a frame of which nothing was made."""
+        self._write(frame, self._drive.topic(frame.camera), self._drive.message_type, frame.message)
+
+    def write(self, frame: Frame, image: Array, seen: Segmentation, regions: Sequence[Region] = ()) -> Coverage:
+        """Add the frame, of which ``image`` (H×W×3 uint8 RGB) is the decoded picture, with all outputs; returns its
+        coverage, of the whole image and of ``regions``."""
+        header, camera = frame.message.header, frame.camera
+        self.write_input(frame)
+        coverage = seen.coverage(regions)
+        messages = {
+            "mask": (IMAGE, picture(self._types, header, seen.mask)),
+            "confidence": (IMAGE, picture(self._types, header, seen.confidence)),
+            "overlay": (IMAGE, picture(self._types, header, draw.overlay(image, seen.mask, self._palette))),
+            "coverage": (CLASS_COVERAGE, self._coverage(header, seen, coverage)),
+        }
+        for output, (kind, message) in messages.items():
+            self._write(frame, self._target.topic(camera, output), kind, message)
+        return coverage
+
+    def _write(self, frame: Frame, topic: str, kind: str, message: Any) -> None:
+        self._recorder.write(topic, kind, frame.stamp_ns, bytes(self._types.serialize_cdr(message, kind)))
+
+    def _coverage(self, header: Any, seen: Segmentation, coverage: Coverage) -> Any:
+        kinds = self._types.types
+        regions = [
+            kinds["unet_seg_msgs/msg/RegionCoverage"](
+                region.name, region.valid_pixels, region.fraction, region.mean_confidence
+            )
+            for region in coverage.regions
+        ]
+        return kinds[CLASS_COVERAGE](
+            header,
+            self._model_id,
+            *seen.mask.shape,
+            list(seen.class_names),
+            regions,
+            coverage.mean_confidence,
+            coverage.low_confidence_fraction,
+            0,
+            0.0,
+        )
+
+
+def picture(types: Typestore, header: Any, pixels: Array) -> Any:
+    """A rosbags ``Image``: mono8 of H×W uint8, rgb8 of H×W×3."""
+    height, width = pixels.shape[:2]
+    encoding = "mono8" if pixels.ndim == 2 else "rgb8"
+    data = np.ascontiguousarray(pixels).reshape(-1)
+    return types.types[IMAGE](header, height, width, encoding, 0, data.size // height, data)

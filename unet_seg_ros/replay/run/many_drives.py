@@ -1,0 +1,214 @@
+"""Several drives: each is replayed on its own, here or by workers of dask.distributed, and one report sums them up.
+
+What is summed are counts, so the figures are those of one process, however the drives were shared out.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pandas as pd
+from tqdm import tqdm
+
+from unet_seg_ros.data.labels import palette
+from unet_seg_ros.metrics.scorer import Score
+from unet_seg_ros.replay.judge.summary import accuracy, distribution, stability
+from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.report.gallery import Gallery
+from unet_seg_ros.replay.report.writer import ReplayError, Result, clear, write
+from unet_seg_ros.replay.run.one_drive import Gate, replay_one
+from unet_seg_ros.replay.schema import FORMAT, Frames, Report, SourceCheck
+from unet_seg_ros.replay.source.bag import is_bag
+from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
+
+
+@dataclass(frozen=True)
+class Workers:
+    """``jobs`` processes on this machine, or those of the dask.distributed ``scheduler`` at an address; neither (1 and
+    empty) is this process."""
+
+    jobs: int = 1
+    scheduler: str = ""
+
+
+def expanded(sources: Sequence[Path]) -> list[Path]:
+    """The drives: a folder that is none itself, but holds bags, stands for these, by name."""
+    found: list[Path] = []
+    for source in sources:
+        found += _bags_in(source) or [source]
+    return found
+
+
+def _bags_in(folder: Path) -> list[Path]:
+    if not folder.is_dir() or (folder / METADATA).exists():
+        return []
+    files = bag_files(folder)
+    folders = [path for path in folder.iterdir() if path.is_dir() and is_bag(path)]
+    return sorted([*files, *folders]) if folders or len(files) > 1 else []
+
+
+def replay_many(
+    sources: Sequence[Path], output: Path, options: Options, gate: Gate, workers: Workers, title: Path
+) -> Result:
+    """Fill the folder ``output``, and in it one for each drive; ``title`` is what the whole is called.
+
+    A drive that can't be replayed costs itself. Raises ReplayError where none could.
+    """
+    start = perf_counter()
+    names = folder_names(sources)
+    folders = [output / name for name in names]
+    try:
+        for folder in (output, *folders):
+            clear(folder, [*sources, *gate.files()])
+        tasks = list(zip(sources, folders, strict=True))
+        done, interrupted = _all(tasks, options, workers)
+        total = _total(done, names, options, perf_counter() - start, title)
+        if interrupted:
+            total.interrupted = True
+            total.report["problems"].append(f"interrupted: {len(done)} of {len(sources)} drives were replayed")
+        gate.judge(total)
+        write(output, total, Gallery(palette(), options.grouping.table), options.grouping)
+    except OSError as error:
+        raise ReplayError(str(error)) from error
+    return total
+
+
+def folder_names(sources: Sequence[Path]) -> list[str]:
+    """One for each, of the end of its path, as long as they differ."""
+    names: list[str] = []
+    for source in sources:
+        name = re.sub(r"[^\w.-]+", "_", source.resolve().stem) or "drive"
+        numbered = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
+        names.append(next(one for one in numbered if one not in names))
+    return names
+
+
+def _task(source: Path, output: Path, options: Options) -> Result | str:
+    """What a worker does; a drive that can't be replayed gives the line that says why."""
+    try:
+        return replay_one(source, output, options, Gate())
+    except ReplayError as error:
+        return str(error)
+
+
+def _all(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> tuple[dict[int, Result | str], bool]:
+    """Results by number of the task, of those that were done, and whether Ctrl-C came before the others."""
+    done: dict[int, Result | str] = {}
+    try:
+        for index, result in _shared(tasks, options, workers) if workers != Workers() else _here(tasks, options):
+            done[index] = result
+            if isinstance(result, Result) and result.interrupted:
+                return done, True
+    except KeyboardInterrupt:
+        return done, True
+    return done, False
+
+
+def _here(tasks: list[tuple[Path, Path]], options: Options) -> Iterator[tuple[int, Result | str]]:
+    for index, (source, output) in enumerate(tasks):
+        yield index, _task(source, output, options)
+
+
+def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> Iterator[tuple[int, Result | str]]:
+    try:
+        from distributed import as_completed
+    except ImportError as error:
+        raise ReplayError(
+            f"--jobs and --scheduler need dask.distributed ({error}): "
+            "python3 -m pip install -r requirements/cluster.txt"
+        ) from error
+    if workers.jobs > 1 and not options.threads:  # the cores are shared too
+        options = replace(options, threads=max(1, len(os.sched_getaffinity(0)) // workers.jobs))
+    options = options.absolute()  # workers run in folders of their own
+    with _client(workers) as client:
+        futures = {
+            client.submit(_task, source.resolve(), output.resolve(), options, pure=False): index
+            for index, (source, output) in enumerate(tasks)
+        }
+        for future in tqdm(as_completed(list(futures)), total=len(tasks), unit="drive"):
+            try:
+                yield futures[future], future.result()
+            except Exception as error:  # the worker died, or has another version of this package
+                yield futures[future], f"{tasks[futures[future]][0]}: the worker failed: {str(error) or repr(error)}"
+
+
+@contextmanager
+def _client(workers: Workers) -> Iterator[Any]:
+    from distributed import Client, LocalCluster
+
+    if workers.scheduler:
+        try:
+            with Client(workers.scheduler, timeout=15) as client:
+                yield client
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ReplayError(f"--scheduler {workers.scheduler}: {error}") from error
+        return
+    cluster = LocalCluster(workers.jobs, threads_per_worker=1, dashboard_address=None, silence_logs="ERROR")
+    with cluster, Client(cluster) as client:
+        yield client
+
+
+def _total(
+    done: dict[int, Result | str], names: Sequence[str], options: Options, seconds: float, title: Path
+) -> Result:
+    """``names`` are the folders that the drives' own reports are in."""
+    problems = [str(text) for _, text in sorted(done.items()) if isinstance(text, str)]
+    results = [(names[index], found) for index, found in sorted(done.items()) if isinstance(found, Result)]
+    if not results:
+        raise ReplayError("; ".join(problems) or "interrupted before the first drive was done")
+    score = Score(options.grouping, options.regions)
+    for name, result in results:
+        score += result.score
+        problems += [f"{name}: {text}" for text in result.report["problems"]]
+        result.report["made_by"]["bag"]["folder"] = name
+    frames = pd.concat([result.frames.assign(bag=name) for name, result in results], ignore_index=True)
+    reports = [result.report for _, result in results]
+    first = reports[0]["made_by"]
+    stages = reports[0]["timing"]["stages"]
+    checks: dict[str, SourceCheck] = {
+        f"{name}: {camera}": check for name, result in results for camera, check in result.report["source"].items()
+    }
+    report: Report = {
+        "format": FORMAT,
+        "mode": options.mode,
+        "made_by": {**first, "bag": {"path": str(title), "drives": len(results)}},
+        "frames": _frames([found["frames"] for found in reports]),
+        "timing": {
+            "latency": distribution(frames["latency"]),
+            "stages": {name: distribution(frames[name]) for name in stages},
+            "sent": None,
+            "rate": sum(found["frames"]["processed"] for found in reports) / seconds,
+            "jitter": None,
+        },
+        "accuracy": accuracy(score),
+        "stability": stability(score),
+        "source": checks,
+        "resources": None,
+        "verdict": [],
+        "baseline": [],
+        "problems": problems,
+        "bags": reports,
+    }
+    return Result(report, frames, score, seconds, results[0][1].class_names)
+
+
+def _frames(parts: Sequence[Frames]) -> Frames:
+    dropped: dict[str, int] = {}
+    for part in parts:
+        for reason, count in part["dropped"].items():
+            dropped[reason] = dropped.get(reason, 0) + count
+    received = [part["received"] for part in parts]
+    return {
+        "sent": sum(part["sent"] for part in parts),
+        "received": None if None in received else sum(count or 0 for count in received),
+        "processed": sum(part["processed"] for part in parts),
+        "dropped": dropped,
+    }

@@ -1,0 +1,73 @@
+"""Frames to masks without DDS: every frame, in order. Reading and decoding overlap with the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from unet_seg_ros.data.ros_images import ImageError
+from unet_seg_ros.engine import OutOfMemory
+from unet_seg_ros.replay.labels.matcher import Truth
+from unet_seg_ros.replay.source.drive import Array, Drive, Frame, message_pixels
+from unet_seg_ros.replay.source.prefetch import prefetch
+from unet_seg_ros.segmenter import Segmentation, Segmenter
+
+MALFORMED = "malformed"
+OUT_OF_MEMORY = "out of memory"
+
+
+@dataclass
+class Seen:
+    """A frame on its way: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the mask of a second
+    model; ``dropped`` is why there is no ``segmentation``, ``says`` what was wrong with this or the other one;
+    ``stages`` are seconds."""
+
+    index: int
+    frame: Frame
+    image: Array | None = None
+    label: Array | None = None
+    segmentation: Segmentation | None = None
+    other: Array | None = None
+    dropped: str = ""
+    says: str = ""
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+def segmented(drive: Drive, segmenter: Segmenter, against: Segmenter | None, truth: Truth) -> Iterator[Seen]:
+    """All frames of the drive. Raises SourceError where it can't be read on, DeviceLost."""
+    return prefetch(_segmented(prefetch(_decoded(drive, truth)), segmenter, against), depth=2)
+
+
+def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
+    for index, frame in enumerate(drive.frames()):
+        seen = Seen(index, frame)
+        start = perf_counter()
+        if frame.problem:
+            seen.dropped, seen.says = MALFORMED, frame.problem
+            yield seen
+            continue
+        try:
+            seen.image = message_pixels(frame.message)
+        except ImageError as error:
+            seen.dropped, seen.says = MALFORMED, str(error)
+            truth.skip(frame.camera, frame.stamp_ns)
+        else:
+            seen.stages["decode"] = perf_counter() - start
+            seen.label = truth.label(frame.camera, frame.stamp_ns, frame.label, seen.image.shape)
+        yield seen
+
+
+def _segmented(frames: Iterator[Seen], segmenter: Segmenter, against: Segmenter | None) -> Iterator[Seen]:
+    for seen in frames:
+        if seen.image is not None:
+            try:
+                seen.segmentation = segmenter([seen.image])[0]
+                preprocess, forward, post = seen.segmentation.timings
+                seen.stages |= {"preprocess": preprocess, "forward": forward, "post": post}
+                seen.other = against([seen.image])[0].mask if against else None
+            except OutOfMemory as error:
+                seen.says = str(error)
+                if seen.segmentation is None:
+                    seen.dropped = OUT_OF_MEMORY
+        yield seen

@@ -1,0 +1,103 @@
+"""What made a report: the drive, model, settings, versions and machine, so that it can be made again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import cv2
+import psutil
+
+from unet_seg_ros import __version__
+from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.source.drive import Drive
+from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
+
+PACKAGES = ("torch", "numpy", "rosbags")
+
+
+def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool = True) -> dict[str, Any]:
+    """The report's ``made_by``; ``model`` says at least its ``id``. The files of the drive are read for their hash
+    unless not ``hashed``. Raises OSError."""
+    return {
+        "bag": {
+            "path": str(drive.source),
+            "bytes": sum(file.stat().st_size for file in drive.files),
+            "sha256": digest(drive.files) if hashed else None,
+        },
+        "model": model,
+        "settings": options.settings(),
+        "versions": versions(),
+        "machine": machine(),
+    }
+
+
+def model_file(model: str, model_id: str) -> dict[str, Any]:
+    """Of the bundle ``model`` (a name or path, empty = the shipped nano). Raises OSError or ValueError."""
+    path = shipped_or_path(model or DEFAULT_MODEL)
+    return {"id": model_id, "path": str(path), "sha256": digest([path])}
+
+
+def digest(files: Iterable[Path]) -> str:
+    """SHA-256 over the files' contents, one after another, in hexadecimal. Raises OSError."""
+    found = hashlib.sha256()
+    for path in files:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                found.update(block)
+    return found.hexdigest()
+
+
+def versions() -> dict[str, str]:
+    """Of this code, Python and what the figures depend on; packages that are not installed as such are left out."""
+    found = {"unet_seg_ros": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
+    if commit := _commit():
+        found["unet_seg_ros commit"] = commit
+    found |= {name: os.environ[name] for name in ("ROS_DISTRO", "RMW_IMPLEMENTATION") if name in os.environ}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _commit() -> str:
+    """The clone's, with -dirty where files were changed since; empty where this is no clone or there is no git."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    ours = ["ls-files", "--error-unmatch", Path(__file__).name]  # and not a repository that this is installed in
+    describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        for command in (ours, describe):
+            done = subprocess.run([*git, *command], capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def machine() -> dict[str, Any]:
+    """Where it ran."""
+    import torch
+
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory": psutil.virtual_memory().total,
+        "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()

@@ -1,0 +1,142 @@
+"""Drives in from rosbag2: one camera a topic, raw or compressed images."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb
+from unet_seg_ros.replay.source.bag_reader import BAG_SUFFIXES, METADATA, Topic, bag_files, messages, topics
+from unet_seg_ros.replay.source.drive import (
+    COMPRESSED_IMAGE,
+    IMAGE,
+    TYPES,
+    Drive,
+    Frame,
+    SourceError,
+    header_stamp,
+    image_message,
+    message_stamp,
+)
+from unet_seg_ros.replay.source.salvage import Raw
+from unet_seg_ros.ros.bringup import NODE_NAME
+
+OUTPUTS = ("mask", "confidence", "color", "overlay")
+"""Images that the node itself puts out: a bag of an earlier replay holds them beside the camera's."""
+DEPTH = ("16UC1", "32FC1", "mono16")
+"""Encodings of images that nobody expects to be segmented."""
+
+
+def is_bag(path: Path) -> bool:
+    """Whether it is meant as one: by its suffix, or a folder that holds one."""
+    if path.is_dir():
+        return (path / METADATA).exists() or bool(bag_files(path))
+    return path.suffix in BAG_SUFFIXES
+
+
+def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = ()) -> Drive:
+    """The cameras of a bag, named after their topics, at the rate at which they were recorded: those of the topics
+    ``only``, or all but ``labels``.
+
+    Of all, depth images and the node's own outputs are left out, and so are cameras of an encoding that can't be
+    decoded, which is one of the drive's ``problems``. Where some cameras are raw and others compressed, those are
+    decoded. Raises SourceError, listing the bag's topics if there are no images or a topic isn't there; reading the
+    frames of a damaged bag does so after all that could be read.
+    """
+    found = topics(path)
+    encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
+    kinds = {topic.name: f"{topic.kind} {encodings.get(topic.name, '')}".strip() for topic in found.values()}
+    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
+    missing = [name for name in (*only, *labels) if name not in found]
+    if missing:
+        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed}")
+    others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
+    if others:
+        raise SourceError(f"{path}: {', '.join(others)} holds no images; the bag's topics: {listed}")
+    cameras = {name: found[name] for name in only} if only else _cameras(found, labels)
+    unknown = {} if only else {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
+    played = {name: topic for name, topic in cameras.items() if name not in unknown}
+    if not played:
+        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed}")
+    transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
+    absolute = [f"/{name.strip('/').removesuffix('/compressed')}" for name in played]
+    names = camera_names(absolute)
+    by_topic = dict(zip(played, names, strict=True))
+    return Drive(
+        path,
+        dict(zip(names, absolute, strict=True)),
+        transport,
+        sum(topic.count for topic in played.values()),
+        lambda: _frames(path, by_topic, transport),
+        tuple(bag_files(path)),
+        tuple(
+            f"{name}: left out, {encoding} is no encoding that can be decoded; there are {', '.join(ENCODINGS)}"
+            for name, encoding in unknown.items()
+            if encoding not in DEPTH
+        ),
+    )
+
+
+def camera_names(topics: list[str]) -> list[str]:
+    """A short name for each: /front/image_raw → front. Whole topics where the short ones are not unique."""
+    parts = [topic.strip("/").split("/") for topic in topics]
+    kept = [[token for token in tokens if not token.startswith("image")] or ["camera"] for tokens in parts]
+    short = [tokens[-1] for tokens in kept]
+    names = short if len(set(short)) == len(short) else ["_".join(tokens) for tokens in parts]
+    return [name if not name[0].isdigit() else f"camera_{name}" for name in names]
+
+
+def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topic]:
+    """The topics to play; where a camera has both, the raw one."""
+    images = {name: topic for name, topic in found.items() if topic.kind in (IMAGE, COMPRESSED_IMAGE)}
+    played = {}
+    for name, topic in images.items():
+        base = name.removesuffix("/compressed")
+        *folders, last = base.split("/")
+        is_output = NODE_NAME in folders and last in OUTPUTS
+        is_copy = name != base and base in images
+        if not is_output and not is_copy and name not in labels:
+            played[name] = topic
+    return played
+
+
+def _encoding(topic: Topic) -> str:
+    """Of a topic of raw images, by the first message; empty where that is broken, which is not the topic's end."""
+    try:
+        message: Any = TYPES.deserialize_cdr(topic.first, IMAGE)
+    except Exception:  # rosbags checks nothing: whatever comes of it
+        return ""
+    return str(message.encoding)
+
+
+def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Frame]:
+    start: int | None = None
+    for raw in messages(path, cameras):
+        start = raw.time_ns if start is None else start
+        message = _message(raw)
+        if transport == "raw" and message.__msgtype__ == COMPRESSED_IMAGE:
+            message = _decoded(message)
+        yield Frame(cameras[raw.topic], raw.time_ns - start, message_stamp(message), message)
+
+
+def _message(raw: Raw) -> Any:
+    """A message that is broken becomes one without pixels, which the node refuses too."""
+    try:
+        return TYPES.deserialize_cdr(raw.cdr, raw.kind)
+    except Exception:  # rosbags checks nothing: whatever comes of it
+        empty = image_message(np.zeros((0, 0, 3), np.uint8), "rgb8", header_stamp(raw.cdr, raw.time_ns), "")
+        if raw.kind == IMAGE:
+            return empty
+        return TYPES.types[COMPRESSED_IMAGE](empty.header, "", np.zeros(0, np.uint8))
+
+
+def _decoded(message: Any) -> Any:
+    """A compressed image as a raw one; one that can't be decoded as one without pixels."""
+    try:
+        pixels = compressed_to_rgb(message)
+    except ImageError:
+        pixels = np.zeros((0, 0, 3), np.uint8)
+    return image_message(pixels, "rgb8", message_stamp(message), message.header.frame_id)

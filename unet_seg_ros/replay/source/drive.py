@@ -1,0 +1,103 @@
+"""What a drive is: frames of one or several cameras, in order of time.
+
+Frames are ROS messages, so that one that was recorded is sent exactly as it was. They are those of rosbags, which
+have the same fields: nothing of ROS is imported here.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rosbags.typesys import Stores, get_typestore
+
+from unet_seg_ros.data.ros_images import compressed_to_rgb, to_rgb
+
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+
+Array = NDArray[np.uint8]
+TYPES = get_typestore(Stores.ROS2_JAZZY)
+"""Images are the same in every ROS 2 distribution."""
+
+
+class SourceError(Exception):
+    """A drive that can't be played; the text says in one line what is wrong and what would be right."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What one camera sends at one time.
+
+    ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
+    the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids. ``name`` is
+    an image file's, without suffixes, or the number of a frame of a video. ``problem`` says why the message has no
+    pixels, if that is known.
+    """
+
+    camera: str
+    at_ns: int
+    stamp_ns: int
+    message: Any
+    label: Path | None = None
+    name: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Drive:
+    """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
+    raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
+    the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from;
+    ``problems`` what of the source is not played though one would expect it."""
+
+    source: Path
+    cameras: dict[str, str]
+    transport: str
+    length: int
+    frames: Callable[[], Iterator[Frame]]
+    files: tuple[Path, ...] = ()
+    problems: tuple[str, ...] = ()
+
+    def topic(self, camera: str) -> str:
+        """Where the camera's images are published."""
+        return self.cameras[camera] + ("/compressed" if self.transport == "compressed" else "")
+
+    @property
+    def message_type(self) -> str:
+        """Of all frames."""
+        return COMPRESSED_IMAGE if self.transport == "compressed" else IMAGE
+
+
+def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) -> Any:
+    """A rosbags ``Image`` of H×W×3 uint8 pixels as they lie."""
+    kinds = TYPES.types
+    height, width = pixels.shape[:2]
+    stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+    header = kinds["std_msgs/msg/Header"](stamp, frame_id)
+    return kinds[IMAGE](header, height, width, encoding, 0, width * 3, np.ascontiguousarray(pixels).reshape(-1))
+
+
+def message_stamp(message: Any) -> int:
+    """The stamp in a message's header, nanoseconds."""
+    stamp = message.header.stamp
+    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+
+
+def header_stamp(cdr: bytes, otherwise: int) -> int:
+    """The same of a serialised message: each begins with four bytes of CDR's own and its header, and that with the
+    stamp. ``otherwise`` if it is too short for one."""
+    if len(cdr) < 12:
+        return otherwise
+    seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
+    return int(seconds) * 10**9 + int(nanoseconds)
+
+
+def message_pixels(message: Any) -> Array:
+    """The frame in a rosbags ``Image`` or ``CompressedImage``, H×W×3 uint8 RGB. Raises images.ImageError."""
+    return compressed_to_rgb(message) if message.__msgtype__ == COMPRESSED_IMAGE else to_rgb(message)

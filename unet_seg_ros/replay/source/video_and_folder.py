@@ -1,0 +1,110 @@
+"""Drives in: a video file or an image folder; recorded bags are in ``bags``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import cv2
+import numpy as np
+
+from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, find_pairs, read_image, splits
+from unet_seg_ros.replay.source.bag import is_bag, open_bag
+from unet_seg_ros.replay.source.drive import Array, Drive, Frame, SourceError, image_message
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
+"""Other containers' lengths are estimates."""
+CAMERA = "camera"
+TOPIC = f"/{CAMERA}/image_raw"
+DEFAULT_RATE = 10.0
+"""Frames per second of an image folder: the synthetic drives'."""
+FIRST_STAMP_NS = 1_000_000_000
+"""A stamp of 0 means "none" to many tools."""
+
+
+def open_source(
+    path: Path, rate: float | None = None, topics: Collection[str] = (), labels: Collection[str] = ()
+) -> Drive:
+    """The drive in a bag (folder, .mcap or .db3), a video file or an image folder.
+
+    ``rate`` in Hz is that of an image folder; a bag and a video have their own. ``topics`` are a bag's to play, empty =
+    all cameras but the topics ``labels``. Raises SourceError.
+    """
+    if not path.exists():
+        raise SourceError(f"{path}: no such file or folder")
+    bag = is_bag(path)
+    if rate is not None and (bag or path.is_file()):
+        raise SourceError(f"{path}: it has a rate of its own, --rate is for image folders")
+    if bag:
+        return open_bag(path, topics, labels)
+    if topics or labels:
+        raise SourceError(f"{path}: not a bag, it has no topics {', '.join((*topics, *labels))}")
+    return open_folder(path, rate or DEFAULT_RATE) if path.is_dir() else open_video(path)
+
+
+def open_video(path: Path) -> Drive:
+    """A video file at its own rate. Raises SourceError if OpenCV can't read a first frame."""
+    capture = cv2.VideoCapture(str(path))
+    readable = capture.isOpened() and capture.grab()
+    rate, length = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    capture.release()
+    if not readable:
+        raise SourceError(f"{path}: can't be read as a video; bags are folders or end in .mcap or .db3")
+    if not 0 < rate < 1000:
+        raise SourceError(f"{path}: the video does not say how many frames it has a second")
+    length = max(length, 0)
+    return Drive(path, {CAMERA: TOPIC}, "raw", length, lambda: _video_frames(path, rate, length), (path,))
+
+
+def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
+    capture = cv2.VideoCapture(str(path))
+    index = 0
+    while True:
+        there, bgr = capture.read()
+        if not there:
+            break
+        yield _frame(index, rate, cast(Array, bgr), "bgr8", None, str(index))
+        index += 1
+    capture.release()
+    if index < 0.98 * length - 1 and path.suffix.lower() in KNOW_THEIR_LENGTH:
+        raise SourceError(f"{path}: damaged, {index} of its {length} frames could be read")
+
+
+def open_folder(path: Path, rate: float) -> Drive:
+    """Images at ``rate`` Hz: one split of a folder in Cityscapes layout (val if there is one), with its labels, or
+    all images of any other folder, by name. Raises SourceError if there are none."""
+    files: list[tuple[Path, Path | None]]
+    if found := splits(path):
+        try:
+            pairs = find_pairs(path, "val" if "val" in found else found[0])
+        except FileNotFoundError as error:
+            raise SourceError(str(error)) from error
+        files = [(pair.image, pair.label) for pair in pairs]
+    else:
+        files = [(file, None) for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+    if not files:
+        raise SourceError(
+            f"{path}: no images; a folder holds {', '.join(IMAGE_SUFFIXES)} files, Cityscapes' leftImg8bit and "
+            "gtFine, or a bag's metadata.yaml"
+        )
+    read = tuple(file for pair in files for file in pair if file is not None)
+    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read)
+
+
+def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:
+    for index, (image, label) in enumerate(files):
+        name, problem = image.stem.removesuffix(f"_{IMAGE_FOLDER}"), ""
+        try:
+            rgb = read_image(image)
+        except ValueError as error:
+            rgb, problem = np.zeros((0, 0, 3), np.uint8), str(error)
+        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem)
+
+
+def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> Frame:
+    at_ns = round(index * 1e9 / rate)
+    stamp_ns = FIRST_STAMP_NS + at_ns
+    return Frame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label, name)
