@@ -30,6 +30,7 @@ demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
 
 test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m ruff check
+	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m pytest
 
