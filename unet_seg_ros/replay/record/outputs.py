@@ -69,8 +69,10 @@ class OutputRecorder:
             regions,
             coverage.mean_confidence,
             coverage.low_confidence_fraction,
-            0,
-            0.0,
+            dropped=0,
+            lost=0,
+            trust=1.0,
+            age=0.0,
         )
 
 
