@@ -22,7 +22,37 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
-SCHEDULES = ("poly", "cosine")
+SCHEDULES = ("poly", "cosine", "trapezoid")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a sample that leave what it shows the same; 0 switches one off (``scale`` and ``stretch``: 1).
+
+    ``scale`` is the range of magnification, ``stretch`` the largest ratio of horizontal to vertical magnification (and
+    its inverse). ``color`` is the strength (0..1) of brightness, contrast, saturation and white balance, ``gamma`` of
+    the exponent, ``hue`` of the turn of hue (1 = half a circle). ``gray``, ``blur`` (also its reverse, sharpening),
+    ``soft`` (fewer columns than the image has), ``jpeg`` and ``noise`` are the shares (0..1) of samples that get them.
+    """
+
+    scale: tuple[float, float] = (0.75, 1.6)
+    stretch: float = 1.0
+    color: float = 0.3
+    gamma: float = 0.0
+    hue: float = 0.0
+    gray: float = 0.0
+    blur: float = 0.0
+    soft: float = 0.0
+    jpeg: float = 0.0
+    noise: float = 0.0
+
+    def __post_init__(self) -> None:
+        low, high = self.scale
+        _check(0 < low <= high, f"scale must be [low, high] above 0, not {list(self.scale)}")
+        _check(1 <= self.stretch <= 4, f"stretch must be in 1..4, not {self.stretch}")
+        for field in dataclasses.fields(self)[2:]:
+            value = getattr(self, field.name)
+            _check(0 <= value <= 1, f"{field.name} must be in 0..1, not {value}")
 
 
 @dataclass(frozen=True)
@@ -33,8 +63,8 @@ class DataConfig:
     ``training/class_maps`` or the path of another. ``cache`` is the folder that ``training.prepare`` wrote its cache to
     (empty: ``ROOT/cache``; without a cache the files are read). ``leave_out`` names cities that are not trained on.
     ``weight`` is its share of the samples relative to the other folders', ``uniform`` the share (0..1) of its samples
-    that show a class drawn with equal chances, ``scale`` the range of random magnification, ``color`` the strength of
-    colour jitter (0..1); ``name`` and ``terms`` (of use) go into the bundle's manifest.
+    that show a class drawn with equal chances, ``augment`` its own augmentation instead of the run's; ``name`` and
+    ``terms`` (of use) go into the bundle's manifest.
     """
 
     name: str
@@ -47,29 +77,26 @@ class DataConfig:
     leave_out: tuple[str, ...] = ()
     weight: float = 1.0
     uniform: float = 0.5
-    scale: tuple[float, float] = (0.75, 1.6)
-    color: float = 0.3
+    augment: AugmentConfig | None = None
 
     def __post_init__(self) -> None:
         where = f"data {self.name!r}"
         _check(self.labels in LABEL_FOLDERS, f"{where}: labels must be one of {LABEL_FOLDERS}, not {self.labels!r}")
         _check(self.weight > 0, f"{where}: weight must be above 0, not {self.weight}")
         _check(0 <= self.uniform <= 1, f"{where}: uniform must be in 0..1, not {self.uniform}")
-        low, high = self.scale
-        _check(0 < low <= high, f"{where}: scale must be [low, high] above 0, not {list(self.scale)}")
-        _check(0 <= self.color <= 1, f"{where}: color must be in 0..1, not {self.color}")
 
 
 @dataclass(frozen=True)
 class ValidationConfig:
     """What the run is measured on, every ``every`` steps: the best weights are those of the highest mIoU.
 
-    ``cities`` are the only ones of the split that are used (empty: all); ``grouping`` is one of ``labels.GROUPINGS``.
+    ``class_map`` says what its label ids mean. ``cities`` are the only ones of the split that are used (empty: all); ``grouping`` is one of ``labels.GROUPINGS``.
     """
 
     root: str
     split: str = "val"
     grouping: str = "cityscapes19"
+    class_map: str = "cityscapes"
     cities: tuple[str, ...] = ()
     every: int = 1000
 
@@ -84,7 +111,10 @@ class TrainConfig:
     """A run: what to train, on what, for how many steps of the optimiser.
 
     ``crop`` is (height, width) in pixels. ``batch`` samples make a step, however many processes share them and in how
-    many parts (``accumulate``) each process takes its share. ``init`` is a bundle to start from.
+    many parts (``accumulate``) each process takes its share. The first ``half_steps`` steps are at half the size, crop
+    and magnification both, for a quarter of the cost. ``schedule`` trapezoid keeps the learning rate until the last
+    ``cooldown`` steps, so that a run can be made longer or shorter while it is under way. ``init`` is a bundle to start
+    from.
     """
 
     model: str
@@ -93,11 +123,14 @@ class TrainConfig:
     max_pixels: int
     crop: tuple[int, int]
     validation: ValidationConfig | None = None
+    augment: AugmentConfig = AugmentConfig()
+    half_steps: int = 0
     batch: int = 8
     accumulate: int = 1
     learning_rate: float = 1.5e-3
     schedule: str = "poly"
     warmup: int = 200
+    cooldown: int = 0
     weight_decay: float = 0.02
     clip: float = 5.0
     ema_decay: float = 0.998
@@ -115,15 +148,22 @@ class TrainConfig:
             min(self.crop) > 0 and all(side % stride == 0 for side in self.crop),
             f"crop must be [height, width], multiples of {stride} for {self.model}, not {list(self.crop)}",
         )
+        _check(
+            self.half_steps == 0 or all(side % (2 * stride) == 0 for side in self.crop),
+            f"with half_steps, crop must be multiples of {2 * stride} for {self.model}, not {list(self.crop)}",
+        )
         for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):
             _check(getattr(self, field) > 0, f"{field} must be above 0, not {getattr(self, field)}")
         _check(self.max_pixels >= stride**2, f"max_pixels must be at least {stride**2}, not {self.max_pixels}")
         _check(self.batch % self.accumulate == 0, f"batch ({self.batch}) must be a multiple of accumulate")
         _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
         _check(0 <= self.ema_decay < 1, f"ema_decay must be in 0..1, not {self.ema_decay}")
-        for field in ("weight_decay", "seed"):
+        for field in ("weight_decay", "seed", "half_steps"):
             _check(getattr(self, field) >= 0, f"{field} must not be negative, not {getattr(self, field)}")
         _check(0 <= self.warmup < self.steps, f"warmup must be in 0..{self.steps - 1} steps, not {self.warmup}")
+        rest, trapezoid = self.steps - self.warmup, self.schedule == "trapezoid"
+        _check(trapezoid or self.cooldown == 0, "cooldown is for the schedule trapezoid alone")
+        _check(not trapezoid or 0 < self.cooldown <= rest, f"cooldown must be in 1..{rest} steps, not {self.cooldown}")
 
 
 _KINDS: dict[Any, str] = {
@@ -136,6 +176,8 @@ _KINDS: dict[Any, str] = {
     tuple[str, ...]: "a list of texts",
     tuple[DataConfig, ...]: "a list",
     ValidationConfig | None: "a mapping",
+    AugmentConfig | None: "a mapping",
+    AugmentConfig: "a mapping",
 }
 """What the fields' types are called in messages."""
 
@@ -172,13 +214,21 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
         raise ValueError(f"{where}: {error}") from error
 
 
+def _source(values: Any, where: str) -> DataConfig:
+    if isinstance(values, dict) and values.get("augment") is not None:
+        values = {**values, "augment": _build(AugmentConfig, values["augment"], f"{where}: augment")}
+    source: DataConfig = _build(DataConfig, values, where)
+    return source
+
+
 def from_dict(values: Any, where: str) -> TrainConfig:
     """A run's configuration from plain values. Raises ValueError that starts with ``where`` and names the field."""
     _check(isinstance(values, dict) and isinstance(values.get("data"), (list, tuple)), f"{where}: data must be a list")
     values = dict(values)
-    values["data"] = tuple(_build(DataConfig, item, f"{where}: data[{i}]") for i, item in enumerate(values["data"]))
-    if values.get("validation") is not None:
-        values["validation"] = _build(ValidationConfig, values["validation"], f"{where}: validation")
+    values["data"] = tuple(_source(item, f"{where}: data[{i}]") for i, item in enumerate(values["data"]))
+    for name, cls in (("validation", ValidationConfig), ("augment", AugmentConfig)):
+        if values.get(name) is not None:
+            values[name] = _build(cls, values[name], f"{where}: {name}")
     config: TrainConfig = _build(TrainConfig, values, where)
     return config
 

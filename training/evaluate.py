@@ -39,6 +39,7 @@ def main() -> None:
     parser.add_argument("root", type=Path, help="folder in Cityscapes layout")
     parser.add_argument("split", nargs="?", default="val")
     parser.add_argument("--grouping", choices=GROUPINGS, default="cityscapes19", help="classes to tell apart")
+    parser.add_argument("--class-map", default="cityscapes", help="what the label ids mean; for IDD's groups: idd7")
     parser.add_argument("--cities", nargs="+", default=[], help="only these of the split")
     parser.add_argument("--output", type=Path, help="folder for a report with pictures")
     parser.add_argument("--flip", action="store_true", help="also: averaged over the frame and its mirror image")
@@ -49,11 +50,11 @@ def main() -> None:
         looks = Looks(tuple(arguments.scales), arguments.flip, tuple(arguments.sliding) if arguments.sliding else None)
         segmenter = Segmenter.load(arguments.bundle)
         where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
-        evaluation = evaluate(segmenter, *where)
+        evaluation = evaluate(segmenter, *where, class_map=arguments.class_map)
         print(table(evaluation))
         apart = None
         if looks != Looks():
-            apart = evaluate(segmenter, *where, looks)
+            apart = evaluate(segmenter, *where, looks, arguments.class_map)
             print(f"\naveraged over {looks}:\n{table(apart)}")
         if arguments.output:
             settings = {"data": str(arguments.root), "split": arguments.split, "cities": arguments.cities}

@@ -32,7 +32,7 @@ ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_ex
 UNLABELLED = "test"
 """The split whose labels are kept by the benchmark's server."""
 PNG_END = b"IEND\xaeB\x60\x82"
-KNOWN_IDS = frozenset(label.id for label in LABELS if label.id >= 0)
+KNOWN_IDS = frozenset({VOID, *(label.id for label in LABELS if label.id >= 0)})
 
 
 @dataclass

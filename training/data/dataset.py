@@ -19,8 +19,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from training.config import DataConfig
-from training.data.augment import crop_at_scale, jitter_color
+from training.config import AugmentConfig, DataConfig, TrainConfig
+from training.data.augment import crop_at_scale, photometric
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state
 from training.data.label_sets import LabelSets
 from training.data.sampling import UniformChoice, pixel_of, window_at
@@ -105,8 +105,9 @@ def frames_of(source: DataConfig) -> Frames:
 class Source:
     """One folder to train on: its frames, what their labels mean, and how they are drawn."""
 
-    def __init__(self, config: DataConfig, sets: LabelSets) -> None:
+    def __init__(self, config: DataConfig, augment: AugmentConfig, sets: LabelSets) -> None:
         self.config = config
+        self.augment = config.augment or augment
         self.table = sets.tables[config.class_map]
         self.frames = frames_of(config)
         of_sets = [self.frames.counts[:, self.table == k].sum(axis=1) for k in range(len(sets.sets))]
@@ -119,43 +120,51 @@ class Source:
         share: NDArray[np.float64] = totals / max(1.0, totals.sum())
         return share
 
-    def draw(self, rng: np.random.Generator, crop: tuple[int, int]) -> Decoded:
-        """A random window at a random scale, height × width = ``crop``: image and set indices (255 = void)."""
-        scale = float(np.exp(rng.uniform(*np.log(self.config.scale))))
+    def draw(self, rng: np.random.Generator, crop: tuple[int, int], zoom: float = 1.0) -> Decoded:
+        """A random window at a random scale, height × width = ``crop``: image and set indices (255 = void).
+
+        ``zoom`` multiplies the scale.
+        """
+        scale = zoom * float(np.exp(rng.uniform(*np.log(self.augment.scale))))
+        stretch = float(np.exp(rng.uniform(-0.5, 0.5) * np.log(self.augment.stretch)))
+        scales = scale / stretch, scale * stretch
         chosen = self.uniform.draw(rng) if rng.random() < self.config.uniform else None
         if chosen:
             wanted, number = chosen
             frame = self.frames.read(number)
             pixel = pixel_of(frame.label, self.table == wanted, rng)
-            at = window_at(pixel, frame.label.shape, [side / scale for side in crop], rng)
+            at = window_at(pixel, frame.label.shape, [side / s for side, s in zip(crop, scales, strict=True)], rng)
         else:
             frame = self.frames.read(int(rng.integers(len(self.counts))))
             at = list(rng.uniform(size=2))
-        image, label = crop_at_scale(frame.image, frame.label, crop, scale, at)
+        image, label = crop_at_scale(frame.image, frame.label, crop, scales, at)
         if rng.random() < 0.5:
             image, label = image[:, ::-1], label[:, ::-1]
-        return Decoded(jitter_color(image, rng, self.config.color), self.table[label])
+        return Decoded(photometric(image, rng, self.augment), self.table[label])
 
 
 class Samples(Dataset[tuple[Tensor, Tensor]]):
     """Sample n → image uint8[H, W, 3] (RGB) and label uint8[H, W] (indices into ``sets.sets``, 255 = void)."""
 
-    def __init__(self, sources: Sequence[DataConfig], crop: tuple[int, int], seed: int, length: int) -> None:
-        self.sets = LabelSets.of([source.class_map for source in sources])
-        self.sources = [Source(source, self.sets) for source in sources]
-        weights = np.array([source.weight for source in sources], np.float64)
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.sets = LabelSets.of([source.class_map for source in config.data])
+        self.sources = [Source(source, config.augment, self.sets) for source in config.data]
+        weights = np.array([source.weight for source in config.data], np.float64)
         self.share = weights / weights.sum()
-        self.crop = crop
-        self.seed = seed
-        self.length = length
 
     def __len__(self) -> int:
-        return self.length
+        return self.config.steps * self.config.batch
 
     def __getitem__(self, number: int) -> tuple[Tensor, Tensor]:
-        rng = np.random.default_rng((self.seed, number))
+        config = self.config
+        rng = np.random.default_rng((config.seed, number))
         source = self.sources[int(rng.choice(len(self.sources), p=self.share))]
-        image, label = source.draw(rng, self.crop)
+        if number < config.half_steps * config.batch:
+            height, width = config.crop
+            image, label = source.draw(rng, (height // 2, width // 2), 0.5)
+        else:
+            image, label = source.draw(rng, config.crop)
         return torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(label))
 
     def pixel_share(self) -> NDArray[np.float64]:

@@ -36,7 +36,7 @@ def class_map_path(name: str) -> Path:
 
 
 def read_class_map(path: Path) -> dict[int, tuple[int, ...]]:
-    """What each label id (0..254) of a data set may be: train ids, ascending. Ids that are not in it are void.
+    """What each label id (0..254) of a data set may be: train ids, as named. Ids that are not in it are void.
 
     Raises ValueError naming the file and what is wrong in it.
     """
@@ -55,8 +55,19 @@ def read_class_map(path: Path) -> dict[int, tuple[int, ...]]:
         unknown = [name for name in names if name not in CLASS_NAMES]
         if unknown:
             raise ValueError(f"{path}: {label_id}: unknown class {unknown[0]!r}; there are {', '.join(CLASS_NAMES)}")
-        class_map[label_id] = tuple(sorted(CLASS_NAMES.index(name) for name in set(names)))
+        class_map[label_id] = tuple(CLASS_NAMES.index(name) for name in dict.fromkeys(names))
     return class_map
+
+
+def to_train_ids(class_map: str) -> NDArray[np.uint8]:
+    """uint8[256]: label id → train id to measure with, the first class that the class map names for it; 255 = void.
+
+    Raises FileNotFoundError or ValueError for a class map that cannot be used.
+    """
+    table = np.full(256, VOID, np.uint8)
+    for label_id, members in read_class_map(class_map_path(class_map)).items():
+        table[label_id] = members[0]
+    return table
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,7 @@ class LabelSets:
     def of(cls, class_maps: Sequence[str]) -> LabelSets:
         """The union of the class maps' sets. Raises FileNotFoundError or ValueError for one that cannot be used."""
         maps = {name: read_class_map(class_map_path(name)) for name in class_maps}
+        maps = {name: {i: tuple(sorted(m)) for i, m in class_map.items()} for name, class_map in maps.items()}
         sets = tuple(dict.fromkeys(members for class_map in maps.values() for members in class_map.values()))
         tables = {}
         for name, class_map in maps.items():

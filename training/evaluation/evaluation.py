@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.data.dataset import labelled_pairs, read_pair
+from training.data.label_sets import to_train_ids
 from training.evaluation.test_time_augmentation import Looks, segment
 from unet_seg_ros.data.cityscapes import Pair
-from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, Grouping
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
 from unet_seg_ros.metrics.boundary import BoundaryIoU
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
@@ -74,14 +75,15 @@ def evaluate(
     grouping: Grouping,
     cities: Sequence[str] = (),
     looks: Looks | None = None,
+    class_map: str = "cityscapes",
 ) -> Evaluation:
     """Measure all frames of a split in Cityscapes layout, or those of ``cities``, each at its full size.
 
-    By the Segmenter, as on the road, or by the mean of several ``looks``. Raises ValueError if the bundle's classes are
+    ``class_map`` says what the label ids mean. By the Segmenter, as on the road, or by the mean of several ``looks``. Raises ValueError if the bundle's classes are
     not Cityscapes' 19, a file cannot be read or a city is not there, FileNotFoundError if split or label is missing.
     """
     check_classes(segmenter)
-    evaluation = Evaluation(grouping)
+    evaluation, table = Evaluation(grouping), to_train_ids(class_map)
     title = "averaged" if looks else "Segmenter"
     for pair in tqdm(labelled_pairs(root, split, cities=cities), title, unit="frame", dynamic_ncols=True):
         image, label_ids = read_pair(pair)
@@ -90,5 +92,5 @@ def evaluate(
         else:
             seen = segmenter([image])[0]
             mask, confidence = seen.mask, seen.confidence
-        evaluation.update(pair, ID_TO_TRAIN_ID[label_ids], mask, confidence)
+        evaluation.update(pair, table[label_ids], mask, confidence)
     return evaluation

@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.config import TrainConfig
+from training.config import TrainConfig, from_dict
 from training.data.dataset import Samples
+from training.data.dataset.dataset import Samples
 from training.optimise.distributed import rank, world
 from training.optimise.losses import CrossEntropyDice
 from training.optimise.optimizer import learning_rate, optimizer
@@ -57,6 +58,12 @@ def initial_unet(config: TrainConfig) -> UNet:
     return unet
 
 
+def _free(config: TrainConfig, step: int) -> set[str]:
+    """What a run that goes on from ``step`` may have otherwise: its weights so far don't depend on it."""
+    before_cooldown = config.schedule == "trapezoid" and step <= config.steps - config.cooldown
+    return FREE | ({"steps", "cooldown"} if before_cooldown else set())
+
+
 def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
     """What makes two mIoUs comparable of a validation's plain values."""
     return {name: value for name, value in (validation or {}).items() if name not in ("root", "every")}
@@ -73,7 +80,7 @@ class Trainer:
         self.device = device
         seed_all(config.seed)
         self.network = initial_unet(config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.samples = Samples(config.data, config.crop, config.seed, config.steps * config.batch)
+        self.samples = Samples(config)
         share = torch.from_numpy(self.samples.pixel_share()).float()
         # The square root of ENet's weights (Paszke et al. 2016): rare classes count up to 4 times as much as the road.
         weights = (1 / torch.log(1.02 + share)).sqrt()
@@ -189,7 +196,9 @@ class Trainer:
         tensors, values = read_checkpoint(path)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
-        if other := sorted(set(differs) - FREE):
+        # Both configurations must have kept the rate constant up to here for the run to be the same.
+        free = _free(self.config, values["step"]) & _free(from_dict(before, str(path)), values["step"])
+        if other := sorted(set(differs) - free):
             raise BundleError(
                 f"{path}: written by another configuration ({', '.join(other)}); use another run folder or the old one"
             )

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from training.config import ValidationConfig
 from training.data.dataset import labelled_pairs, read_pair
+from training.data.label_sets import to_train_ids
 from training.run.logbook import picture
 from unet_seg_ros.data.cityscapes import Pair
-from unet_seg_ros.data.labels import GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.segmenter import Segmenter
@@ -33,11 +34,11 @@ def validate(
     Raises ValueError for a city that the split does not have.
     """
     segmenter = Segmenter.load(bundle, str(device))
-    pairs = validation_pairs(config)
+    pairs, table = validation_pairs(config), to_train_ids(config.class_map)
     matrix, pictures = ConfusionMatrix(GROUPINGS[config.grouping]), []
     for number, pair in enumerate(pairs):
         image, label_ids = read_pair(pair)
-        label, mask = ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask
+        label, mask = table[label_ids], segmenter([image])[0].mask
         matrix.update(label, mask)
         if number % -(-len(pairs) // PICTURES) == 0:
             pictures.append(picture(image, label, mask))

@@ -149,13 +149,27 @@ def _camvid11() -> Grouping:
     return Grouping("camvid11", tuple(groups), tuple(groups.values()))
 
 
+def _idd7() -> Grouping:
+    groups = {
+        "drivable": (0,),
+        "non-drivable": (1, 9),
+        "living things": (11, 12),
+        "vehicles": (13, 14, 15, 16, 17, 18),
+        "road-side objects": (3, 4, 5, 6, 7),
+        "far objects": (2, 8),
+        "sky": (10,),
+    }
+    return Grouping("idd7", tuple(groups), tuple(groups.values()))
+
+
 GROUPINGS: dict[str, Grouping] = {
     grouping.name: grouping
     for grouping in (
         Grouping("cityscapes19", CLASS_NAMES, tuple((t,) for t in range(NUM_CLASSES))),
         _categories(),
         _camvid11(),
+        _idd7(),
     )
 }
 """Groupings by name: ``cityscapes19`` (each class alone), ``categories`` (Cityscapes' 7), ``camvid11`` (the order
-of the papers that use CamVid's 11 classes)."""
+of the papers that use CamVid's 11 classes), ``idd7`` (the seven groups of IDD Lite, Varma et al. 2019)."""
