@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
-from training.config import DataConfig
+from training.config import DataConfig, TrainConfig
 from training.data.dataset import Frames, Samples, frames_of
 from training.prepare import prepare_cache, verify
 from training.synthetic import DriveConfig, write_drive
@@ -72,7 +72,8 @@ def crops(ways: dict[str, Crop]) -> dict[str, NDArray[np.float64]]:
 
 
 def samples_per_second(source: DataConfig, crop: tuple[int, int], workers: int) -> float:
-    loader = DataLoader(Samples([source], crop[::-1], 0, 64), 4, num_workers=workers)
+    config = TrainConfig("nano", (source,), steps=16, max_pixels=172800, crop=(crop[1], crop[0]), batch=4, warmup=0)
+    loader = DataLoader(Samples(config), 4, num_workers=workers)
     batches = iter(loader)
     next(batches)  # the workers have started
     start = perf_counter()

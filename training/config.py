@@ -50,7 +50,7 @@ class AugmentConfig:
         low, high = self.scale
         _check(0 < low <= high, f"scale must be [low, high] above 0, not {list(self.scale)}")
         _check(1 <= self.stretch <= 4, f"stretch must be in 1..4, not {self.stretch}")
-        for field in dataclasses.fields(self)[2:]:
+        for field in dataclasses.fields(self)[2:]:  # all but scale and stretch
             value = getattr(self, field.name)
             _check(0 <= value <= 1, f"{field.name} must be in 0..1, not {value}")
 
@@ -90,7 +90,8 @@ class DataConfig:
 class ValidationConfig:
     """What the run is measured on, every ``every`` steps: the best weights are those of the highest mIoU.
 
-    ``class_map`` says what its label ids mean. ``cities`` are the only ones of the split that are used (empty: all); ``grouping`` is one of ``labels.GROUPINGS``.
+    ``class_map`` says what its label ids mean, ``grouping`` (one of ``labels.GROUPINGS``) which classes are told apart.
+    ``cities`` are the only ones of the split that are used (empty: all).
     """
 
     root: str
@@ -149,7 +150,7 @@ class TrainConfig:
             f"crop must be [height, width], multiples of {stride} for {self.model}, not {list(self.crop)}",
         )
         _check(
-            self.half_steps == 0 or all(side % (2 * stride) == 0 for side in self.crop),
+            self.half_steps <= 0 or all(side % (2 * stride) == 0 for side in self.crop),
             f"with half_steps, crop must be multiples of {2 * stride} for {self.model}, not {list(self.crop)}",
         )
         for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):

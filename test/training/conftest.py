@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from training.config import DataConfig, TrainConfig
+from training.config import AugmentConfig, DataConfig, TrainConfig
 from unet_seg_ros.data.cityscapes import image_path, label_path
 from unet_seg_ros.data.labels import LABELS
 from unet_seg_ros.model.unet import CONFIGS, UNetConfig
@@ -46,7 +46,7 @@ def tiny_run(town: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Train
     monkeypatch.setitem(CONFIGS, "tiny", TINY)
 
     def make(**fields: object) -> TrainConfig:
-        source = DataConfig("town", str(town), "train", "cityscapes", "free", scale=(0.8, 1.5))
+        source = DataConfig("town", str(town), "train", "cityscapes", "free", augment=AugmentConfig(scale=(0.8, 1.5)))
         values = {"steps": 6, "batch": 2, "warmup": 1, "crop": (32, 48), "max_pixels": 64 * 80, "save_every": 3}
         return TrainConfig(**{"model": "tiny", "data": (source,), **values, **fields})  # type: ignore[arg-type]
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from training.config import TrainConfig, ValidationConfig, from_dict, load
+from training.config import AugmentConfig, TrainConfig, ValidationConfig, from_dict, load
 
 ROOT = Path(__file__).parents[2]
 SOURCE = {"name": "town", "root": "data/town", "split": "train", "class_map": "cityscapes", "terms": "free"}
@@ -30,9 +30,11 @@ def test_the_configurations_that_ship_load(path: Path) -> None:
 
 
 def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
-    config = load(write(tmp_path, {**RUN, "batch": 4, "data": [{**SOURCE, "scale": [1, 2.5], "weight": 3}]}))
+    source = {**SOURCE, "augment": {"scale": [1, 2.5]}, "weight": 3}
+    config = load(write(tmp_path, {**RUN, "batch": 4, "data": [source]}))
     assert (config.batch, config.crop, config.learning_rate) == (4, (352, 480), 1.5e-3)
-    assert (config.data[0].scale, config.data[0].weight, config.data[0].color) == ((1, 2.5), 3, 0.3)
+    assert (config.data[0].augment, config.data[0].weight) == (AugmentConfig(scale=(1, 2.5)), 3)
+    assert config.augment == AugmentConfig()
     assert config.validation is None
     config = dataclasses.replace(config, validation=ValidationConfig("data/town", cities=("a", "b")))
     assert from_dict(json.loads(json.dumps(dataclasses.asdict(config))), "a checkpoint") == config
@@ -70,7 +72,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("save_every", 0, "save_every must be above 0"),
         ("accumulate", 3, "batch (8) must be a multiple of accumulate"),
         ("accumulate", 0, "accumulate must be above 0"),
-        ("schedule", "step", "schedule must be one of ('poly', 'cosine'), not 'step'"),
+        ("schedule", "step", "schedule must be one of ('poly', 'cosine', 'trapezoid'), not 'step'"),
         ("clip", 0, "clip must be above 0"),
         ("compile", "yes", "compile must be true or false, not 'yes'"),
         ("keep", 0, "keep must be above 0"),
@@ -79,9 +81,20 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("validation", {"root": "x", "cities": "a"}, "validation: cities must be a list of texts, not 'a'"),
         ("validation", {"root": "x", "cities": [1]}, "validation: cities must be a list of texts"),
         ("validation", {"root": "x", "grouping": "kitti"}, "validation: grouping must be one of cityscapes19"),
-        ("validation", {"folder": "x"}, "validation: unknown folder; there are cities, every, grouping, root, split"),
+        ("validation", {"folder": "x"}, "validation: unknown folder; there are cities, class_map, every"),
         ("validation", {}, "validation: root missing"),
-        ("epochs", 3, "unknown epochs; there are accumulate, batch"),
+        ("augment", None, "augment must be a mapping, not None"),
+        ("augment", {"scale": [2, 1]}, "augment: scale must be [low, high] above 0, not [2, 1]"),
+        ("augment", {"scale": [0, 1]}, "augment: scale must be [low, high] above 0"),
+        ("augment", {"scale": [1]}, "augment: scale must be a list of 2 numbers"),
+        ("augment", {"scale": 1.0}, "augment: scale must be a list of 2 numbers"),
+        ("augment", {"stretch": 0.8}, "augment: stretch must be in 1..4, not 0.8"),
+        ("augment", {"noise": -0.1}, "augment: noise must be in 0..1, not -0.1"),
+        ("half_steps", -1, "half_steps must not be negative"),
+        ("half_steps", 1, "with half_steps, crop must be multiples of 64 for nano, not [352, 480]"),
+        ("schedule", "trapezoid", "cooldown must be in 1..100 steps, not 0"),
+        ("cooldown", 10, "cooldown is for the schedule trapezoid alone"),
+        ("epochs", 3, "unknown epochs; there are accumulate, augment, batch"),
         (3, 3, "unknown 3"),
     ],
 )
@@ -97,11 +110,9 @@ def test_a_bad_value_of_the_run(field: Any, value: Any, message: str, tmp_path: 
         ("uniform", 1.5, "uniform must be in 0..1, not 1.5"),
         ("weight", 0, "weight must be above 0"),
         ("weight", float("inf"), "weight must be a finite number"),
-        ("scale", [2, 1], "scale must be [low, high] above 0, not [2, 1]"),
-        ("scale", [0, 1], "scale must be [low, high] above 0"),
-        ("scale", [1], "scale must be a list of 2 numbers"),
-        ("scale", 1.0, "scale must be a list of 2 numbers"),
-        ("color", 1.5, "color must be in 0..1"),
+        ("augment", {"color": 1.5}, "augment: color must be in 0..1"),
+        ("augment", {"zoom": 1.5}, "augment: unknown zoom; there are blur, color"),
+        ("scale", [1, 2], "unknown scale"),
         ("root", None, "root must be text, not None"),
         ("folder", "x", "unknown folder"),
     ],

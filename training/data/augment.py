@@ -103,14 +103,15 @@ def compress(image: Image, rng: np.random.Generator) -> Image:
     """Through JPEG at a random quality."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*JPEG_QUALITY, endpoint=True))]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
-    return np.asarray(cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB), np.uint8)
+    decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
+    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def add_noise(image: Image, rng: np.random.Generator) -> Image:
     """Gaussian noise, independent for each pixel and channel."""
     noise = np.empty(image.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(1 << 31)))
-    cv2.randn(noise, 0, rng.uniform(*NOISE))
+    cv2.randn(noise, np.zeros(3), np.full(3, rng.uniform(*NOISE)))  # one number would be the first channel alone
     return np.asarray(cv2.add(image, noise, dtype=cv2.CV_8U), np.uint8)
 
 

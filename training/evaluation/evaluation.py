@@ -79,8 +79,9 @@ def evaluate(
 ) -> Evaluation:
     """Measure all frames of a split in Cityscapes layout, or those of ``cities``, each at its full size.
 
-    ``class_map`` says what the label ids mean. By the Segmenter, as on the road, or by the mean of several ``looks``. Raises ValueError if the bundle's classes are
-    not Cityscapes' 19, a file cannot be read or a city is not there, FileNotFoundError if split or label is missing.
+    ``class_map`` says what the label ids mean. By the Segmenter, as on the road, or by the mean of several ``looks``.
+    Raises ValueError if the bundle's classes are not Cityscapes' 19, a file cannot be read or a city is not there,
+    FileNotFoundError if split or label is missing.
     """
     check_classes(segmenter)
     evaluation, table = Evaluation(grouping), to_train_ids(class_map)

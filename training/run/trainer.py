@@ -14,7 +14,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from training.config import TrainConfig, from_dict
 from training.data.dataset import Samples
-from training.data.dataset.dataset import Samples
 from training.optimise.distributed import rank, world
 from training.optimise.losses import CrossEntropyDice
 from training.optimise.optimizer import learning_rate, optimizer

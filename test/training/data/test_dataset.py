@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from training.config import TrainConfig
+from training.config import AugmentConfig, TrainConfig
 from training.data.cache import CachedFrames
 from training.data.dataset import FileFrames, Samples, frames_of, labelled_pairs, read_pair
 from training.prepare import prepare_cache, verify
@@ -22,23 +22,23 @@ MakeRun = Callable[..., TrainConfig]
 
 
 def test_samples_depend_on_seed_and_number_alone(tiny_run: MakeRun) -> None:
-    source = tiny_run().data[0]
-    samples = Samples([source], (32, 48), seed=3, length=8)
-    images, labels = zip(*(samples[n] for n in range(8)), strict=True)
+    samples = Samples(tiny_run(seed=3))
+    images, labels = zip(*(samples[n] for n in range(12)), strict=True)
     assert all((i.shape, i.dtype) == ((32, 48, 3), torch.uint8) for i in images)
     assert all((label.shape, label.dtype) == ((32, 48), torch.uint8) for label in labels)
     for workers in (0, 1):
-        batches = list(DataLoader(Samples([source], (32, 48), 3, 8), 4, num_workers=workers))
+        batches = list(DataLoader(Samples(tiny_run(seed=3)), 4, num_workers=workers))
         assert torch.equal(torch.cat([image for image, _ in batches]), torch.stack(images))
         assert torch.equal(torch.cat([label for _, label in batches]), torch.stack(labels))
-    assert not torch.equal(Samples([source], (32, 48), 4, 8)[0][0], images[0])
+    assert not torch.equal(Samples(tiny_run(seed=4))[0][0], images[0])
     assert not torch.equal(images[0], images[1])
     assert torch.equal(samples[5][0], images[5])
 
 
 def test_sample_images_belong_to_their_labels(tiny_run: MakeRun) -> None:
     """In the fixture's frames road (set 0) is bright in red, car (13) in green, sky (10) in blue."""
-    samples = Samples([dataclasses.replace(tiny_run().data[0], color=0.0)], (32, 48), 0, 20)
+    source = dataclasses.replace(tiny_run().data[0], augment=AugmentConfig(color=0.0))
+    samples = Samples(tiny_run(steps=10, data=(source,)))
     right = valid = 0
     for n in range(20):
         image, label = (tensor.numpy() for tensor in samples[n])
@@ -51,7 +51,7 @@ def test_sample_images_belong_to_their_labels(tiny_run: MakeRun) -> None:
 def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
     second = dataclasses.replace(first, class_map="camvid", weight=3)
-    samples = Samples([first, second], (32, 48), 0, 400)
+    samples = Samples(tiny_run(data=(first, second), steps=50))
     assert samples.share.tolist() == [0.25, 0.75]
     merged_car = samples.sets.sets.index((13, 14, 15, 16))
     drawn = [bool((samples[n][1] == merged_car).any()) for n in range(100)]
@@ -61,7 +61,7 @@ def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
 
 def test_pixel_share(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
-    samples = Samples([first, dataclasses.replace(first, class_map="camvid", weight=3)], (32, 48), 0, 1)
+    samples = Samples(tiny_run(data=(first, dataclasses.replace(first, class_map="camvid", weight=3))))
     labels = np.stack([read_label(pair.label) for pair in find_pairs(town, "train") if pair.label])
     share = {name: (labels == i).sum() / (labels != 0).sum() for name, i in (("road", 7), ("sky", 23), ("car", 26))}
     found = dict(zip(samples.sets.sets, samples.pixel_share(), strict=True))
@@ -80,7 +80,7 @@ def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> N
         read_pair(pairs[3]._replace(label=None))
     assert cv2.imwrite(str(label), np.zeros((80, 64), np.uint8))
     with pytest.raises(ValueError, match=rf"{label}: \(80, 64\) pixels .* its image has \(64, 80\)"):
-        [Samples(tiny_run().data, (32, 48), 0, 100)[n] for n in range(100)]
+        [Samples(tiny_run(steps=50))[n] for n in range(100)]
     label.unlink()
     with pytest.raises(FileNotFoundError, match=rf"{image}: no label file \(town_000000_000003_gtFine_labelIds.png\)"):
         labelled_pairs(town, "train")
@@ -88,10 +88,10 @@ def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> N
 
 def test_with_a_cache_the_samples_are_the_same(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     source = tiny_run().data[0]
-    from_files = Samples([source], (32, 48), 0, 12)
+    from_files = Samples(tiny_run())
     found = verify(town, "train", "gtFine")
     assert prepare_cache(town, found, "gtFine", tmp_path / "elsewhere")
-    from_cache = Samples([dataclasses.replace(source, cache=str(tmp_path / "elsewhere"))], (32, 48), 0, 12)
+    from_cache = Samples(tiny_run(data=(dataclasses.replace(source, cache=str(tmp_path / "elsewhere")),)))
     assert isinstance(from_files.sources[0].frames, FileFrames)
     assert isinstance(from_cache.sources[0].frames, CachedFrames)
     np.testing.assert_array_equal(from_files.sources[0].frames.counts, from_cache.sources[0].frames.counts)
@@ -117,12 +117,34 @@ def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: P
 
 def test_half_of_the_samples_show_a_class_drawn_with_equal_chances(tiny_run: MakeRun) -> None:
     """In crops of an eighth of the frame the car is in view more often than its place in the frame makes it."""
-    source = dataclasses.replace(tiny_run().data[0], scale=(1.0, 1.0))
+    source = dataclasses.replace(tiny_run().data[0], augment=AugmentConfig(scale=(1.0, 1.0)))
 
     def shown(uniform: float) -> float:
-        samples = Samples([dataclasses.replace(source, uniform=uniform)], (16, 32), 0, 300)
+        samples = Samples(tiny_run(data=(dataclasses.replace(source, uniform=uniform),), crop=(16, 32), steps=150))
         return float(np.mean([bool((samples[n][1] == 13).any()) for n in range(300)]))
 
     without, always = shown(0.0), shown(1.0)
     assert always > without + 0.1
     assert shown(0.5) == pytest.approx((without + always) / 2, abs=0.08)
+
+
+def test_the_first_steps_are_at_half_the_size(tiny_run: MakeRun) -> None:
+    """What they show is the crop of the whole size, at half of its height and width."""
+    still = AugmentConfig(scale=(1.0, 1.0), color=0.0)
+    source = dataclasses.replace(tiny_run().data[0], augment=still, uniform=0.0)
+    whole, half = (Samples(tiny_run(data=(source,), half_steps=steps, crop=(64, 80))) for steps in (0, 3))
+    for number in range(6):
+        image, label = (tensor.numpy() for tensor in half[number])
+        assert (image.shape, label.shape) == ((32, 40, 3), (32, 40))
+        expected = cv2.resize(whole[number][0].numpy(), (40, 32), interpolation=cv2.INTER_AREA)
+        np.testing.assert_array_equal(image, expected)
+    for number in range(6, 12):
+        assert torch.equal(half[number][0], whole[number][0])
+
+
+def test_a_sets_own_augmentation_replaces_the_runs(tiny_run: MakeRun) -> None:
+    source = dataclasses.replace(tiny_run().data[0], augment=None)
+    gray = tiny_run(data=(source,), augment=AugmentConfig(gray=1.0))
+    assert all(bool((Samples(gray)[n][0].amax(2) == Samples(gray)[n][0].amin(2)).all()) for n in range(3))
+    colored = tiny_run(data=(dataclasses.replace(source, augment=AugmentConfig()),), augment=AugmentConfig(gray=1.0))
+    assert any(bool((Samples(colored)[n][0].amax(2) != Samples(colored)[n][0].amin(2)).any()) for n in range(3))

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 
-from training.data.label_sets import LabelSets, read_class_map
+from training.data.label_sets import LabelSets, class_map_path, read_class_map, to_train_ids
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.labels import GROUPINGS, LABELS
+from unet_seg_ros.data.labels import GROUPINGS, ID_TO_TRAIN_ID, LABELS
 
 REAL = os.environ.get("UNET_SEG_DATA")
 
@@ -43,7 +43,7 @@ def test_tables_and_membership(maps: list[str]) -> None:
 def test_a_class_map_is_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("3: [bus, car, bus]\n200: [sky]\n")
-    assert read_class_map(path) == {3: (13, 15), 200: (10,)}
+    assert read_class_map(path) == {3: (15, 13), 200: (10,)}
     sets = LabelSets.of([str(path), "cityscapes"])
     assert sets.sets[:2] == ((13, 15), (10,))
     assert sets.tables[str(path)][[3, 200, 26, 255]].tolist() == [0, 1, 255, 255]
@@ -73,7 +73,7 @@ def test_what_is_wrong_in_a_class_map_is_named(text: str, message: str, tmp_path
 
 def test_an_unknown_class_map_is_named() -> None:
     with pytest.raises(
-        FileNotFoundError, match="no class map is called 'kitti'; there are camvid, cityscapes, or give"
+        FileNotFoundError, match="no class map is called 'kitti'; there are camvid, cityscapes, idd7, or give"
     ):
         LabelSets.of(["camvid", "kitti"])
 
@@ -89,3 +89,23 @@ def test_real_labels_are_camvids_own_11(split: str) -> None:
         label = cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED)
         own = cv2.imread(str(pair.label).replace("labelIds", "camvid11"), cv2.IMREAD_UNCHANGED)
         np.testing.assert_array_equal(table[label], own)
+
+
+@pytest.mark.parametrize(("name", "grouping"), [("cityscapes", "cityscapes19"), ("camvid", "camvid11")])
+def test_figures_are_measured_with_a_class_of_the_right_group(name: str, grouping: str) -> None:
+    """As Cityscapes' own table says, for the ids that the class map knows."""
+    table, groups = to_train_ids(name), GROUPINGS[grouping].table
+    known = list(read_class_map(class_map_path(name)))
+    assert groups[table[known]].tolist() == groups[ID_TO_TRAIN_ID[known]].tolist()
+    assert set(np.delete(table, known).tolist()) == {255}
+
+
+def test_the_groups_of_idd() -> None:
+    """Label id g is group g; of what a group may be, only what no other group may be is certain."""
+    table, grouping = to_train_ids("idd7"), GROUPINGS["idd7"]
+    assert grouping.table[table[:7]].tolist() == list(range(7))
+    assert set(table[7:].tolist()) == {255}
+    assert sorted(t for members in grouping.members for t in members) == list(range(19))
+    sets = read_class_map(class_map_path("idd7"))
+    for group, members in enumerate(grouping.members):
+        assert set(members) <= set(sets[group])

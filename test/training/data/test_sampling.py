@@ -51,5 +51,5 @@ def test_the_window_holds_the_pixel(height: int, width: int, scale: float, seed:
     crop = (16, 24)
     at = window_at(pixel, label.shape, [side / scale for side in crop], rng)
     assert all(0 <= place <= 1 for place in at)
-    _, cropped = crop_at_scale(np.zeros((height, width, 3), np.uint8), label, crop, scale, at)
+    _, cropped = crop_at_scale(np.zeros((height, width, 3), np.uint8), label, crop, (scale, scale), at)
     assert (cropped == 9).any()
