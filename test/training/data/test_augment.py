@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from training import augment
 from training.config import AugmentConfig
+from training.data import augment
 from training.data.augment import crop_at_scale, jitter_color, photometric
 from unet_seg_ros.model.bundle import MEAN_COLOR
 
