@@ -36,17 +36,20 @@ class Segmentation:
     """What was seen in one frame.
 
     ``mask`` is H×W uint8, class id per pixel (Cityscapes: train ids), 255 where there is no class; ``confidence`` is
-    H×W uint8, 0..255 = probability of the chosen class; both at the frame's own size.
+    H×W uint8, 0..255 = probability of the chosen class; both at the frame's own size. ``ignored`` is how many pixels
+    were taken out (255 in the mask, 0 in the confidence): they are no part of the coverage.
     """
 
     mask: NDArray[np.uint8]
     confidence: NDArray[np.uint8]
     class_names: tuple[str, ...]
     timings: Timings
+    ignored: int = 0
 
     def coverage(self, regions: Sequence[Region] = (), confidence_threshold: float = 0.5) -> Coverage:
         """Class shares and confidences of the whole image and of ``regions``."""
-        return measure(self.mask, self.confidence, len(self.class_names), regions, confidence_threshold)
+        classes = len(self.class_names)
+        return measure(self.mask, self.confidence, classes, regions, confidence_threshold, self.ignored)
 
 
 class Segmenter:

@@ -17,7 +17,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from lifecycle_msgs.srv import ChangeState, GetState
-from rcl_interfaces.srv import SetParameters
+from rcl_interfaces.srv import SetParameters, SetParametersAtomically
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image
@@ -33,6 +33,7 @@ OUTPUTS = {
     "confidence": Image,
     "color": Image,
     "overlay": Image,
+    "overlay/compressed": CompressedImage,
     "coverage": ClassCoverage,
 }
 RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFORT
@@ -128,9 +129,9 @@ class Client:
         self.node.destroy_client(client)
         return future.result()
 
-    def transition(self, label: str) -> bool:
+    def transition(self, label: str = "", number: int = 0) -> bool:
         request = ChangeState.Request()
-        request.transition.label = label
+        request.transition.label, request.transition.id = label, number
         return bool(self.call(ChangeState, "change_state", request).success)
 
     def state(self) -> str:
@@ -140,6 +141,14 @@ class Client:
         """Whether the node took the parameter, and its reason if not."""
         request = SetParameters.Request(parameters=[Parameter(name, value=value).to_parameter_msg()])
         result = self.call(SetParameters, "set_parameters", request).results[0]
+        return result.successful, result.reason
+
+    def set_together(self, values: dict[str, Any]) -> tuple[bool, str]:
+        """Whether the node took all parameters in one call, and its reason if not."""
+        request = SetParametersAtomically.Request(
+            parameters=[Parameter(name, value=value).to_parameter_msg() for name, value in values.items()]
+        )
+        result = self.call(SetParametersAtomically, "set_parameters_atomically", request).result
         return result.successful, result.reason
 
     def diagnostic_values(self, name: str) -> dict[str, str]:

@@ -37,10 +37,13 @@ def test_a_bad_bundle_then_a_good_one(tiny: Path, tmp_path: Path) -> None:
         client.wait(lambda: "cannot configure" in node.log, "one ERROR")
         assert str(broken) in node.log
         assert node.log.count("[ERROR]") == 1
-        assert client.set("model", "no_such_model") == (True, "")
-        assert not client.transition("configure")
-        client.wait(lambda: "no shipped model of that name" in node.log, "an ERROR that lists the models")
-        assert client.state() == "unconfigured"
+        taken, reason = client.set("model", "no_such_model")
+        assert not taken
+        assert "no shipped model of that name (shipped: unet_nano" in reason
+        assert client.diagnostic_values("node") == {"state": "unconfigured"}
+        for name in ("node", "camera camera", "engine"):
+            assert client.diagnostics[name].level == b"\x02"
+            assert str(broken) in client.diagnostics[name].message
         assert client.set("model", str(tiny)) == (True, "")
         assert client.transition("configure")
         assert client.transition("activate")
@@ -56,20 +59,67 @@ def test_a_region_without_a_polygon_is_named(tiny: Path) -> None:
         assert client.transition("configure")
 
 
-def test_regions_added_later(tiny: Path) -> None:
+def test_regions_while_active(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "threads:=1") as (_, client):
+        client.wait(lambda: client.state() == "active", "active")
+        taken, reason = client.set("regions", ["a", "b"])
+        assert not taken
+        assert "region.a.polygon: 0 points" in reason
+        both = {
+            "regions": ["a", "b"],
+            "region.a.polygon": [0, 0, 1, 0, 1, 1],
+            "region.b.polygon": [0.0, 0.0, 1.0, 0.0, 0.5, 1.0],
+        }
+        assert client.set_together(both) == (True, "")
+        publisher = client.publisher()
+        publisher.publish(image(1, noise(1, 60, 80)))
+        assert [r.name for r in client.result("camera", "coverage", 1).regions] == ["image", "a", "b"]
+        assert client.set("region.c.polygon", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0]) == (True, "")
+        assert client.set("regions", ["c"]) == (True, "")
+        publisher.publish(image(2, noise(1, 60, 80)))
+        assert [r.name for r in client.result("camera", "coverage", 2).regions] == ["image", "c"]
+        assert client.set("regions", []) == (True, "")
+        publisher.publish(image(3, noise(1, 60, 80)))
+        assert [r.name for r in client.result("camera", "coverage", 3).regions] == ["image"]
+
+
+def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
+    wrong = {
+        "transport": ("foo", "transport: must be one of raw, compressed, not 'foo'"),
+        "device": ("tpu", "device: must be auto, cpu, cuda or cuda:N, not 'tpu'"),
+        "model": ("nosuch", "no shipped model of that name"),
+        "cameras": (["a b"], "cameras: 'a b' is not a name"),
+        "max_pixels": (-1, "max_pixels: must be 0 to 6.71089e+07, not -1"),
+        "topic.camera": ("a b", "topic.camera: 'a b' is not a topic's name"),
+        "confidence": (0.5, "confidence: there is no such parameter; is confidence_threshold meant?"),
+    }
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (_, client):
         assert client.transition("configure")
-        assert client.transition("cleanup")
-        assert client.set("regions", ["a", "b"]) == (True, "")
-        assert not client.transition("configure")  # declares what is to be set now
-        assert client.set("region.a.polygon", [0.0, 0.0, 1.0, 0.0, 1.0, 1.0]) == (True, "")
-        assert client.set("region.b.polygon", [0, 0, 1, 0, 1, 1]) == (True, "")
-        assert client.transition("configure")
-        assert client.set("transport", "bogus") == (True, "")  # for the next configure to refuse
-        assert client.set("confidence_threshold", 0.7) == (True, "")
-        assert client.transition("activate")
-        client.publisher().publish(image(1, noise(1, 60, 80)))
-        assert [r.name for r in client.result("camera", "coverage", 1).regions] == ["image", "a", "b"]
+        for name, (value, reason) in wrong.items():
+            taken, said = client.set(name, value)
+            assert not taken, name
+            assert reason in said
+        assert client.set("confidence_threshold", 1) == (True, "")
+        assert client.set("regions", []) == (True, "")
+        assert client.set("transport", "compressed") == (True, "")
+        assert client.transition("activate")  # configures again
+        assert client.camera_values()["type"] == "sensor_msgs/msg/CompressedImage"
+
+
+def test_an_impossible_transition_is_answered(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, client):
+        for label in ("activate", "deactivate", "cleanup", "no_such_transition"):
+            assert not client.transition(label)
+        for number in (3, 4, 2, 99):
+            assert not client.transition(number=number)
+        assert client.transition(number=1)
+        assert client.state() == "inactive"
+        assert not client.transition(number=1)
+        client.wait(
+            lambda: "refused transition 1: the node is inactive, which has" in node.log, "the reason in the log"
+        )
+        assert "[ERROR]" not in node.log
+        assert "activate (3)" in node.log
 
 
 def test_frames_that_do_not_fit_together(tiny: Path) -> None:
@@ -110,9 +160,14 @@ def test_a_failing_gpu(tiny: Path) -> None:
         client.spin(1.0)
         assert node.log.count("[ERROR]") == 1
         assert "device lost" in node.log
+        client.diagnostic_values("engine")
+        assert client.diagnostics["engine"].level == client.diagnostics["camera camera"].level == b"\x02"
+        assert "device lost: CUDA error" in client.diagnostics["engine"].message
         assert client.transition("cleanup")
         assert client.transition("configure")
         assert client.transition("activate")
+        client.diagnostic_values("engine")
+        assert client.diagnostics["engine"].level == b"\x00"
         client.node.destroy_publisher(publisher)
         client.publisher().publish(image(4, noise(1, 60, 80)))
         client.result("camera", "mask", 4)

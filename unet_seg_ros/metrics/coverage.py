@@ -94,7 +94,7 @@ class RegionCoverage:
 @dataclass(frozen=True, eq=False)
 class Coverage:
     """``regions[0]`` is the whole image; ``mean_confidence`` (0..1) and ``low_confidence_fraction`` (share of pixels
-    under the threshold) are over all of its pixels, void ones too."""
+    under the threshold) are over all of its pixels that are not ignored, void ones too."""
 
     regions: tuple[RegionCoverage, ...]
     mean_confidence: float
@@ -107,11 +107,13 @@ def measure(
     num_classes: int,
     regions: Sequence[Region] = (),
     confidence_threshold: float = 0.5,
+    ignored: int = 0,
 ) -> Coverage:
     """Coverage of a frame and of each of ``regions``, exact: from pixel counts.
 
     ``mask`` (H×W uint8) holds class ids, 255 = void; ``confidence`` (H×W uint8) 0..255 = 0..1; ``num_classes`` is
-    at most 255. Raises ValueError if the two differ in size or are empty.
+    at most 255. ``ignored`` is how many pixels are out of everything; they have 255 in the mask and confidence 0.
+    Raises ValueError if the two differ in size or are empty.
     """
     if mask.shape != confidence.shape or mask.ndim != 2 or mask.size == 0:
         raise ValueError(f"mask {mask.shape} and confidence {confidence.shape} must have one size, and pixels")
@@ -121,11 +123,12 @@ def measure(
     for region in regions:
         covered.append(_region_coverage(region.name, _histogram(codes[region.pixels(*mask.shape)]), num_classes))
     per_level = whole.sum(axis=0)
-    levels = np.arange(256)
+    per_level[0] -= ignored
+    levels, pixels = np.arange(256), max(mask.size - ignored, 1)
     return Coverage(
         tuple(covered),
-        float(per_level @ levels / (255 * mask.size)),
-        float(per_level[levels / 255 < confidence_threshold].sum() / mask.size),
+        float(per_level @ levels / (255 * pixels)),
+        float(per_level[levels / 255 < confidence_threshold].sum() / pixels),
     )
 
 

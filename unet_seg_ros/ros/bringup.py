@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
 
 NODE_NAME = "segmentation"
-TRANSPORTS = ("raw", "compressed")
 STAGES = "stages "
 """What the debug line of a published frame begins with; JSON follows: ``camera``, ``stamp_ns``, and in seconds ``wait``
 (in the node and not being worked on), ``decode``, ``preprocess``, ``forward``, ``post`` and ``publish``."""
@@ -143,6 +143,11 @@ def parse_cameras(text: str) -> dict[str, str]:
 def is_camera_name(name: str) -> bool:
     """Whether it can be a token of a topic's name."""
     return _TOKEN.fullmatch(name) is not None
+
+
+def is_topic_name(name: str) -> bool:
+    """Whether it is an absolute topic's name, or one relative to the node's namespace."""
+    return _is_absolute(name if name.startswith("/") else f"/{name}")
 
 
 def _is_absolute(name: str) -> bool:

@@ -6,11 +6,11 @@ Run it with ``python -m unet_seg_ros.ros.node --ros-args …``.
 
 from __future__ import annotations
 
-import functools
 import sys
-import traceback
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from unet_seg_ros.ros.command_line import check_arguments
 
 try:
     import rclpy
@@ -22,20 +22,20 @@ except ImportError as error:
         "or use the .venv that `make test` makes."
     ) from error
 
-from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
 from rclpy.clock import Clock, ClockType
-from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.ros import parameters
 from unet_seg_ros.ros.bringup import NODE_NAME
-from unet_seg_ros.ros.diagnostics import EngineStats
-from unet_seg_ros.ros.parameters import Settings
+from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report
+from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
+from unet_seg_ros.ros.parameters import Parameters
+from unet_seg_ros.ros.settings import Settings
+from unet_seg_ros.ros.troubles import ERROR, OK
 from unet_seg_ros.share import shipped_or_path
 
 if TYPE_CHECKING:
@@ -44,22 +44,6 @@ if TYPE_CHECKING:
     from unet_seg_ros.segmenter import Segmenter
 
 SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FAILURE
-Transition = Callable[["SegmentationNode", LifecycleState], TransitionCallbackReturn]
-
-
-def guarded(transition: Transition) -> Transition:
-    """rclpy swallows what a transition raises: say it, and fail on purpose."""
-
-    @functools.wraps(transition)
-    def wrapped(self: SegmentationNode, state: LifecycleState) -> TransitionCallbackReturn:
-        try:
-            return transition(self, state)
-        except Exception:
-            self.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
-            self._stop()
-            return FAILURE
-
-    return wrapped
 
 
 class SegmentationNode(LifecycleNode):
@@ -67,53 +51,71 @@ class SegmentationNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__(NODE_NAME)
-        parameters.declare(self)
+        self._parameters_ours = Parameters(self)
         self.settings: Settings | None = None
         self.segmenter: Segmenter | None = None
         self.cameras: dict[str, Camera] = {}
         self.engine_stats = EngineStats()
         self.worker: Worker | None = None
         """There while the node is active."""
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.problem = ""
+        """Why the node can't be configured or is no longer active, until that is put right."""
+        self._configured: dict[str, Any] = {}
+        self._bond = Bond(self)
+        self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
-        self.add_on_set_parameters_callback(self._on_parameters)
+        answer_impossible_requests(self)
 
     # ---- life cycle
 
     @guarded
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        return self._configure()
+
+    def _configure(self) -> TransitionCallbackReturn:
         self._release()
         try:
-            parameters.declare_regions(self)
-            settings = Settings.of(parameters.values(self))
+            values = self._parameters_ours.values()
+            settings = self._parameters_ours.settings(values)
             from unet_seg_ros.ros.camera import Camera
             from unet_seg_ros.segmenter import Segmenter
 
             model = shipped_or_path(settings.model)
             self.segmenter = Segmenter.load(model, settings.device, settings.threads, settings.max_pixels)
             self.segmenter.warm_up()
+            manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
+            for name in settings.cameras:
+                self.cameras[name] = Camera(self, name, settings, manifest, model_id)
         except ImportError as error:
             return self._refuse(f"{error}; install it with: python3 -m pip install -r requirements/run.txt")
         except (ValueError, OutOfMemory, DeviceLost) as error:
             return self._refuse(f"{error}. Set the parameter and configure again.")
-        manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
-        for name in settings.cameras:
-            self.cameras[name] = Camera(self, name, settings, manifest, model_id)
-        self.settings = settings
+        self.settings, self._configured, self.problem = settings, values, ""
         self.engine_stats = EngineStats()
         engine = self.segmenter.engine
         self.get_logger().info(f"{model_id} on {engine.device} in {engine.precision}. Terms: {manifest.data_terms}")
         return SUCCESS
 
     def _refuse(self, reason: str) -> TransitionCallbackReturn:
-        self.segmenter = None
-        self.get_logger().error(f"cannot configure: {reason}")
+        self.failed(f"cannot configure: {reason}")
+        self.get_logger().error(self.problem)
         return FAILURE
+
+    def failed(self, reason: str) -> None:
+        """Leave nothing half made, and say ``reason`` in diagnostics."""
+        self._stop()
+        self._release()
+        self.problem = reason
 
     @guarded
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         from unet_seg_ros.ros.worker import Worker
 
+        changed = self._parameters_ours.changed_since(self._configured)
+        if changed or self.settings is None:
+            self.get_logger().info(f"configuring again, {', '.join(changed) or 'the last time failed'} changed")
+            if self._configure() != SUCCESS:
+                return FAILURE
         assert self.segmenter is not None  # configured
         self.worker = Worker(
             self.segmenter, self.cameras, self.engine_stats, self._current_settings, self.get_logger(), self._give_up
@@ -121,6 +123,8 @@ class SegmentationNode(LifecycleNode):
         for camera in self.cameras.values():
             camera.open(self.worker.receive)
             self.get_logger().info(f"{camera.name}: segmenting {camera.topic}")
+        self._bond.start(self.get_parameter("bond_heartbeat_period").value)
+        self.problem = ""
         return SUCCESS
 
     @guarded
@@ -131,6 +135,7 @@ class SegmentationNode(LifecycleNode):
     @guarded
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         self._release()
+        self.problem = ""
         return SUCCESS
 
     @guarded
@@ -140,6 +145,7 @@ class SegmentationNode(LifecycleNode):
         return SUCCESS
 
     def _stop(self) -> None:
+        self._bond.stop()
         for camera in self.cameras.values():
             camera.close()
         if self.worker is not None:
@@ -157,24 +163,26 @@ class SegmentationNode(LifecycleNode):
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; a failure leaves the node where it is."""
+        for sentence in self._parameters_ours.unused():
+            self.get_logger().warning(sentence)
         if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
             self.trigger_activate()
 
     # ---- parameters
 
-    def _on_parameters(self, changed: list[Parameter]) -> SetParametersResult:
-        frozen = [p.name for p in changed if p.name in Settings.__dataclass_fields__]
-        frozen = [name for name in frozen if not parameters.changes_at_any_time(name)]
-        if self.worker is not None and frozen:
-            rule = "can be set while not active and takes effect at the next configure"
-            return SetParametersResult(successful=False, reason=f"{', '.join(frozen)}: {rule}")
-        if self.settings is not None:
-            try:
-                values = {**parameters.values(self), **{p.name: p.value for p in changed}}
-                self.settings = self.settings.updated(values)
-            except (ValueError, TypeError) as error:
-                return SetParametersResult(successful=False, reason=str(error))
-        return SetParametersResult(successful=True)
+    def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
+        """As rclpy's, with every value checked first. The services of all distributions set parameters through this."""
+        try:
+            active = self.worker is not None
+            prepared = self._parameters_ours.prepared(parameter_list, active, self._configured)
+            result = super().set_parameters_atomically(prepared)
+            if result.successful and self.settings is not None:
+                self.settings = self._parameters_ours.settings(self._configured)
+                for camera in self.cameras.values():
+                    camera.announce(self.settings)
+            return result
+        except ValueError as error:
+            return SetParametersResult(successful=False, reason=str(error))
 
     def _current_settings(self) -> Settings:
         assert self.settings is not None  # configured
@@ -182,8 +190,8 @@ class SegmentationNode(LifecycleNode):
 
     def _give_up(self, reason: str) -> None:
         """The device is lost: down to inactive, from the executor's thread, since that waits for this one."""
-        self.engine_stats.lost = reason
-        self.get_logger().error(f"device lost: {reason}. Going inactive; restart the node, or set device to cpu.")
+        self.problem = f"device lost: {reason}. Restart the node, or set device to cpu."
+        self.get_logger().error(f"{self.problem} Going inactive.")
         if self.executor is not None:
             self.executor.create_task(lambda: self.trigger_deactivate() if self.worker is not None else None)
 
@@ -191,38 +199,39 @@ class SegmentationNode(LifecycleNode):
 
     def _every_second(self) -> None:
         for camera in self.cameras.values():
-            camera.adapt_reliability()
-        prefix = self.get_fully_qualified_name().lstrip("/")
-        statuses = [
-            camera.stats.status(f"{prefix}: camera {name}", camera.topic, camera.publishers(), self.worker is not None)
-            for name, camera in self.cameras.items()
-        ]
+            camera.every_second()
+        self._diagnostics.publish(self._reports())
+
+    def _reports(self) -> Iterator[Report]:
+        """What each part of the node has to say. Names are those that diagnostic_aggregator sorts by."""
+        state = self._state_machine.current_state[1]
+        yield Report("node", ERROR if self.problem else OK, self.problem or state, {"state": state})
+        if self.settings is None:
+            for name in self.get_parameter("cameras").value:
+                yield Report(f"camera {name}", ERROR if self.problem else OK, self.problem or state, hardware_id=name)
+        else:
+            for camera in self.cameras.values():
+                yield camera.report(self.settings, self.problem)
         facts = {}
         if self.segmenter is not None:
             engine, manifest = self.segmenter.engine, self.segmenter.manifest
             facts = {"device": engine.device, "precision": engine.precision, "model": self.segmenter.model_id}
             facts["terms"] = manifest.data_terms
-        statuses.append(self.engine_stats.status(f"{prefix}: engine", facts))
-        message = DiagnosticArray(status=statuses)
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
+        yield self.engine_stats.report(facts, self.problem)
 
 
 def main(args: list[str] | None = None) -> None:
-    rclpy.init(args=args)
-    executor = SingleThreadedExecutor()
+    check_arguments(sys.argv[1:] if args is None else args)
     try:
+        rclpy.init(args=args)
         node = SegmentationNode()
-    except ParameterException as error:  # a parameter file with a value of another type, or out of range
+    except (ValueError, RCLError) as error:  # a parameter file that can't be read, or with a value of another type
         raise SystemExit(f"{NODE_NAME}: {error}") from error
+    executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
         node.autostart()
-        while rclpy.ok():
-            try:
-                executor.spin()
-            except RCLError as error:  # an invalid transition raises in rclpy's own service
-                node.get_logger().error(f"request refused: {error}")
+        executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:

@@ -1,127 +1,139 @@
-"""The node's parameters: declared with descriptions and ranges, read into one validated dataclass."""
+"""The node's parameters: declared from the table, checked when they are set, read into ``Settings``."""
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import difflib
 from typing import Any
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 
-from unet_seg_ros.metrics.coverage import Region
-from unet_seg_ros.ros.bringup import TRANSPORTS, is_camera_name
-from unet_seg_ros.share import DEFAULT_MODEL
+from unet_seg_ros.ros.parameter_table import TABLE, Spec, coerced, names_of, spec_of
+from unet_seg_ros.ros.settings import Settings, check_value
 
-RELIABILITIES = ("reliable", "best_effort")
-NOTHING = [""]
-"""An empty list of names: neither a parameter file nor rclpy's type inference knows an empty one."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The parameters' values, see ``config/seg.param.yaml``. Raises ValueError naming the parameter that is wrong."""
-
-    cameras: tuple[str, ...]
-    model: str
-    device: str
-    transport: str
-    max_pixels: int
-    autostart: bool
-    regions: tuple[Region, ...]
-    confidence_threshold: float
-    threads: int
-    input_reliability: str
-    output_reliability: str
-    output_depth: int
-
-    def __post_init__(self) -> None:
-        if not self.cameras or len(set(self.cameras)) < len(self.cameras):
-            raise ValueError(f"cameras: needs at least one name and no name twice, not {list(self.cameras)}")
-        for camera in self.cameras:
-            if not is_camera_name(camera):
-                raise ValueError(f"cameras: {camera!r} is not a name of letters, digits and underscores")
-        _one_of("transport", self.transport, TRANSPORTS)
-        _one_of("input_reliability", self.input_reliability, ("auto", *RELIABILITIES))
-        _one_of("output_reliability", self.output_reliability, RELIABILITIES)
-        if len({region.name for region in self.regions}) < len(self.regions):
-            raise ValueError("regions: needs every name once")
-        for region in self.regions:
-            unknown = set(region.cameras) - set(self.cameras)
-            if unknown:
-                raise ValueError(f"region.{region.name}.cameras: no camera is called {', '.join(sorted(unknown))}")
-
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
-        """From parameter values by name."""
-        named = {name: values[name] for name in cls.__dataclass_fields__ if name != "regions"}
-        regions = _regions(_names(values["regions"]), values)
-        return cls(**{**named, "cameras": tuple(named["cameras"])}, regions=regions)
-
-    def updated(self, values: Mapping[str, Any]) -> Settings:
-        """These settings with what may change at any time taken from ``values``."""
-        regions = _regions([region.name for region in self.regions], values)
-        return dataclasses.replace(self, confidence_threshold=values["confidence_threshold"], regions=regions)
+TYPES = {
+    "string": Parameter.Type.STRING,
+    "integer": Parameter.Type.INTEGER,
+    "number": Parameter.Type.DOUBLE,
+    "boolean": Parameter.Type.BOOL,
+    "strings": Parameter.Type.STRING_ARRAY,
+    "numbers": Parameter.Type.DOUBLE_ARRAY,
+}
+ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
+"""What rclpy declares on its own, and the beginnings of such names."""
 
 
-def _regions(names: Iterable[str], values: Mapping[str, Any]) -> tuple[Region, ...]:
-    return tuple(
-        Region.from_flat(name, values[f"region.{name}.polygon"], _names(values[f"region.{name}.cameras"] or []))
-        for name in names
-    )
+class Parameters:
+    """Of one node. Raises ValueError where a value that was given at the start is of no use."""
+
+    def __init__(self, node: Node) -> None:
+        self._node = node
+        self._declare({spec.name: spec for spec in TABLE if "<" not in spec.name})
+        self._declare_owned(self._list("cameras"), self._list("regions"))
+
+    def values(self) -> dict[str, Any]:
+        """All declared parameters' values by name."""
+        return {name: parameter.value for name, parameter in self._node.get_parameters_by_prefix("").items()}
+
+    def settings(self, configured: dict[str, Any]) -> Settings:
+        """The live values now, and for the rest ``configured``, the values at the last configure. Raises ValueError."""
+        return Settings.of(_merged(self.values(), configured))
+
+    def changed_since(self, configured: dict[str, Any]) -> list[str]:
+        """Names of those that take effect at configure only and have another value than then."""
+        values = self.values()
+        return [
+            name
+            for name, value in values.items()
+            if (spec := spec_of(name)) and not spec.live and value != configured.get(name, value)
+        ]
+
+    def prepared(self, changed: list[Parameter], active: bool, configured: dict[str, Any]) -> list[Parameter]:
+        """What to set for ``changed``: each checked and of its parameter's own type. Raises ValueError.
+
+        ``configured`` are the values at the last configure; while the node is ``active``, live values must fit them.
+        """
+        ours = {p.name: p for p in changed if not p.name.startswith(ROS_OWN)}
+        unknown = [name for name in ours if spec_of(name) is None]
+        if unknown:
+            raise ValueError("; ".join(self.unknown(name) for name in unknown))
+        specs = {name: spec for name in ours if (spec := spec_of(name))}
+        frozen = [name for name, spec in specs.items() if not spec.live]
+        if active and frozen:
+            raise ValueError(
+                f"{', '.join(frozen)}: can be set while not active and takes effect at the next configure or activate"
+            )
+        new = {name: coerced(spec, name, ours[name].value) for name, spec in specs.items()}
+        for name, value in new.items():
+            check_value(name, value)
+        values = self.values()
+        self._declare(specs)
+        self._declare_owned(new.get("cameras", []), new.get("regions", []))
+        # What is wrong already must not keep anything else from being put right.
+        if active or _is_fit(values):
+            Settings.of(_merged({**self.values(), **new}, configured if active else {}))
+        return [_parameter(p.name, specs[p.name], new[p.name]) if p.name in new else p for p in changed]
+
+    def unknown(self, name: str) -> str:
+        """That there is no such parameter, and which one may be meant."""
+        near = difflib.get_close_matches(name, list(self.values()), n=1)
+        return f"{name}: there is no such parameter" + (f"; is {near[0]} meant?" if near else "")
+
+    def unused(self) -> list[str]:
+        """A sentence for each parameter that was given at the start and is none of this node's."""
+        given = [name for name in self._node._parameter_overrides if not name.startswith(ROS_OWN)]
+        return [self._unused(name) for name in given if not self._node.has_parameter(name)]
+
+    def _unused(self, name: str) -> str:
+        spec = spec_of(name)
+        if spec is None:
+            return self.unknown(name)
+        return f"{name}: {'cameras' if '<camera>' in spec.name else 'regions'} has no such name"
+
+    def _list(self, name: str) -> list[str]:
+        return [item for item in self._node.get_parameter(name).value if item]
+
+    def _declare_owned(self, cameras: list[str], regions: list[str]) -> None:
+        self._declare(names_of(cameras, regions))
+
+    def _declare(self, specs: dict[str, Spec]) -> None:
+        for name, spec in specs.items():
+            if not self._node.has_parameter(name):
+                given = self._node._parameter_overrides.get(name)
+                value = spec.default if given is None else coerced(spec, name, given.value)
+                # an empty list says nothing of its type to rclpy, hence [""]; and a list of numbers may become empty
+                value = [""] if spec.kind == "strings" and not value else value
+                value = list(value) if isinstance(value, tuple) else value
+                self._node.declare_parameter(name, value, _descriptor(spec), ignore_override=True)
 
 
-def _names(value: Iterable[str]) -> list[str]:
-    return [name for name in value if name]
+def _merged(values: dict[str, Any], configured: dict[str, Any]) -> dict[str, Any]:
+    """Lists without the empty name that stands for none; of ``configured`` what isn't live."""
+    kept = {name: value for name, value in configured.items() if (spec := spec_of(name)) and not spec.live}
+    merged = {**values, **kept}
+    return {name: [v for v in value if v != ""] if isinstance(value, list) else value for name, value in merged.items()}
 
 
-def _one_of(name: str, value: str, known: Iterable[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name}: must be one of {', '.join(known)}, not {value!r}")
+def _is_fit(values: dict[str, Any]) -> bool:
+    try:
+        Settings.of(_merged(values, {}))
+    except (ValueError, KeyError):
+        return False
+    return True
 
 
-def changes_at_any_time(name: str) -> bool:
-    """Whether a parameter takes effect while the node is active."""
-    return name == "confidence_threshold" or name.startswith("region.")
+def _parameter(name: str, spec: Spec, value: Any) -> Parameter:
+    return Parameter(name, TYPES[spec.kind], value)
 
 
-def declare(node: Node) -> None:
-    """Declare all parameters but the regions' own."""
-
-    def integer(low: int, high: int) -> dict[str, Any]:
-        return {"integer_range": [IntegerRange(from_value=low, to_value=high, step=1)]}
-
-    def add(name: str, default: Any, description: str, **constraints: Any) -> None:
-        node.declare_parameter(name, default, ParameterDescriptor(description=description, **constraints))
-
-    add("cameras", ["camera"], "Names of the cameras; the images of camera C come from ~/C/image.")
-    add("model", DEFAULT_MODEL, "A model bundle's path, or the name of a shipped one.")
-    add("device", "auto", "auto (CUDA where there is a GPU, else the CPU), cpu, cuda or cuda:N.")
-    add("transport", "raw", "raw (Image on ~/C/image) or compressed (CompressedImage on ~/C/image/compressed).")
-    add("max_pixels", 0, "Pixels of the working resolution; larger frames are shrunk to it. 0: the model's own.",
-        **integer(0, 2**26))  # fmt: skip
-    add("autostart", True, "Configure and activate without being told to.")
-    add("regions", NOTHING, "Names of regions of interest that coverage is measured in too.")
-    add("confidence_threshold", 0.5, "Pixels less probable than this count as of low confidence.",
-        floating_point_range=[FloatingPointRange(from_value=0.0, to_value=1.0)])  # fmt: skip
-    add("threads", 0, "CPU threads of the network. 0: PyTorch's choice.", **integer(0, 1024))
-    add("input_reliability", "auto", "reliable, best_effort, or auto: reliable once every publisher offers it.")
-    add("output_reliability", "reliable", "reliable or best_effort.")
-    add("output_depth", 5, "Messages that each output keeps for a slow subscriber.", **integer(1, 1000))
-
-
-def declare_regions(node: Node) -> None:
-    """Declare ``region.NAME.*`` for each name in ``regions`` that has none yet."""
-    for name in _names(node.get_parameter("regions").value):
-        if not node.has_parameter(f"region.{name}.polygon"):
-            # Dynamic typing, since a list of whole numbers is as good a polygon.
-            polygon = ParameterDescriptor(description="x0, y0, x1, y1, … in 0..1, 3 or more.", dynamic_typing=True)
-            cameras = ParameterDescriptor(description="Cameras that it applies to; empty: all.")
-            node.declare_parameter(f"region.{name}.polygon", [], polygon)
-            node.declare_parameter(f"region.{name}.cameras", NOTHING, cameras)
-
-
-def values(node: Node) -> dict[str, Any]:
-    """All declared parameters' values by name."""
-    return {name: parameter.value for name, parameter in node.get_parameters_by_prefix("").items()}
+def _descriptor(spec: Spec) -> ParameterDescriptor:
+    descriptor = ParameterDescriptor(description=spec.description, dynamic_typing=spec.kind == "numbers")
+    if spec.choices:
+        descriptor.additional_constraints = f"one of {', '.join(spec.choices)}"
+    if spec.low is not None and spec.high is not None:
+        if spec.kind == "integer":
+            descriptor.integer_range = [IntegerRange(from_value=int(spec.low), to_value=int(spec.high), step=1)]
+        else:
+            descriptor.floating_point_range = [FloatingPointRange(from_value=spec.low, to_value=spec.high)]
+    return descriptor

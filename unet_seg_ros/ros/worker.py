@@ -22,7 +22,7 @@ from unet_seg_ros.ros.bringup import STAGES
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats
 from unet_seg_ros.ros.mailbox import Mailbox
-from unet_seg_ros.ros.parameters import Settings
+from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 
 WARN_EVERY = 5.0
@@ -65,7 +65,6 @@ class Worker:
 
     def receive(self, camera: Camera, message: Any) -> None:
         """A frame has come; called on the executor's thread, returns at once."""
-        camera.stats.count_received()
         if self._mailbox.put(camera.name, Waiting(message, monotonic())):
             camera.stats.count_drop("replaced by a newer one")
 

@@ -1,0 +1,91 @@
+"""Pixels that are taken out of a segmentation: what a camera sees of its own car, what the network is unsure of."""
+
+from __future__ import annotations
+
+import dataclasses
+from functools import lru_cache
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.metrics.coverage import Point, Region
+from unet_seg_ros.segmenter import Segmentation
+
+
+class Ignored:
+    """The pixels of one camera that are always ignored.
+
+    ``entries`` are polygons, each a text of numbers x0 y0 x1 y1 … in fractions 0..1 of width and height, at least 3
+    points, or paths of PNGs whose pixels that are not black are ignored, resized to the frame (nearest). ``name`` is
+    the parameter that they come from, for messages. Raises ValueError with one line that names it.
+    """
+
+    def __init__(self, entries: tuple[str, ...], name: str = "ignore") -> None:
+        self._polygons: list[Region] = []
+        self._pictures: list[NDArray[np.bool_]] = []
+        for entry in entries:
+            polygon = _polygon(entry, name)
+            if polygon is None:
+                self._pictures.append(_picture(Path(entry).expanduser(), name))
+            else:
+                self._polygons.append(polygon)
+        self._pixels = lru_cache(maxsize=4)(self._of_size)  # frames of one size follow each other
+
+    def __bool__(self) -> bool:
+        return bool(self._polygons or self._pictures)
+
+    def pixels(self, height: int, width: int) -> NDArray[np.bool_]:
+        """H×W bool, read-only: the pixels that are ignored in a frame of that size."""
+        return self._pixels(height, width)
+
+    def _of_size(self, height: int, width: int) -> NDArray[np.bool_]:
+        ignored = np.zeros((height, width), np.bool_)
+        for polygon in self._polygons:
+            ignored |= polygon.pixels(height, width)
+        for picture in self._pictures:
+            ignored |= cv2.resize(picture.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).view(
+                np.bool_
+            )
+        ignored.setflags(write=False)
+        return ignored
+
+
+def masked(seen: Segmentation, ignored: Ignored | None = None, unknown_below: float = 0.0) -> Segmentation:
+    """The segmentation with 255 in the mask where a pixel is ignored or less probable than ``unknown_below`` (0..1).
+
+    Ignored pixels also have confidence 0 and are out of coverage; nothing is copied where nothing is to be done.
+    """
+    mask, confidence = seen.mask, seen.confidence
+    if unknown_below > 0:
+        mask = np.where(confidence < unknown_below * 255, np.uint8(VOID), mask)
+    if not ignored:
+        return seen if mask is seen.mask else dataclasses.replace(seen, mask=mask)
+    out = ignored.pixels(*mask.shape)
+    mask = np.where(out, np.uint8(VOID), mask)
+    confidence = np.where(out, np.uint8(0), confidence)
+    return dataclasses.replace(seen, mask=mask, confidence=confidence, ignored=int(np.count_nonzero(out)))
+
+
+def _polygon(entry: str, name: str) -> Region | None:
+    """Of an entry that is numbers; None for a path."""
+    try:
+        numbers = [float(number) for number in entry.replace(",", " ").split()]
+    except ValueError:
+        return None
+    try:
+        points: tuple[Point, ...] = Region.from_flat("ignored", numbers).polygon
+    except ValueError as error:
+        raise ValueError(f"{name}: {entry!r}: {str(error).partition(': ')[2]}") from None
+    return Region("ignored", points)
+
+
+def _picture(path: Path, name: str) -> NDArray[np.bool_]:
+    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
+    if picture is None:
+        raise ValueError(
+            f"{name}: {str(path)!r} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be read"
+        )
+    return np.asarray(picture) > 0

@@ -1,0 +1,123 @@
+"""What can be wrong with a camera's images: one check each, as sentences for people. Imports no ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from unet_seg_ros.ros.camera_stats import CameraStats
+from unet_seg_ros.ros.settings import Limits
+from unet_seg_ros.ros.troubles import WARN, Finding
+
+SILENCE = 2.0
+"""Seconds without an image after which a camera is silent."""
+FEWEST = 5
+"""Frames that a ratio needs to say something."""
+OTHER_CLOCK = 3600.0
+"""Seconds of age at which the stamps are of another clock."""
+LARGE = 500_000
+"""Bytes of an image from which on best effort loses it without shared memory: see config/shared_memory.xml."""
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """One that the graph knows on the camera's topic: its message type and whether it offers reliable."""
+
+    type: str
+    reliable: bool
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the ROS graph and the clocks say of a camera. ``silent`` are seconds since the last image, or since there
+    has been a publisher to send one; ``elsewhere`` is a topic that may be meant where nobody publishes this one."""
+
+    topic: str
+    type: str
+    reliable: bool
+    silent: float
+    publishers: tuple[Publisher, ...]
+    elsewhere: str = ""
+    now_ns: int = 1
+
+
+def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[Finding]:
+    """All checks of a camera that is subscribed to."""
+    yield _silence(situation, stats)
+    yield from _publishers(situation)
+    yield from _stamps(situation, stats)
+    yield from _ratios(stats, limits)
+    rate = stats.output_rate.hertz()
+    flowing = stats.received >= FEWEST and situation.silent <= SILENCE
+    low = limits.min_rate / max(rate, 1e-9) if limits.min_rate and flowing else 0.0
+    yield Finding("slow", low, f"{rate:.1f} masks a second, the least is {limits.min_rate:g}")
+
+
+def _silence(situation: Situation, stats: CameraStats) -> Finding:
+    right = [publisher for publisher in situation.publishers if publisher.type == situation.type]
+    silent = 2.0 if situation.silent > SILENCE else 0.0
+    if not situation.publishers:
+        hint = f"; is {situation.elsewhere} meant?" if situation.elsewhere else ""
+        return Finding("no publisher", silent, f"nobody publishes {situation.topic}{hint}")
+    if not right:
+        found = ", ".join(sorted({publisher.type for publisher in situation.publishers}))
+        text = f"{situation.topic} carries {found}, not {situation.type}; see the parameter transport"
+        return Finding("wrong type", 2.0, text)
+    if situation.reliable and not any(publisher.reliable for publisher in right):
+        text = (
+            f"{situation.topic} is published best effort, which a reliable subscription never receives: set "
+            "input_reliability to auto or best_effort"
+        )
+        return Finding("wrong QoS", 2.0, text)
+    return Finding("silent", silent, _why_silent(situation, stats))
+
+
+def _why_silent(situation: Situation, stats: CameraStats) -> str:
+    text = f"no image on {situation.topic} for {situation.silent:.0f} s"
+    bytes_each = 3 * stats.size[0] * stats.size[1] if stats.size else None
+    if stats.received and (situation.reliable or (bytes_each is not None and bytes_each < LARGE)):
+        return f"{text}: its publisher is there but sends nothing any more"
+    if situation.reliable:
+        return f"{text}: its publisher is there but has sent nothing"
+    return (
+        f"{text}: its publisher sends nothing, or its images are too big for best effort without the shared-memory "
+        "profile (config/shared_memory.xml), which the publisher needs"
+    )
+
+
+def _publishers(situation: Situation) -> Iterator[Finding]:
+    count = len(situation.publishers)
+    text = f"{count} publishers on {situation.topic}: their images mix"
+    yield Finding("several publishers", 2.0 if count > 1 else 0.0, text, lasting=WARN)
+
+
+def _stamps(situation: Situation, stats: CameraStats) -> Iterator[Finding]:
+    stream = stats.stream
+    frozen = 2.0 if stream.repeated >= FEWEST else 0.0
+    yield Finding("frozen stamps", frozen, "every image has the same stamp: outputs can't be told apart by time")
+    text = "stamps run backwards: two sources, or a recording that starts again"
+    yield Finding("stamps backwards", 2.0 * stats.recent.totals()["backwards"], text, lasting=WARN)
+    no_clock = 2.0 if situation.now_ns == 0 and stats.received else 0.0
+    yield Finding("no clock", no_clock, "use_sim_time is set and nobody publishes /clock: the node's time stands still")
+
+
+def _ratios(stats: CameraStats, limits: Limits) -> Iterator[Finding]:
+    recent = stats.recent.totals()
+    received = recent["received"]
+    age = stats.age_p95()
+    if abs(age) > OTHER_CLOCK:
+        text = f"stamps are {age:.0f} s from the node's clock: a recording? then play its clock and set use_sim_time"
+        yield Finding("other clock", 2.0 if limits.max_age else 0.0, text, lasting=WARN)
+    else:
+        late = age / limits.max_age if limits.max_age and age == age else 0.0
+        yield Finding("late", late, f"masks come {age:.2f} s after their images' stamps, allowed is {limits.max_age:g}")
+    arrived, sent = received, received + recent["lost"]
+    for key, whole, limit, text in (
+        ("dropped", arrived, limits.max_drop_ratio, "of the images are dropped: too many for this device"),
+        ("lost", sent, limits.max_lost_ratio, "of the images are lost on their way here"),
+        ("malformed", arrived, limits.max_malformed_ratio, "of the images are malformed"),
+    ):
+        value = recent[key]
+        ratio = value / whole if whole >= FEWEST or (value and key == "malformed") else 0.0
+        excess = 0.0 if limit >= 1 else ratio / max(limit, 1e-6)
+        yield Finding(key, excess, f"{ratio:.0%} {text} (allowed: {limit:.0%})")

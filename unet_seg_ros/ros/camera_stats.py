@@ -1,0 +1,122 @@
+"""Counts of one camera's frames. Imports no ROS.
+
+Rates and silences are taken from a steady clock: under simulated time, or when a clock is set, a camera is not silent.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, deque
+from threading import Lock
+from time import monotonic
+
+import numpy as np
+
+from unet_seg_ros.ros.stream import Stream
+
+WINDOW = 10.0
+"""Seconds that ratios and percentiles are taken over."""
+SKIPPED = "over max_rate"
+"""The reason for a drop that was asked for: no sign of anything wrong."""
+
+
+class Rate:
+    """Events per second over the last 5 s or so."""
+
+    def __init__(self) -> None:
+        self._times: deque[float] = deque(maxlen=1000)
+
+    def tick(self) -> None:
+        self._times.append(monotonic())
+
+    def hertz(self) -> float:
+        now = monotonic()
+        recent = [t for t in list(self._times) if now - t <= 5.0]
+        return (len(recent) - 1) / (recent[-1] - recent[0]) if len(recent) > 1 else 0.0
+
+
+class Recent:
+    """How many events of each kind there were within the last ``WINDOW`` seconds."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=int(WINDOW) + 1)
+
+    def count(self, kind: str, number: int = 1) -> None:
+        second = int(monotonic())
+        if not self._seconds or self._seconds[-1][0] != second:
+            self._seconds.append((second, Counter()))
+        self._seconds[-1][1][kind] += number
+
+    def totals(self) -> Counter[str]:
+        oldest = monotonic() - WINDOW - 1
+        totals: Counter[str] = Counter()
+        for second, counts in self._seconds:
+            if second >= oldest:
+                totals += counts
+        return totals
+
+
+class CameraStats:
+    """Each frame that was received is processed, dropped (``drops`` by reason) or waiting.
+
+    ``expected_rate`` is the camera's own rate in Hz where it is known, else 0.
+    """
+
+    def __init__(self, expected_rate: float = 0.0) -> None:
+        self.received = 0
+        self.processed = 0
+        self.drops: Counter[str] = Counter()
+        self.stream = Stream(expected_rate)
+        self.recent = Recent()
+        self._unreported_drops = 0
+        self._reported_lost = 0
+        self.ages: deque[tuple[float, float]] = deque(maxlen=1000)
+        self.input_rate = Rate()
+        self.output_rate = Rate()
+        self.last_image: float | None = None
+        self.size: tuple[int, int] | None = None
+        """Height and width of the last image that could be read."""
+        self._lock = Lock()  # the executor's thread and the worker count
+
+    def count_received(self, stamp_ns: int) -> None:
+        with self._lock:
+            self.received += 1
+            self.last_image = monotonic()
+            self.input_rate.tick()
+            lost, backwards = self.stream.lost, self.stream.backwards
+            self.stream.see(stamp_ns)
+            self.recent.count("received")
+            self.recent.count("lost", self.stream.lost - lost)
+            self.recent.count("backwards", self.stream.backwards - backwards)
+
+    def count_drop(self, reason: str) -> None:
+        with self._lock:
+            self.drops[reason] += 1
+            self._unreported_drops += 1
+            self.recent.count("malformed" if reason == "malformed" else reason if reason == SKIPPED else "dropped")
+
+    def take_drops(self) -> int:
+        """Frames dropped since the last call."""
+        with self._lock:
+            dropped, self._unreported_drops = self._unreported_drops, 0
+            return dropped
+
+    def take_lost(self) -> int:
+        """Frames lost on their way here since the last call."""
+        with self._lock:
+            lost, self._reported_lost = self.stream.lost - self._reported_lost, self.stream.lost
+            return lost
+
+    def count_processed(self, age: float) -> None:
+        """``age`` is in seconds at publishing."""
+        with self._lock:
+            self.processed += 1
+            self.ages.append((monotonic(), age))
+            self.output_rate.tick()
+            self.recent.count("processed")
+
+    def age_p95(self) -> float:
+        """95th percentile of the ages of the last ``WINDOW`` seconds; NaN where there are none."""
+        oldest = monotonic() - WINDOW
+        ages = [age for time, age in list(self.ages) if time >= oldest]
+        return float(np.percentile(ages, 95)) if ages else math.nan

@@ -1,0 +1,98 @@
+"""What rclpy's lifecycle node leaves open: failing transitions, transition requests that are not possible, the bond."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from rclpy.clock import Clock, ClockType
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+
+Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
+HEARTBEAT_TIMEOUT = 4.0
+"""Seconds without a heartbeat after which the manager takes the node for dead; bond_core's own default."""
+
+
+def guarded(transition: Transition) -> Transition:
+    """rclpy swallows what a transition raises: log it, call the node's ``failed`` with it, and fail on purpose."""
+
+    @functools.wraps(transition)
+    def wrapped(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
+        try:
+            return transition(node, state)
+        except Exception as error:
+            node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
+            node.failed(f"{transition.__name__} failed: {error}")
+            return TransitionCallbackReturn.FAILURE
+
+    return wrapped
+
+
+def answer_impossible_requests(node: LifecycleNode) -> None:
+    """Make ``change_state`` answer ``success: false`` to a transition that the state doesn't have.
+
+    rclpy of Jazzy and before raises instead, so that the request is never answered.
+    """
+    service = node._service_change_state
+    change_state = service.callback
+
+    def answer(request: Any, response: Any) -> Any:
+        # (id, label, start id, start label, goal id, goal label); rclpy itself prefers the label
+        possible = {transition[0]: transition[1] for transition in node._state_machine.available_transitions}
+        wanted = request.transition
+        if wanted.label in possible.values() if wanted.label else wanted.id in possible:
+            return change_state(request, response)
+        state = node._state_machine.current_state[1]
+        node.get_logger().warning(
+            f"refused transition {wanted.label or wanted.id}: the node is {state}, which has "
+            + ", ".join(f"{label} ({number})" for number, label in possible.items())
+        )
+        response.success = False
+        return response
+
+    service.callback = answer
+
+
+class Bond:
+    """The node's half of a bond with nav2's lifecycle manager: a heartbeat on ``bond`` from ``start`` to ``stop``.
+
+    Where bond_core's messages are not installed there is none; the manager's ``bond_timeout`` must then be 0.0.
+    """
+
+    def __init__(self, node: LifecycleNode) -> None:
+        self._node = node
+        self._timer: Any = None
+        self._publisher: Any = None
+
+    def start(self, period: float) -> None:
+        """``period`` in seconds between two heartbeats, 0 = no bond."""
+        try:
+            from bond.msg import Status
+        except ImportError:
+            return
+        if period <= 0:
+            return
+        self._publisher = self._publisher or self._node.create_publisher(Status, "bond", 100)
+        self._status = Status(
+            id=self._node.get_name(),
+            instance_id=str(uuid4()),
+            active=True,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            heartbeat_period=period,
+        )
+        self._timer = self._node.create_timer(period, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
+    def stop(self) -> None:
+        """Break the bond, saying so."""
+        if self._timer is not None:
+            self._node.destroy_timer(self._timer)
+            self._timer = None
+            self._status.active = False
+            self._beat()
+
+    def _beat(self) -> None:
+        self._status.header.stamp = self._node.get_clock().now().to_msg()
+        self._publisher.publish(self._status)

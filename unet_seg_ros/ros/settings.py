@@ -1,0 +1,118 @@
+"""The parameters' values as one checked object. Imports no ROS."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
+from unet_seg_ros.ros.parameter_table import INHERITED
+from unet_seg_ros.share import shipped_or_path
+
+DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+@dataclass(frozen=True)
+class CameraSettings:
+    """What the parameters say of one camera. Rates are in Hz, 0 = not stated; see ``parameter_table`` for the rest."""
+
+    topic: str
+    camera_info: str
+    expected_rate: float
+    max_rate: float
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The parameters ``diagnostics.*``."""
+
+    min_rate: float
+    max_age: float
+    max_drop_ratio: float
+    max_lost_ratio: float
+    max_malformed_ratio: float
+    error_after: float
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All parameters' values. Raises ValueError naming the parameter that is wrong."""
+
+    cameras: dict[str, CameraSettings]
+    model: str
+    device: str
+    transport: str
+    max_pixels: int
+    threads: int
+    regions: tuple[Region, ...]
+    confidence_threshold: float
+    unknown_below: float
+    input_reliability: str
+    output_reliability: str
+    output_depth: int
+    limits: Limits
+
+    def __post_init__(self) -> None:
+        for region in self.regions:
+            unknown = sorted(set(region.cameras) - set(self.cameras))
+            if unknown:
+                raise ValueError(f"region.{region.name}.cameras: no camera is called {', '.join(unknown)}")
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Settings:
+        """From the values of all parameters of ``parameter_table.names_of``, by name."""
+        for name in ("cameras", "model", "device", "regions"):
+            check_value(name, values[name])
+        plain = {n: values[n] for n in cls.__dataclass_fields__ if n not in ("cameras", "regions", "limits")}
+        return cls(
+            cameras={name: _camera(name, values) for name in values["cameras"]},
+            regions=tuple(_region(name, values) for name in values["regions"]),
+            limits=Limits(**{name: values[f"diagnostics.{name}"] for name in Limits.__dataclass_fields__}),
+            **plain,
+        )
+
+
+def check_value(name: str, value: Any) -> None:
+    """What a parameter's row in the table can't say of its value. Raises ValueError naming the parameter."""
+    if name == "cameras":
+        if not value or len(set(value)) < len(value):
+            raise ValueError(f"cameras: needs at least one name and no name twice, not {list(value)}")
+        for camera in value:
+            if not is_camera_name(camera):
+                raise ValueError(f"cameras: {camera!r} is not a name of letters, digits and underscores")
+    elif name == "model":
+        shipped_or_path(value)
+    elif name == "device" and not DEVICE.fullmatch(value):
+        raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {value!r}")
+    elif name == "regions":
+        if len(set(value)) < len(value):
+            raise ValueError("regions: needs every name once")
+        for region in value:
+            if not is_camera_name(region):
+                raise ValueError(f"regions: {region!r} is not a name of letters, digits and underscores")
+    elif name.startswith(("topic.", "camera_info.")) and value and not is_topic_name(value):
+        raise ValueError(f"{name}: {value!r} is not a topic's name such as /front/image_raw or front/image_raw")
+
+
+def _camera(name: str, values: Mapping[str, Any]) -> CameraSettings:
+    def number(parameter: str) -> float:
+        own = float(values[f"{parameter}.{name}"])
+        return float(values[parameter]) if own == INHERITED else own
+
+    for parameter in ("topic", "camera_info"):
+        check_value(f"{parameter}.{name}", values[f"{parameter}.{name}"])
+    return CameraSettings(
+        topic=values[f"topic.{name}"],
+        camera_info=values[f"camera_info.{name}"],
+        expected_rate=number("expected_rate"),
+        max_rate=number("max_rate"),
+        ignore=tuple(values[f"ignore.{name}"]),
+    )
+
+
+def _region(name: str, values: Mapping[str, Any]) -> Region:
+    return Region.from_flat(name, values[f"region.{name}.polygon"], values[f"region.{name}.cameras"])
