@@ -1,0 +1,163 @@
+"""The one reader of pictures: JPEG, PNG and BMP, from a file or a message, by the same rules.
+
+* The size is bounded before anything is decoded (``MAX_PIXELS``), and a picture that is cut short or damaged is
+  refused, though a decoder would fill its rest with grey.
+* Pixels stay as they lie: an EXIF orientation is not applied, since labels and calibrations are not rotated either.
+* A file is read by Python and decoded from memory, whatever bytes its name is made of.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import cv2
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from unet_seg_ros.data import jpeg, png
+from unet_seg_ros.data.jpeg import PictureError
+from unet_seg_ros.files import read_bytes
+from unet_seg_ros.text import last_words
+
+Array = NDArray[np.uint8]
+
+LIMIT_VARIABLE = "UNET_SEG_MAX_IMAGE_PIXELS"
+"""The environment variable that sets ``MAX_PIXELS``."""
+
+
+def _limit() -> int:
+    text = os.environ.get(LIMIT_VARIABLE, "")
+    return int(text) if text.isdecimal() and 1 <= int(text[:12]) <= 2**30 else 2**24
+
+
+MAX_PIXELS = _limit()
+"""Larger pictures and images are refused: 4096×4096, unless the environment sets another limit, up to 2^30."""
+MAX_BYTES = 2**28
+"""Of a file."""
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
+"""Of files that are taken for pictures, in small letters."""
+_CMYK = 4
+
+
+class Picture(NamedTuple):
+    """``pixels`` uint8[H, W, 3] RGB or, where one channel was kept, uint8 or uint16[H, W]; ``orientation`` as in EXIF,
+    which is not applied (1 = there is none)."""
+
+    pixels: NDArray[Any]
+    orientation: int = 1
+
+
+def is_picture(path: Path) -> bool:
+    """By its name; hidden files, such as those that macOS leaves beside each file (``._NAME``), are not."""
+    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises PictureError for an empty picture and for one above ``MAX_PIXELS``."""
+    if width < 1 or height < 1:
+        raise PictureError(f"image of {width}×{height}: width and height must be at least 1")
+    if width * height > MAX_PIXELS:
+        raise PictureError(
+            f"image of {width}×{height}: more than {MAX_PIXELS} pixels; if it is not damaged, set {LIMIT_VARIABLE}"
+        )
+
+
+def decode(data: bytes, grey: bool = False) -> Picture:
+    """A picture in RGB of 8 bits or, where ``grey`` and it has one channel, as that lies. Raises PictureError."""
+    for start, kind, decoder in _KINDS:
+        if data.startswith(start):
+            try:
+                return decoder(data, grey)
+            except PictureError as error:
+                raise PictureError(f"{kind} of {len(data)} bytes: {error}") from error
+    raise PictureError(f"data of {len(data)} bytes is neither a JPEG nor a PNG nor a BMP")
+
+
+def read_image(path: Path) -> Array:
+    """A picture file as H×W×3 uint8 RGB, its pixels as they lie. Raises ValueError naming the file."""
+    return read_picture(path).pixels
+
+
+def read_picture(path: Path) -> Picture:
+    """The same with what the file says of its orientation. Raises ValueError naming the file."""
+    try:
+        return decode(read_bytes(path, MAX_BYTES))
+    except (OSError, PictureError) as error:
+        raise ValueError(f"{path}: not an image that can be read: {last_words(error)}") from error
+
+
+def read_label(path: Path) -> Array:
+    """A file of label ids as H×W uint8. Raises ValueError if it is not a single-channel 8-bit image."""
+    try:
+        return decode_label(read_bytes(path, MAX_BYTES))
+    except (OSError, PictureError) as error:
+        raise ValueError(f"{path}: {last_words(error)}") from error
+
+
+def decode_label(data: bytes) -> Array:
+    """A picture of label ids as H×W uint8. Raises PictureError if it is not a single-channel 8-bit image."""
+    pixels = decode(data, grey=True).pixels
+    if pixels.ndim != 2 or pixels.dtype != np.uint8:
+        raise PictureError("not an 8-bit single-channel image, as label ids are")
+    return pixels
+
+
+def _jpeg(data: bytes, grey: bool) -> Picture:
+    header = jpeg.read_header(data)
+    check_size(header.width, header.height)
+    space = "CMYK" if header.components == _CMYK else "GRAY" if grey and header.components == 1 else "RGB"
+    try:
+        pixels = simplejpeg.decode_jpeg(data, space, strict=True)  # what libjpeg warns of is refused
+    except Exception as error:  # its errors are of several kinds
+        raise PictureError(f"its pixels are damaged: {last_words(error)}") from error
+    if space == "CMYK":
+        pixels = _by_opencv(data, cv2.IMREAD_COLOR)
+    if pixels.shape[:2] != (header.height, header.width):
+        raise PictureError(f"it decodes to {pixels.shape[1]}×{pixels.shape[0]}, not {header.width}×{header.height}")
+    return Picture(pixels[..., 0] if space == "GRAY" else pixels, header.orientation)
+
+
+def _png(data: bytes, grey: bool) -> Picture:
+    header = png.read_header(data)
+    check_size(header.width, header.height)
+    single = grey and header.channels == 1 and not header.palette
+    return Picture(_by_opencv(png.checked(data), cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
+
+
+def _bmp(data: bytes, grey: bool) -> Picture:
+    if len(data) < 54:
+        raise PictureError("its header is cut short")
+    offset, size = struct.unpack_from("<II", data, 10)
+    width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
+    height = abs(height)
+    check_size(width, height)
+    if size < 40 or compression not in (0, 3) or bits not in (1, 4, 8, 16, 24, 32):
+        raise PictureError("its kind is not supported")
+    row = (width * bits + 31) // 32 * 4
+    if offset < 54 or len(data) < offset + row * height:
+        raise PictureError(f"it is cut short: {width}×{height} pixels need {offset + row * height} bytes")
+    single = grey and _by_opencv(data, cv2.IMREAD_UNCHANGED).ndim == 2
+    return Picture(_by_opencv(data, cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
+
+
+def _by_opencv(data: bytes, flags: int) -> NDArray[Any]:
+    """H×W×3 RGB for ``IMREAD_COLOR``, else as it lies."""
+    try:
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error as error:
+        raise PictureError(f"it can't be decoded: {last_words(error)}") from error
+    if pixels is None:
+        raise PictureError("it can't be decoded: its contents are damaged")
+    return cast(Array, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if flags == cv2.IMREAD_COLOR else pixels
+
+
+_KINDS: tuple[tuple[bytes, str, Callable[[bytes, bool], Picture]], ...] = (
+    (jpeg.START, "JPEG", _jpeg),
+    (png.START, "PNG", _png),
+    (b"BM", "BMP", _bmp),
+)
