@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 from tqdm import tqdm
@@ -21,9 +20,9 @@ from tqdm import tqdm
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data.dataset import read_pair
 from training.data.label_sets import class_map_path, read_class_map
-from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, read_label, splits
+from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, splits
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, VOID
-from unet_seg_ros.data.ros_images import compressed_to_rgb
+from unet_seg_ros.data.pictures import read_image, read_label
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
 """Images in each split of the real Cityscapes."""
@@ -31,7 +30,6 @@ ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_ex
 """A city by which each of its splits is known."""
 UNLABELLED = "test"
 """The split whose labels are kept by the benchmark's server."""
-PNG_END = b"IEND\xaeB\x60\x82"
 KNOWN_IDS = frozenset({VOID, *(label.id for label in LABELS if label.id >= 0)})
 
 
@@ -88,17 +86,15 @@ class Split:
 
 def _check_image(path: Path, frame: Checked) -> None:
     try:
-        frame.size = compressed_to_rgb(SimpleNamespace(data=path.read_bytes(), format=path.suffix)).shape[:2]
-    except (OSError, ValueError) as error:
-        frame.problems.append(f"{path}: {error}")
+        frame.size = read_image(path).shape[:2]
+    except ValueError as error:
+        frame.problems.append(str(error))
 
 
 def _check_label(path: Path, frame: Checked, known: Collection[int]) -> None:
     try:
         label = read_label(path)
-        if not path.read_bytes().rstrip(b"\0").endswith(PNG_END):
-            raise ValueError(f"{path}: cut short: its end marker is missing")
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         frame.problems.append(str(error))
         return
     ids, counts = np.unique(label, return_counts=True)
@@ -136,7 +132,7 @@ def verify(root: Path, split: str, labels: str, known: Collection[int] = KNOWN_I
             tqdm(pool.map(lambda pair: check(pair, split, known), pairs), f"verify {split}", len(pairs), unit="frame")
         )
     with_image = {pair.label for pair in pairs}
-    strays = sorted(set((root / labels / split).glob(f"*/*_{labels}_labelIds.png")) - with_image)
+    strays = sorted(set(label_files(root, split, labels)) - with_image)
     return Split(split, pairs, frames, strays)
 
 

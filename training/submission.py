@@ -10,13 +10,13 @@ import argparse
 from itertools import pairwise
 from pathlib import Path
 
-import cv2
 import numpy as np
 from tqdm import tqdm
 
 from training.evaluation.evaluation import check_classes
-from unet_seg_ros.data.cityscapes import Pair, find_pairs, read_image, read_label
+from unet_seg_ros.data.cityscapes import Pair, find_pairs
 from unet_seg_ros.data.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
+from unet_seg_ros.data.pictures import read_image, read_label, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.segmenter import Segmenter
 
@@ -36,8 +36,7 @@ def write_submission(segmenter: Segmenter, root: Path, split: str, output: Path)
         raise FileExistsError(f"{output}: not empty; a submission needs a folder of its own")
     for pair in tqdm(pairs, unit="image", dynamic_ncols=True):
         image, path = read_image(pair.image), output / f"{pair.name}.png"
-        if not cv2.imwrite(str(path), TRAIN_ID_TO_ID[segmenter([image])[0].mask]):
-            raise OSError(f"{path}: cannot be written")
+        write_image(path, TRAIN_ID_TO_ID[segmenter([image])[0].mask])
         check_file(path, (image.shape[0], image.shape[1]))
     found = len(list(output.iterdir()))
     if found != len(pairs):

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
@@ -23,6 +22,7 @@ from training.town.vehicles import Mesh
 from training.town.weather import Weather
 from training.town.world import VIEW, Thing, Town
 from unet_seg_ros.data.cityscapes import image_path, label_path
+from unet_seg_ros.data.pictures import write_image
 
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
@@ -178,11 +178,10 @@ def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterat
     for index, frame in enumerate(drive(config)):
         name = f"{city}_000000_{index:06d}"
         for path, pixels in (
-            (image_path(root, split, city, name), cv2.cvtColor(frame.image, cv2.COLOR_RGB2BGR)),
+            (image_path(root, split, city, name), frame.image),
             (label_path(root, split, city, name), frame.label),
         ):
-            if not cv2.imwrite(str(path), pixels):
-                raise OSError(f"{path}: cannot be written")
+            write_image(path, pixels)
         yield name
 
 

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+_NUMBERS = re.compile(r"(\d+)")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
@@ -42,3 +48,26 @@ def read_bytes(path: Path, limit: int) -> bytes:
     if len(data) > limit:
         raise OSError(f"{path} is larger than {limit} bytes")
     return data
+
+
+def natural_order(path: Path) -> tuple[list[str | int], str]:
+    """A key that sorts files by name as people number them: 2 comes before 10."""
+    parts = _NUMBERS.split(path.name)
+    return [int(part[:18]) if index % 2 else part for index, part in enumerate(parts)], path.name
+
+
+@contextmanager
+def utf8_path(path: Path) -> Iterator[str]:
+    """The path, or another way to the same place where its name is not UTF-8: OpenCV ends the process at such a name.
+
+    A file need not exist yet. Raises OSError.
+    """
+    name = os.fspath(path)
+    if not any("\udc80" <= character <= "\udcff" for character in name):
+        yield name
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        suffix = path.suffix if path.suffix.isascii() else ""
+        link = Path(folder) / f"file{suffix}"
+        link.symlink_to(path.absolute())
+        yield str(link)

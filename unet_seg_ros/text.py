@@ -27,8 +27,8 @@ def one_line(text: object, limit: int = LINE) -> str:
 
 
 def quoted(value: object, limit: int = VALUE) -> str:
-    """A value from outside as part of a message: in quotes, on one line and short."""
-    return f"'{one_line(value, limit)}'"
+    """A value from outside as part of a message: on one line and short, text in quotes."""
+    return f"'{one_line(value, limit)}'" if isinstance(value, str) else one_line(value, limit)
 
 
 def listed(values: object, limit: int = 10) -> str:

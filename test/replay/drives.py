@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path, read_image, read_label
+from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID
+from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, TYPES, image_message
 
 Array = NDArray[np.uint8]

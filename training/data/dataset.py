@@ -24,7 +24,8 @@ from training.data.augment import crop_at_scale, photometric
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state
 from training.data.label_sets import LabelSets
 from training.data.sampling import UniformChoice, pixel_of, window_at
-from unet_seg_ros.data.cityscapes import Pair, find_pairs, read_image, read_label
+from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.pictures import read_image, read_label
 
 
 def labelled_pairs(

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import yaml
 from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_seg_ros.data.labels import CLASS_NAMES, NUM_CLASSES, VOID
+from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.text import quoted
 
 CLASS_MAPS = Path(__file__).parents[1] / "class_maps"
 
@@ -40,21 +41,19 @@ def read_class_map(path: Path) -> dict[int, tuple[int, ...]]:
 
     Raises ValueError naming the file and what is wrong in it.
     """
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(path)
     if not isinstance(values, dict) or not values:
         raise ValueError(f"{path}: must be a mapping of label ids to lists of classes")
     class_map = {}
     for label_id, names in values.items():
         if type(label_id) is not int or not 0 <= label_id < VOID:
-            raise ValueError(f"{path}: label ids must be 0 to 254, not {label_id!r}")
+            raise ValueError(f"{path}: label ids must be 0 to 254, not {quoted(label_id)}")
         if not isinstance(names, list) or not names:
-            raise ValueError(f"{path}: {label_id}: must be a list of classes, not {names!r}")
+            raise ValueError(f"{path}: {label_id}: must be a list of classes, not {quoted(names)}")
         unknown = [name for name in names if name not in CLASS_NAMES]
         if unknown:
-            raise ValueError(f"{path}: {label_id}: unknown class {unknown[0]!r}; there are {', '.join(CLASS_NAMES)}")
+            known = ", ".join(CLASS_NAMES)
+            raise ValueError(f"{path}: {label_id}: unknown class {quoted(unknown[0])}; there are {known}")
         class_map[label_id] = tuple(CLASS_NAMES.index(name) for name in dict.fromkeys(names))
     return class_map
 

@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -17,6 +16,7 @@ from training.evaluation.evaluation import Evaluation, FrameScore
 from training.run.logbook import picture
 from unet_seg_ros import __version__
 from unet_seg_ros.data.labels import CLASS_COLORS, ID_TO_TRAIN_ID, VOID, Grouping
+from unet_seg_ros.data.pictures import write_image
 from unet_seg_ros.draw import contact_sheet, legend
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
@@ -45,9 +45,9 @@ def write_report(
     images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
         images.append(_worst_picture(segmenter, score, evaluation.matrix.grouping))
-        _write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
+        write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
     if images:
-        _write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
+        write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
     confusion_figure(evaluation.matrix).savefig(folder / "confusion.png", dpi=130)
     reliability_figure(evaluation.calibration).savefig(folder / "reliability.png", dpi=130)
     with (folder / "per_frame.csv").open("w", newline="") as file:
@@ -109,11 +109,6 @@ def _worst_picture(segmenter: Segmenter, score: FrameScore, grouping: Grouping) 
     label, mask = (shown[groups[ids]] for ids in (ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask))
     panels = picture(image, label, mask)
     return np.vstack([panels, legend(grouping.names, colors, panels.shape[1])])
-
-
-def _write_image(path: Path, image: NDArray[np.uint8]) -> None:
-    if not cv2.imwrite(str(path), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)):
-        raise OSError(f"{path}: cannot be written")
 
 
 def confusion_figure(matrix: ConfusionMatrix) -> Figure:

@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from unet_seg_ros.data.cityscapes import find_pairs, read_image
+from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.pictures import read_image
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.segmenter import Segmenter
 

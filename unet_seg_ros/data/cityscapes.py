@@ -1,24 +1,22 @@
-"""The Cityscapes folder layout: which image belongs to which label file, and reading them.
+"""The Cityscapes folder layout: which image belongs to which label file.
 
-``ROOT/leftImg8bit/SPLIT/CITY/CITY_SEQ_FRAME_leftImg8bit.png`` (or ``.jpg``) and
+``ROOT/leftImg8bit/SPLIT/CITY/CITY_SEQ_FRAME_leftImg8bit.png`` (or another picture) and
 ``ROOT/gtFine/SPLIT/CITY/CITY_SEQ_FRAME_gtFine_labelIds.png``, or ``gtCoarse`` in place of ``gtFine``, as
 cityscapesScripts reads it.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
+from unet_seg_ros.data.pictures import is_picture
+from unet_seg_ros.files import natural_order
+from unet_seg_ros.text import listed
 
 IMAGE_FOLDER = "leftImg8bit"
 LABEL_FOLDERS = ("gtFine", "gtCoarse")
-IMAGE_SUFFIXES = (".png", ".jpg")
-
-Array = NDArray[np.uint8]
 
 
 class Pair(NamedTuple):
@@ -42,42 +40,58 @@ def label_path(root: Path, split: str, city: str, name: str, labels: str = "gtFi
 def splits(root: Path) -> list[str]:
     """Names of the splits under ``root``, sorted; empty if ``root`` is not laid out as Cityscapes."""
     folder = root / IMAGE_FOLDER
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return (
+        sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+        if folder.is_dir()
+        else []
+    )
 
 
 def find_pairs(root: Path, split: str, labels: str = "gtFine") -> list[Pair]:
     """All images of one split with their label files, ordered by name (within a sequence: by time).
 
-    ``labels`` is one of ``LABEL_FOLDERS``.
+    ``labels`` is one of ``LABEL_FOLDERS``. Suffixes may be in capitals; hidden files and folders are skipped.
 
     Raises FileNotFoundError, naming the splits that exist, if the split is missing or has no images.
     """
     folder = root / IMAGE_FOLDER / split
-    images = [p for p in folder.glob(f"*/*_{IMAGE_FOLDER}.*") if p.suffix in IMAGE_SUFFIXES]
+    images = [path for path in _files(folder) if path.stem.endswith(f"_{IMAGE_FOLDER}") and is_picture(path)]
     if not images:
         raise FileNotFoundError(
-            f"{folder}: no images named CITY/CITY_SEQ_FRAME_{IMAGE_FOLDER}.png or .jpg; "
+            f"{folder}: no images named CITY/CITY_SEQ_FRAME_{IMAGE_FOLDER}.png (or .jpg, .jpeg, .bmp); "
             f"splits under {root}: {', '.join(splits(root)) or 'none'}"
         )
+    existing = {path.relative_to(root).as_posix().lower(): path for path in label_files(root, split, labels)}
     pairs = []
-    for image in sorted(images):
+    for image in images:
         name = image.stem.removesuffix(f"_{IMAGE_FOLDER}")
         label = label_path(root, split, image.parent.name, name, labels)
-        pairs.append(Pair(name, image, label if label.is_file() else None))
+        pairs.append(Pair(name, image, existing.get(label.relative_to(root).as_posix().lower())))
     return pairs
 
 
-def read_image(path: Path) -> Array:
-    """An image file as H×W×3 uint8 RGB, its pixels as they lie. Raises ValueError if it cannot be decoded."""
-    bgr = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)  # labels are not rotated either
-    if bgr is None:
-        raise ValueError(f"{path}: not an image that can be read")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)
+def label_files(root: Path, split: str, labels: str = "gtFine") -> list[Path]:
+    """All files of label ids in one split, with or without an image, sorted."""
+    ending = f"_{labels}_labelIds.png".lower()
+    return [path for path in _files(root / labels / split) if path.name.lower().endswith(ending)]
 
 
-def read_label(path: Path) -> Array:
-    """A file of label ids as H×W uint8. Raises ValueError if it is not a single-channel 8-bit image."""
-    label = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if label is None or label.dtype != np.uint8 or label.ndim != 2:
-        raise ValueError(f"{path}: not an 8-bit single-channel image, as label ids are")
-    return np.asarray(label, np.uint8)
+def missing_labels(root: Path, split: str, labels: str = "gtFine") -> str:
+    """Where a split has a folder for labels and no file of label ids in it: what was looked for, and what lies there
+    instead. Empty where there are labels, or none are expected."""
+    folder = root / labels / split
+    if label_files(root, split, labels) or not folder.is_dir():
+        return ""
+    kinds = Counter(path.name[path.name.rfind("_") :] for path in _files(folder))
+    there = listed([f"{count} files …{ending}" for ending, count in kinds.most_common(5)]) or "nothing"
+    hint = "; give train ids with --labels and --label-ids train" if "_labelTrainIds.png" in kinds else ""
+    return f"{folder}: no labels: no file is named CITY/CITY_SEQ_FRAME_{labels}_labelIds.png; there is {there}{hint}"
+
+
+def _files(folder: Path) -> list[Path]:
+    """Files in the folders of ``folder`` (its cities), sorted; hidden ones are left out."""
+    if not folder.is_dir():
+        return []
+    cities = [city for city in folder.iterdir() if city.is_dir() and not city.name.startswith(".")]
+    found = [path for city in cities for path in city.iterdir() if not path.name.startswith(".") and path.is_file()]
+    return sorted(found, key=lambda path: (path.parent.name, natural_order(path)))

@@ -29,6 +29,11 @@ _ORIENTATION_TAG = 0x0112
 class PictureError(ValueError):
     """A picture that is refused; the text says in one line what is wrong."""
 
+    def of(self, kind: str, size: str) -> PictureError:
+        """The same error with the picture's kind and size before it."""
+        text = str(self)
+        return PictureError(f"{kind} of {size}{text[2:] if text.startswith('it ') else f': {text}'}")
+
 
 class JpegHeader(NamedTuple):
     """``width`` and ``height`` in pixels; ``components`` (1 grey, 3 colour, 4 CMYK); ``orientation`` as in EXIF (1 = as
@@ -155,7 +160,12 @@ class _Walk:
 
 def read_header(data: bytes) -> JpegHeader:
     """The header of a whole JPEG, all of whose segments were walked. Raises PictureError."""
-    return _Walk(data).run()
+    walk = _Walk(data)
+    try:
+        return walk.run()
+    except PictureError as error:
+        size = f"{walk.header.width}×{walk.header.height}" if walk.header else f"{len(data)} bytes"
+        raise error.of("JPEG", size) from error
 
 
 def orientation_of(tiff: bytes) -> int:

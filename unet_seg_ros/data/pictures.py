@@ -20,8 +20,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from unet_seg_ros.data import jpeg, png
-from unet_seg_ros.data.jpeg import PictureError
-from unet_seg_ros.files import read_bytes
+from unet_seg_ros.data.jpeg import PictureError as PictureError
+from unet_seg_ros.files import read_bytes, write_atomically
 from unet_seg_ros.text import last_words
 
 Array = NDArray[np.uint8]
@@ -41,6 +41,7 @@ MAX_BYTES = 2**28
 """Of a file."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """Of files that are taken for pictures, in small letters."""
+NO_LABEL = "not an 8-bit single-channel image, as label ids are"
 _CMYK = 4
 
 
@@ -69,13 +70,10 @@ def check_size(width: int, height: int) -> None:
 
 def decode(data: bytes, grey: bool = False) -> Picture:
     """A picture in RGB of 8 bits or, where ``grey`` and it has one channel, as that lies. Raises PictureError."""
-    for start, kind, decoder in _KINDS:
+    for start, decoder in _KINDS:
         if data.startswith(start):
-            try:
-                return decoder(data, grey)
-            except PictureError as error:
-                raise PictureError(f"{kind} of {len(data)} bytes: {error}") from error
-    raise PictureError(f"data of {len(data)} bytes is neither a JPEG nor a PNG nor a BMP")
+            return decoder(data, grey)
+    raise PictureError(f"data of {len(data)} bytes is neither a JPEG nor a PNG")
 
 
 def read_image(path: Path) -> Array:
@@ -87,8 +85,10 @@ def read_picture(path: Path) -> Picture:
     """The same with what the file says of its orientation. Raises ValueError naming the file."""
     try:
         return decode(read_bytes(path, MAX_BYTES))
-    except (OSError, PictureError) as error:
+    except OSError as error:
         raise ValueError(f"{path}: not an image that can be read: {last_words(error)}") from error
+    except PictureError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def read_label(path: Path) -> Array:
@@ -96,15 +96,22 @@ def read_label(path: Path) -> Array:
     try:
         return decode_label(read_bytes(path, MAX_BYTES))
     except (OSError, PictureError) as error:
-        raise ValueError(f"{path}: {last_words(error)}") from error
+        text = last_words(error)
+        raise ValueError(f"{path}: {text if text == NO_LABEL else f'{NO_LABEL}: {text}'}") from error
 
 
 def decode_label(data: bytes) -> Array:
     """A picture of label ids as H×W uint8. Raises PictureError if it is not a single-channel 8-bit image."""
     pixels = decode(data, grey=True).pixels
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
-        raise PictureError("not an 8-bit single-channel image, as label ids are")
+        raise PictureError(NO_LABEL)
     return pixels
+
+
+def write_image(path: Path, pixels: Array) -> None:
+    """Write H×W×3 uint8 RGB or H×W uint8 pixels as a file of the kind that its suffix names. Raises OSError."""
+    bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
+    write_atomically(path, cv2.imencode(path.suffix, bgr)[1].tobytes())
 
 
 def _jpeg(data: bytes, grey: bool) -> Picture:
@@ -114,11 +121,12 @@ def _jpeg(data: bytes, grey: bool) -> Picture:
     try:
         pixels = simplejpeg.decode_jpeg(data, space, strict=True)  # what libjpeg warns of is refused
     except Exception as error:  # its errors are of several kinds
-        raise PictureError(f"its pixels are damaged: {last_words(error)}") from error
+        size = f"{header.width}×{header.height}"
+        raise PictureError(f"JPEG of {size} can't be decoded: {last_words(error)}") from error
     if space == "CMYK":
         pixels = _by_opencv(data, cv2.IMREAD_COLOR)
     if pixels.shape[:2] != (header.height, header.width):
-        raise PictureError(f"it decodes to {pixels.shape[1]}×{pixels.shape[0]}, not {header.width}×{header.height}")
+        raise PictureError(f"JPEG decodes to {pixels.shape[1]}×{pixels.shape[0]}, not {header.width}×{header.height}")
     return Picture(pixels[..., 0] if space == "GRAY" else pixels, header.orientation)
 
 
@@ -126,21 +134,24 @@ def _png(data: bytes, grey: bool) -> Picture:
     header = png.read_header(data)
     check_size(header.width, header.height)
     single = grey and header.channels == 1 and not header.palette
-    return Picture(_by_opencv(png.checked(data), cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
+    try:
+        return Picture(_by_opencv(png.checked(data), cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
+    except PictureError as error:
+        raise error.of("PNG", f"{header.width}×{header.height}") from error
 
 
 def _bmp(data: bytes, grey: bool) -> Picture:
     if len(data) < 54:
-        raise PictureError("its header is cut short")
+        raise PictureError("BMP: its header is cut short")
     offset, size = struct.unpack_from("<II", data, 10)
     width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)
     check_size(width, height)
     if size < 40 or compression not in (0, 3) or bits not in (1, 4, 8, 16, 24, 32):
-        raise PictureError("its kind is not supported")
+        raise PictureError("BMP: its kind is not supported")
     row = (width * bits + 31) // 32 * 4
     if offset < 54 or len(data) < offset + row * height:
-        raise PictureError(f"it is cut short: {width}×{height} pixels need {offset + row * height} bytes")
+        raise PictureError(f"BMP of {width}×{height} is cut short: its pixels need {offset + row * height} bytes")
     single = grey and _by_opencv(data, cv2.IMREAD_UNCHANGED).ndim == 2
     return Picture(_by_opencv(data, cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
 
@@ -156,8 +167,8 @@ def _by_opencv(data: bytes, flags: int) -> NDArray[Any]:
     return cast(Array, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if flags == cv2.IMREAD_COLOR else pixels
 
 
-_KINDS: tuple[tuple[bytes, str, Callable[[bytes, bool], Picture]], ...] = (
-    (jpeg.START, "JPEG", _jpeg),
-    (png.START, "PNG", _png),
-    (b"BM", "BMP", _bmp),
+_KINDS: tuple[tuple[bytes, Callable[[bytes, bool], Picture]], ...] = (
+    (jpeg.START, _jpeg),
+    (png.START, _png),
+    (b"BM", _bmp),
 )

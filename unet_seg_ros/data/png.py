@@ -56,10 +56,10 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def read_header(data: bytes) -> PngHeader:
     """The header of a PNG, which is its first chunk. Raises PictureError."""
     if len(data) < 33 or struct.unpack_from(">I4s", data, 8) != (13, b"IHDR"):
-        raise PictureError("it has no header")
+        raise PictureError(f"PNG of {len(data)} bytes has no header")
     width, height, depth, color, compression, filters, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     if color not in _CHANNELS or depth not in _DEPTHS[color] or compression or filters or interlace > 1:
-        raise PictureError("its header is damaged")
+        raise PictureError(f"PNG of {len(data)} bytes: its header is damaged")
     return PngHeader(width, height, _CHANNELS[color], depth, color == 3)
 
 

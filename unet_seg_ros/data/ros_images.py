@@ -7,7 +7,6 @@ messages of rclpy (``data`` is an ``array('B')``) and of rosbags (``data`` is an
 from __future__ import annotations
 
 import array
-import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, cast
 
@@ -15,14 +14,23 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_PIXELS = 2**26
-"""Larger frames (8192×8192) are refused: their headers are taken for damaged."""
+from unet_seg_ros.data.pictures import MAX_PIXELS as MAX_PIXELS
+from unet_seg_ros.data.pictures import PictureError, check_size, decode
+from unet_seg_ros.text import last_words, one_line, quoted
+
+MAX_FORMAT = 200
+"""Characters of a compressed image's format that are looked at."""
+DEPTH = ("16UC1", "32FC1")
+"""Encodings of images of distances, which nobody expects to be segmented."""
 
 Array = NDArray[np.uint8]
 
 
 class ImageError(ValueError):
     """A message that holds no usable image; the text says in one line what is wrong and what would be right."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 class ImageMessage(Protocol):
@@ -82,6 +90,18 @@ _ENCODINGS: dict[str, _Encoding] = {
     "nv21": _Encoding(1, _by(cv2.COLOR_YUV2RGB_NV21), block=(2, 2), rows=(3, 2)),
 }
 
+_MOSAICS = {
+    f"bayer_{pattern}{bits}": code
+    for pattern, code in (
+        ("rggb", cv2.COLOR_BayerBG2RGB),
+        ("bggr", cv2.COLOR_BayerRG2RGB),
+        ("gbrg", cv2.COLOR_BayerGR2RGB),
+        ("grbg", cv2.COLOR_BayerGB2RGB),
+    )
+    for bits in (8, 16)
+}
+"""What makes RGB of a mosaic that was compressed as a grey picture."""
+
 ENCODINGS: tuple[str, ...] = tuple(_ENCODINGS)
 """Encodings that need nothing but this module; cv_bridge, where it is installed, is asked for any other."""
 
@@ -94,7 +114,10 @@ def to_rgb(msg: ImageMessage) -> Array:
     padding is accepted. Raises ImageError.
     """
     width, height, step = int(msg.width), int(msg.height), int(msg.step)
-    _check_size(width, height)
+    try:
+        check_size(width, height)
+    except PictureError as error:
+        raise ImageError(str(error)) from error
     encoding = _ENCODINGS.get(msg.encoding)
     if encoding is None:
         return _by_cv_bridge(msg)
@@ -116,28 +139,38 @@ def to_rgb(msg: ImageMessage) -> Array:
 
 
 def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
-    """The frame as an H×W×3 uint8 RGB array, from JPEG or PNG, whatever ``format`` says.
+    """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.pictures`` reads them.
 
-    An EXIF orientation is ignored: pixels stay where the camera's calibration has them. A picture that was cut
-    short is refused, though a decoder would fill its rest with grey. Raises ImageError.
+    ``format`` counts where it says that the picture is a mosaic of colours (``bayer_rggb8; jpeg compressed``), which is
+    demosaiced, or holds depth, which is refused. Raises ImageError.
     """
-    data = bytes(msg.data)
-    if data.startswith(b"\xff\xd8"):
-        kind, width, height, complete = "JPEG", *_jpeg_header(data)
-    elif data.startswith(b"\x89PNG\r\n\x1a\n"):
-        kind, width, height, complete = "PNG", *_png_header(data)
-    else:
-        raise ImageError(f"data of format '{msg.format}' ({len(data)} bytes) is neither a JPEG nor a PNG")
-    _check_size(width, height)
-    if not complete:
-        raise ImageError(f"{kind} of {width}×{height} is cut short: its {len(data)} bytes have no end marker")
+    if reason := not_a_picture(msg.format):
+        raise ImageError(reason)
+    encoding = encoding_of(msg.format)
     try:
-        bgr = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except cv2.error as error:
-        raise ImageError(f"{kind} of {width}×{height} can't be decoded: {error.err}") from error
-    if bgr is None or bgr.shape[:2] != (height, width):
-        raise ImageError(f"{kind} of {width}×{height} can't be decoded: its contents are damaged")
-    return cast(Array, cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
+        pixels = decode(memoryview(msg.data).tobytes(), grey=encoding in _MOSAICS).pixels
+    except PictureError as error:
+        raise ImageError(f"format {quoted(msg.format)}: {error}") from error
+    if pixels.ndim == 3:
+        return pixels
+    if min(pixels.shape) < 3:
+        raise ImageError(f"format {quoted(msg.format)}: a mosaic of {pixels.shape[1]}×{pixels.shape[0]}: too small")
+    mosaic = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+    return cast(Array, cv2.cvtColor(mosaic, _MOSAICS[encoding]))
+
+
+def encoding_of(compressed_format: str) -> str:
+    """The encoding of the image before it was compressed, as image_transport writes it; empty where it is not told."""
+    encoding, semicolon, _ = compressed_format[:MAX_FORMAT].partition(";")
+    return encoding.strip() if semicolon else ""
+
+
+def not_a_picture(compressed_format: str) -> str:
+    """Why a compressed image of this format is not segmented; empty for one that is."""
+    encoding = encoding_of(compressed_format)
+    if encoding in DEPTH or "compressedDepth" in compressed_format[:MAX_FORMAT]:
+        return f"format {quoted(compressed_format)} holds depth, not colours: give the camera's picture"
+    return ""
 
 
 def fill(msg: ImageMessage, pixels: Array) -> None:
@@ -174,13 +207,6 @@ def _bytes(contiguous: Array) -> array.array[int]:
     return data
 
 
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(f"image of {width}×{height}: width and height must be at least 1")
-    if width * height > MAX_PIXELS:
-        raise ImageError(f"image of {width}×{height}: more than {MAX_PIXELS} pixels are taken for a damaged header")
-
-
 def _by_cv_bridge(msg: ImageMessage) -> Array:
     try:
         from cv_bridge import CvBridge  # type: ignore[import]
@@ -188,33 +214,8 @@ def _by_cv_bridge(msg: ImageMessage) -> Array:
         return cast(Array, CvBridge().imgmsg_to_cv2(msg, "rgb8"))
     except ImportError:
         raise ImageError(
-            f"unknown encoding '{msg.encoding}': known without cv_bridge are {', '.join(ENCODINGS)}"
+            f"unknown encoding {quoted(msg.encoding)}: known without cv_bridge are {', '.join(ENCODINGS)}"
         ) from None
     except Exception as error:  # cv_bridge raises whatever numpy, OpenCV or its C++ half do
-        raise ImageError(f"encoding '{msg.encoding}' is left to cv_bridge, which fails: {error}") from error
-
-
-def _png_header(data: bytes) -> tuple[int, int, bool]:
-    """Width, height and whether the last chunk is there."""
-    if len(data) < 24 or data[12:16] != b"IHDR":
-        raise ImageError(f"PNG of {len(data)} bytes has no header")
-    width, height = struct.unpack(">II", data[16:24])
-    return width, height, data.rfind(b"IEND\xaeB\x60\x82") > 0
-
-
-def _jpeg_header(data: bytes) -> tuple[int, int, bool]:
-    """Width, height and whether an end marker follows the start of the pixels (a thumbnail before them has one too)."""
-    size: tuple[int, int] | None = None
-    at = 2
-    while at + 9 <= len(data) and data[at] == 0xFF:
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == 0xFF:  # a fill byte
-            at += 1
-            continue
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):  # a frame header, of any JPEG process
-            height, width = struct.unpack(">HH", data[at + 5 : at + 9])
-            size = width, height
-        if marker == 0xDA and size is not None:  # start of scan
-            return *size, data.rfind(b"\xff\xd9", at) > 0
-        at += 2 + length
-    raise ImageError(f"JPEG of {len(data)} bytes: its header is damaged or cut short")
+        text = f"encoding {quoted(msg.encoding)} is left to cv_bridge, which fails: {last_words(error)}"
+        raise ImageError(text) from error

@@ -1,7 +1,7 @@
 """YAML and JSON files from outside, read within bounds.
 
-A file of a few hundred bytes can stand for gigabytes by aliases, and a deep one can exhaust the stack: both are refused,
-and so is a name that is there twice, of which one would be lost.
+A file of a few hundred bytes can stand for gigabytes by aliases, and a deep one can exhaust the stack: both are
+refused, and so is a name that is there twice, of which one would be lost.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MAX_DEPTH = 20
 """Of lists and mappings within each other."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """PyYAML's safe loader without aliases, deep nesting and names that are there twice."""
 
     depth = 0

@@ -6,11 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
+from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.labels.matcher import LabelSource
+from unet_seg_ros.text import VALUE, one_line, quoted
+
+MAX_NAMES = 255
+"""Groups or regions of a file."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def load_grouping(text: str) -> Grouping:
             raise ValueError(f"{path}: {name}: give a list of class names")
         for one in classes:
             if one not in CLASS_NAMES:
-                raise ValueError(f"{path}: {name}: {one!r} is no class; there are {', '.join(CLASS_NAMES)}")
+                raise ValueError(f"{path}: {name}: {quoted(one)} is no class; there are {', '.join(CLASS_NAMES)}")
             if one in seen:
                 raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}; a class is in one group at most")
             seen[one] = name
@@ -95,25 +98,19 @@ def load_regions(path: Path) -> tuple[Region, ...]:
         regions = _mapping(path)
         for name, polygon in regions.items():
             if not isinstance(polygon, list):
-                raise ValueError(f"region.{name}.polygon: must be a list of numbers, not {polygon!r}")
+                raise ValueError(f"region.{name}.polygon: must be a list of numbers, not {quoted(polygon)}")
         return tuple(Region.from_flat(name, polygon) for name, polygon in regions.items())
     except (TypeError, ValueError) as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises ValueError with one line that names it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: {error.strerror or error}") from error
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: no text, or a date that there isn't
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-
-
 def _mapping(path: Path) -> dict[str, Any]:
     found = read_yaml(path)
     if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
         raise ValueError(f"{path}: give names, each with what belongs to it, such as 'drivable: [road]'")
+    if wrong := [name for name in found if not name or len(name) > VALUE or one_line(name) != name]:
+        raise ValueError(f"{path}: {quoted(wrong[0])} can't be a name: printable, 1 to {VALUE} characters")
+    if len(found) > MAX_NAMES:
+        raise ValueError(f"{path}: {len(found)} names, {MAX_NAMES} at most")
     return found

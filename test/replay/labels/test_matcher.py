@@ -188,7 +188,10 @@ def test_each_camera_has_its_own_topic(tmp_path: Path) -> None:
         (message(1, ids(1)[:20, :30]), "30×20, its image is 64×48: not compared"),
         (png(1, drives.picture(0)), "not an 8-bit single-channel image, as label ids are"),
         (png(1, ids(1).astype(np.uint16)), "not an 8-bit single-channel image, as label ids are"),
-        (replace(png(1, ids(1)), data=np.zeros(40, np.uint8)), "not an 8-bit single-channel image, as label ids are"),
+        (
+            replace(png(1, ids(1)), data=np.zeros(40, np.uint8)),
+            "not an 8-bit single-channel image, as label ids are: data of 40 bytes is neither a JPEG nor a PNG",
+        ),
     ],
 )
 def test_a_wrong_label_is_named_and_not_compared(tmp_path: Path, wrong: Any, says: str) -> None:

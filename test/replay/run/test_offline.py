@@ -24,8 +24,9 @@ from test.replay.drives import FRONT, LABELS, as_bag, stamp
 from test.replay.models import write_model
 from training.evaluate import evaluate
 from training.synthetic import DriveConfig, write_drive
-from unet_seg_ros.data.cityscapes import find_pairs, read_image, read_label
+from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.labels.matcher import LabelSource

@@ -211,7 +211,10 @@ def test_a_broken_image_is_a_frame_without_pixels_that_is_named(tmp_path: Path) 
     (tmp_path / "1.png").write_bytes(b"not an image")
     good, broken = open_source(tmp_path).frames()
     assert (good.problem, good.message.height) == ("", drives.HEIGHT)
-    assert (broken.problem, broken.message.height) == (f"{tmp_path}/1.png: not an image that can be read", 0)
+    assert (broken.problem, broken.message.height) == (
+        f"{tmp_path}/1.png: data of 12 bytes is neither a JPEG nor a PNG",
+        0,
+    )
 
 
 def test_reading_ahead_keeps_order_and_errors() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from unet_seg_ros.data.labels import Grouping
+from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.live.timing import STAGES
-from unet_seg_ros.replay.options import read_yaml
 from unet_seg_ros.replay.schema import FIGURES, Check, Report
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {

@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import cv2
 import numpy as np
 
-from unet_seg_ros.data.cityscapes import read_label
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
+from unet_seg_ros.data.pictures import NO_LABEL, PictureError, decode_label, read_label
 from unet_seg_ros.replay.errors import Problems
 from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
 from unet_seg_ros.replay.source.drive import (
@@ -26,6 +25,7 @@ from unet_seg_ros.replay.source.drive import (
     header_stamp,
 )
 from unet_seg_ros.replay.source.salvage import Raw
+from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
 """Labels of other frames that are kept while one is looked for: so much may their order differ from the frames'."""
@@ -177,14 +177,15 @@ def _pixels(raw: Raw, name: str) -> Array:
     try:
         message: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
     except Exception as error:  # rosbags checks nothing: whatever comes of it
-        raise ValueError(f"{name}: not a whole message: {error}") from error
+        raise ValueError(f"{name}: not a whole message: {last_words(error)}") from error
     if message.__msgtype__ == COMPRESSED_IMAGE:
-        label = cv2.imdecode(np.asarray(message.data, np.uint8), cv2.IMREAD_UNCHANGED) if len(message.data) else None
-        if label is None or label.dtype != np.uint8 or label.ndim != 2:
-            raise ValueError(f"{name}: not an 8-bit single-channel image, as label ids are")
-        return cast(Array, label)
+        try:
+            return decode_label(bytes(message.data))
+        except PictureError as error:
+            text = str(error)
+            raise ValueError(f"{name}: {text if text == NO_LABEL else f'{NO_LABEL}: {text}'}") from error
     if message.encoding not in ENCODINGS:
-        raise ValueError(f"{name}: encoding {message.encoding}, labels are {' or '.join(ENCODINGS)}")
+        raise ValueError(f"{name}: encoding {one_line(message.encoding, VALUE)}, labels are {' or '.join(ENCODINGS)}")
     if message.width > message.step or len(message.data) < message.step * message.height or not message.height:
         raise ValueError(f"{name}: {len(message.data)} bytes are too few for {message.width}×{message.height}")
     rows = np.asarray(message.data, np.uint8)[: message.step * message.height].reshape(message.height, message.step)

@@ -10,17 +10,21 @@ from typing import cast
 import cv2
 import numpy as np
 
-from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, find_pairs, read_image, splits
+from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, find_pairs, missing_labels, splits
+from unet_seg_ros.data.pictures import SUFFIXES, PictureError, check_size, is_picture, read_image, read_picture
+from unet_seg_ros.files import natural_order, utf8_path
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
 from unet_seg_ros.replay.source.drive import Array, Drive, Frame, SourceError, image_message
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
 """Other containers' lengths are estimates."""
 CAMERA = "camera"
 TOPIC = f"/{CAMERA}/image_raw"
 DEFAULT_RATE = 10.0
 """Frames per second of an image folder: the synthetic drives'."""
+MAX_LENGTH = 10**8
+"""Frames of a video: a header that tells more is not believed."""
+NOT_TURNED = "it asks to be turned ({}): not done, pixels are taken as they lie, as those of a camera's messages are"
 FIRST_STAMP_NS = 1_000_000_000
 """A stamp of 0 means "none" to many tools."""
 
@@ -47,20 +51,37 @@ def open_source(
 
 def open_video(path: Path) -> Drive:
     """A video file at its own rate. Raises SourceError if OpenCV can't read a first frame."""
-    capture = cv2.VideoCapture(str(path))
+    if not path.is_file():
+        raise SourceError(f"{path}: not a regular file")
+    capture = _capture(path)
     readable = capture.isOpened() and capture.grab()
     rate, length = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+    size = int(capture.get(cv2.CAP_PROP_FRAME_WIDTH)), int(capture.get(cv2.CAP_PROP_FRAME_HEIGHT))
+    turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
     capture.release()
     if not readable:
         raise SourceError(f"{path}: can't be read as a video; bags are folders or end in .mcap or .db3")
     if not 0 < rate < 1000:
         raise SourceError(f"{path}: the video does not say how many frames it has a second")
-    length = max(length, 0)
-    return Drive(path, {CAMERA: TOPIC}, "raw", length, lambda: _video_frames(path, rate, length), (path,))
+    try:
+        check_size(*size)
+    except PictureError as error:
+        raise SourceError(f"{path}: {error}") from error
+    length = min(max(length, 0), MAX_LENGTH)
+    problems = (f"{path}: {NOT_TURNED.format(f'{turned}°')}",) if turned else ()
+    return Drive(path, {CAMERA: TOPIC}, "raw", length, lambda: _video_frames(path, rate, length), (path,), problems)
+
+
+def _capture(path: Path) -> cv2.VideoCapture:
+    """The video with its pixels as they lie, as pictures are read too."""
+    with utf8_path(path) as name:
+        capture = cv2.VideoCapture(name)
+    capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
+    return capture
 
 
 def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
-    capture = cv2.VideoCapture(str(path))
+    capture = _capture(path)
     index = 0
     while True:
         there, bgr = capture.read()
@@ -77,21 +98,36 @@ def open_folder(path: Path, rate: float) -> Drive:
     """Images at ``rate`` Hz: one split of a folder in Cityscapes layout (val if there is one), with its labels, or
     all images of any other folder, by name. Raises SourceError if there are none."""
     files: list[tuple[Path, Path | None]]
+    problems = []
     if found := splits(path):
+        split = "val" if "val" in found else found[0]
         try:
-            pairs = find_pairs(path, "val" if "val" in found else found[0])
+            pairs = find_pairs(path, split)
         except FileNotFoundError as error:
             raise SourceError(str(error)) from error
         files = [(pair.image, pair.label) for pair in pairs]
+        problems += [missing_labels(path, split)]
     else:
-        files = [(file, None) for file in sorted(path.iterdir()) if file.suffix.lower() in IMAGE_SUFFIXES]
+        images = (file for file in path.iterdir() if is_picture(file) and file.is_file())
+        files = [(file, None) for file in sorted(images, key=natural_order)]
     if not files:
         raise SourceError(
-            f"{path}: no images; a folder holds {', '.join(IMAGE_SUFFIXES)} files, Cityscapes' leftImg8bit and "
+            f"{path}: no images; a folder holds {', '.join(SUFFIXES)} files, Cityscapes' leftImg8bit and "
             "gtFine, or a bag's metadata.yaml"
         )
+    problems += [_not_turned(files[0][0])]
     read = tuple(file for pair in files for file in pair if file is not None)
-    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read)
+    told = tuple(filter(None, problems))
+    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, told)
+
+
+def _not_turned(image: Path) -> str:
+    """That the first picture says that it should be turned, which is not done; empty if it doesn't."""
+    try:
+        orientation = read_picture(image).orientation
+    except ValueError:
+        return ""  # which its frame tells
+    return f"{image}: {NOT_TURNED.format(f'by EXIF orientation {orientation}')}" if orientation != 1 else ""
 
 
 def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:

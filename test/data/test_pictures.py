@@ -1,0 +1,253 @@
+"""The one reader of pictures: what is whole is read as other decoders read it, what is not is refused."""
+
+from __future__ import annotations
+
+import io
+import os
+import struct
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from unet_seg_ros.data import pictures
+from unet_seg_ros.data.pictures import PictureError, decode, is_picture, read_image, read_picture, write_image
+from unet_seg_ros.data.ros_images import ImageError, compressed_to_rgb
+
+
+def picture(height: int = 61, width: int = 83) -> Any:
+    y, x = np.mgrid[:height, :width]
+    return np.stack([(x * 3) % 256, (y * 4) % 256, (255 - x * 2 - y) % 256], -1).astype(np.uint8)
+
+
+def encode(rgb: Any, kind: str = ".jpg", *options: int) -> bytes:
+    bgr = cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR) if rgb.ndim == 3 else rgb
+    return bytes(cv2.imencode(kind, bgr, options)[1].tobytes())
+
+
+def by_opencv(data: bytes) -> Any:
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), flags), cv2.COLOR_BGR2RGB)
+
+
+def by_pillow(mode: str, kind: str, **options: Any) -> bytes:
+    out = io.BytesIO()
+    Pillow.fromarray(picture()).convert(mode).save(out, kind, **options)
+    return out.getvalue()
+
+
+WHOLE = {
+    "baseline": encode(picture()),
+    "progressive": encode(picture(), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
+    "restarts": encode(picture(), ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 3),
+    "restarts of 4:4:4": encode(
+        picture(), ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 1, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x111111
+    ),
+    "restarts, progressive": encode(
+        picture(), ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2, cv2.IMWRITE_JPEG_PROGRESSIVE, 1
+    ),
+    "4:1:1": encode(picture(), ".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x411111),
+    "grey": encode(picture()[..., 0], ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
+    "CMYK": by_pillow("CMYK", "JPEG"),
+    "PNG": encode(picture(), ".png"),
+    "PNG of 16 bits": bytes(cv2.imencode(".png", picture()[..., ::-1].astype(np.uint16) * 257)[1].tobytes()),
+    "PNG with a palette": by_pillow("P", "PNG"),
+    "PNG of one bit": by_pillow("1", "PNG"),
+    "PNG with alpha": by_pillow("RGBA", "PNG"),
+    "BMP": encode(picture(), ".bmp"),
+}
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_whole_pictures_are_read_as_opencv_reads_them(name: str) -> None:
+    assert np.array_equal(decode(WHOLE[name]).pixels, by_opencv(WHOLE[name]))
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_a_cut_picture_is_refused_in_a_message_and_in_a_file(name: str, tmp_path: Path) -> None:
+    cut = WHOLE[name][: len(WHOLE[name]) * 2 // 3]
+    file = tmp_path / ("a.jpg" if cut.startswith(b"\xff\xd8") else "a.png" if cut[1:4] == b"PNG" else "a.bmp")
+    file.write_bytes(cut)
+    with pytest.raises(ValueError, match="is cut short") as in_a_file:
+        read_image(file)
+    with pytest.raises(ImageError, match="is cut short") as in_a_message:
+        compressed_to_rgb(SimpleNamespace(format="jpeg", data=cut))
+    assert str(in_a_file.value).partition(": ")[2] == str(in_a_message.value).partition(": ")[2]
+
+
+@pytest.mark.parametrize("name", ["baseline", "restarts", "progressive", "grey", "CMYK"])
+def test_a_hole_in_the_middle_is_refused_without_a_word_on_the_terminal(name: str, capfd: Any) -> None:
+    data = WHOLE[name]
+    middle = len(data) * 2 // 3
+    with pytest.raises(PictureError):
+        decode(data[:middle] + data[middle + 100 :])
+    assert capfd.readouterr() == ("", "")
+
+
+def size_of(data: bytes, width: int, height: int) -> bytes:
+    at = data.index(b"\xff\xc0") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def test_a_marker_without_a_length_does_not_hide_the_true_header() -> None:
+    """FF 01 has no length for libjpeg: a walk that gives it one is led to another frame header."""
+    true = size_of(encode(picture()), 32768, 32767)
+    false = b"\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01"
+    for marker in (b"\xff\x01", b"\xff\xd0", b"\xff\xd8"):
+        with pytest.raises(PictureError, match="does not belong there"):
+            decode(true[:2] + marker + struct.pack(">H", 2 + len(false)) + false + true[2:])
+    with pytest.raises(PictureError, match=f"more than {pictures.MAX_PIXELS} pixels"):
+        decode(true)
+
+
+def chunk(kind: bytes, contents: bytes, length: int | None = None) -> bytes:
+    size = len(contents) if length is None else length
+    return struct.pack(">I", size) + kind + contents + struct.pack(">I", zlib.crc32(kind + contents))
+
+
+HEADER = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 2, 0, 0, 0))
+PIXELS = chunk(b"IDAT", zlib.compress(bytes(8 * 25)))
+END = chunk(b"IEND", b"")
+START = b"\x89PNG\r\n\x1a\n"
+
+
+def test_lengths_of_chunks_lie_within_the_data() -> None:
+    assert decode(START + HEADER + PIXELS + END).pixels.shape == (8, 8, 3)
+    for length in (2**31 - 1, 2**32 - 1, 1000):
+        with pytest.raises(PictureError, match="a chunk's length is wrong"):
+            decode(START + HEADER + chunk(b"tEXt", b"a\0b", length) + END)
+
+
+def test_compressed_texts_are_not_unpacked() -> None:
+    bomb = chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(2**26)))
+    assert decode(START + HEADER + bomb * 10 + PIXELS + END).pixels.shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize(
+    ("chunks", "says"),
+    [
+        ([HEADER, HEADER, PIXELS, END], "the only one"),
+        ([PIXELS, HEADER, END], "no header"),
+        ([HEADER, chunk(b"ABCD", b""), PIXELS, END], "ABCD is not known"),
+        ([HEADER, chunk(b"acTL", bytes(8)), PIXELS, END], "animated"),
+        ([HEADER, PIXELS[:-1] + b"x", END], "checksum"),
+        ([HEADER, PIXELS], "cut short"),
+        ([HEADER, END], "can't be decoded"),
+        ([HEADER, chunk(b"IDAT", zlib.compress(bytes(8 * 12))), END], "can't be decoded"),
+    ],
+)
+def test_what_is_not_understood_in_a_png_is_refused(chunks: list[bytes], says: str) -> None:
+    with pytest.raises(PictureError, match=says):
+        decode(START + b"".join(chunks))
+
+
+def many_scans(count: int, width: int = 64, height: int = 64) -> bytes:
+    """A progressive JPEG whose last scan is there ``count`` times."""
+    data = size_of_progressive(
+        encode(np.zeros((64, 64), np.uint8), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1), width, height
+    )
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def size_of_progressive(data: bytes, width: int, height: int) -> bytes:
+    at = data.index(b"\xff\xc2") + 5
+    return data[:at] + struct.pack(">HH", height, width) + data[at + 4 :]
+
+
+def test_scans_are_bounded() -> None:
+    assert decode(many_scans(1)).pixels.shape == (64, 64, 3)
+    for data in (many_scans(1000), many_scans(60, 4096, 4096)):
+        with pytest.raises(PictureError, match=r"it has more than|has more than \d+ scans"):
+            decode(data)
+
+
+def test_the_bound_on_pixels_is_the_environments() -> None:
+    script = "from unet_seg_ros.data.pictures import MAX_PIXELS; print(MAX_PIXELS)"
+    for text, expected in (("1000", 1000), ("", 2**24), ("much", 2**24), ("-5", 2**24), ("9" * 40, 2**24)):
+        environment = {**os.environ, pictures.LIMIT_VARIABLE: text}
+        done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
+        assert done.stdout == f"{expected}\n", text
+
+
+def mosaic(pattern: str, rgb: Any) -> Any:
+    """The picture as a camera with that colour filter sees it."""
+    found = np.zeros(rgb.shape[:2], np.uint8)
+    for index, color in enumerate(pattern):
+        y, x = divmod(index, 2)
+        found[y::2, x::2] = rgb[y::2, x::2, "rgb".index(color)]
+    return found
+
+
+@pytest.mark.parametrize("pattern", ["rggb", "bggr", "gbrg", "grbg"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_a_mosaic_that_was_compressed_is_demosaiced(pattern: str, bits: int) -> None:
+    y, x = np.mgrid[:60, :80]
+    rgb = np.stack([100 + x, 60 + y, 200 - x], -1).astype(np.uint8)
+    grey = mosaic(pattern, rgb) if bits == 8 else mosaic(pattern, rgb).astype(np.uint16) * 256
+    data = cv2.imencode(".png", grey)[1].tobytes()
+    found = compressed_to_rgb(SimpleNamespace(format=f"bayer_{pattern}{bits}; png compressed ", data=data))
+    assert np.abs(found.astype(int) - rgb)[2:-2, 2:-2].max() <= 2
+
+
+def test_a_mosaic_that_was_demosaiced_before_is_a_picture() -> None:
+    message = SimpleNamespace(format="bayer_rggb8; jpeg compressed bgr8", data=WHOLE["baseline"])
+    assert np.array_equal(compressed_to_rgb(message), by_opencv(WHOLE["baseline"]))
+
+
+@pytest.mark.parametrize(
+    "said", ["16UC1; png compressed", "32FC1; compressedDepth", "16UC1; compressedDepth png", "compressedDepth"]
+)
+def test_depth_is_refused_by_its_name(said: str) -> None:
+    data = cv2.imencode(".png", np.full((8, 8), 1000, np.uint16))[1].tobytes()
+    with pytest.raises(ImageError, match="holds depth, not colours"):
+        compressed_to_rgb(SimpleNamespace(format=said, data=data))
+
+
+def test_a_format_with_line_breaks_and_a_megabyte_is_one_short_line() -> None:
+    for said in ("jpeg\n[ERROR] forged", "x" * 2**20, "\x1b[31mred", "; jpeg compressed\r\n"):
+        with pytest.raises(ImageError) as error:
+            compressed_to_rgb(SimpleNamespace(format=said, data=b"nothing"))
+        assert str(error.value).isprintable()
+        assert len(str(error.value)) < 600
+
+
+def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"caf\xe9.png")
+    write_image(path, picture())
+    assert np.array_equal(read_image(path), picture())
+
+
+def test_hidden_files_are_no_pictures() -> None:
+    names = {
+        "a.png": True,
+        "a.PNG": True,
+        "a.JPeG": True,
+        "._a.png": False,
+        ".a.jpg": False,
+        "a.txt": False,
+        "png": False,
+    }
+    assert {name: is_picture(Path(name)) for name in names} == names
+
+
+def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.png")
+    with pytest.raises(ValueError, match="not a regular file"):
+        read_image(tmp_path / "a.png")
+
+
+def test_an_orientation_is_told_and_not_applied(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    (tmp_path / "a.jpg").write_bytes(by_pillow("RGB", "JPEG", exif=exif))
+    found = read_picture(tmp_path / "a.jpg")
+    assert found.orientation == 6
+    assert found.pixels.shape == (61, 83, 3)
