@@ -11,7 +11,7 @@ from unet_seg_ros.model.bundle import load_bundle
 from unet_seg_ros.segmenter import Segmenter
 
 MODELS = Path(__file__).parents[1] / "models"
-SHIPPED = ("unet_nano", "unet_nano_synthetic", "unet_s")
+SHIPPED = ("unet_nano", "unet_nano_synthetic")
 
 
 def test_nothing_else_ships() -> None:
