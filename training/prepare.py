@@ -1,7 +1,8 @@
 """Verify a data set before a step is trained on it, and decode it once: ``python -m training.prepare DATA``.
 
-DATA is laid out as Cityscapes. Every file is read; what is wrong with any of them is listed. The pixels then go into a
-cache (``training.data.cache``) that makes random crops cheap; it is remade when the files have changed.
+DATA is laid out as Cityscapes. Every file is read; what is wrong with any of them is listed. ``--class-map`` says what
+the label ids mean where they are not Cityscapes'. The pixels then go into a cache (``training.data.cache``) that makes
+random crops cheap; it is remade when the files have changed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,9 +20,9 @@ from tqdm import tqdm
 
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data.dataset import read_pair
-from training.data.label_sets import class_map_path, read_class_map
+from training.data.label_sets import LabelSets
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, splits
-from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, VOID
+from unet_seg_ros.data.labels import LABELS, VOID
 from unet_seg_ros.data.pictures import read_image, read_label
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
@@ -30,7 +31,20 @@ ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_ex
 """A city by which each of its splits is known."""
 UNLABELLED = "test"
 """The split whose labels are kept by the benchmark's server."""
-KNOWN_IDS = frozenset({VOID, *(label.id for label in LABELS if label.id >= 0)})
+CITYSCAPES_IDS = frozenset({VOID, *(label.id for label in LABELS)})
+
+
+class Meaning:
+    """What the label ids of a data set mean, by its class map (a name or a path).
+
+    ``table`` is uint8[256], label id → set of classes (255 = void); ``known`` are the ids that labels may hold:
+    Cityscapes' own and those of the class map. Raises FileNotFoundError or ValueError for a class map that cannot be
+    used.
+    """
+
+    def __init__(self, class_map: str = "cityscapes") -> None:
+        self.table = LabelSets.of([class_map]).tables[class_map]
+        self.known = CITYSCAPES_IDS | set(np.flatnonzero(self.table != VOID).tolist())
 
 
 @dataclass
@@ -47,6 +61,7 @@ class Split:
     """What was found in one split."""
 
     name: str
+    meaning: Meaning
     pairs: list[Pair]
     frames: list[Checked]
     strays: list[Path] = field(default_factory=list)
@@ -70,10 +85,10 @@ class Split:
             f"{width}×{height}" + (f" ({n})" if len(sizes) > 1 else "") for (height, width), n in sizes.most_common(3)
         )
         counts = sum((frame.counts for frame in self.frames), Counter())
-        classes = {int(ID_TO_TRAIN_ID[label_id]) for label_id in counts} - {VOID}
-        void = sum(n for label_id, n in counts.items() if ID_TO_TRAIN_ID[label_id] == VOID) / max(
-            1, sum(counts.values())
-        )
+        of_sets: Counter[int] = Counter()
+        for label_id, n in counts.items():
+            of_sets[int(self.meaning.table[label_id])] += n
+        void = of_sets.pop(VOID, 0) / max(1, sum(counts.values()))
         labels = sum(pair.label is not None for pair in self.pairs)
         cells = [
             len(self.pairs),
@@ -81,7 +96,7 @@ class Split:
             len({pair.image.parent.name for pair in self.pairs}),
             shown + " …" * (len(sizes) > 3),
         ]
-        return [self.name, *map(str, cells), str(len(classes)), f"{100 * void:.1f} %", str(len(self.problems))]
+        return [self.name, *map(str, cells), str(len(of_sets)), f"{100 * void:.1f} %", str(len(self.problems))]
 
 
 def _check_image(path: Path, frame: Checked) -> None:
@@ -91,7 +106,7 @@ def _check_image(path: Path, frame: Checked) -> None:
         frame.problems.append(str(error))
 
 
-def _check_label(path: Path, frame: Checked, known: Collection[int]) -> None:
+def _check_label(path: Path, frame: Checked, meaning: Meaning) -> None:
     try:
         label = read_label(path)
     except ValueError as error:
@@ -102,14 +117,15 @@ def _check_label(path: Path, frame: Checked, known: Collection[int]) -> None:
     if frame.size and label.shape != frame.size:
         sizes = [f"{width}×{height}" for height, width in (label.shape, frame.size)]
         frame.problems.append(f"{path}: {sizes[0]} pixels, its image has {sizes[1]}")
-    unknown = sorted(set(ids.tolist()) - set(known))
+    unknown = sorted(set(ids.tolist()) - meaning.known)
     if unknown:
-        frame.problems.append(f"{path}: label ids that Cityscapes does not have: {', '.join(map(str, unknown))}")
-    elif known is KNOWN_IDS and (ID_TO_TRAIN_ID[ids] == VOID).all():
+        listed = ", ".join(map(str, unknown))
+        frame.problems.append(f"{path}: label ids that neither Cityscapes nor the class map has: {listed}")
+    elif (meaning.table[ids] == VOID).all():
         frame.problems.append(f"{path}: void alone, nothing to learn from")
 
 
-def check(pair: Pair, split: str, known: Collection[int] = KNOWN_IDS) -> Checked:
+def check(pair: Pair, split: str, meaning: Meaning) -> Checked:
     """Read a frame's files and say what is wrong with them. The labels of the test split are not looked at."""
     frame = Checked()
     _check_image(pair.image, frame)
@@ -117,23 +133,24 @@ def check(pair: Pair, split: str, known: Collection[int] = KNOWN_IDS) -> Checked
         if pair.label is None:
             frame.problems.append(f"{pair.image}: no label file")
         else:
-            _check_label(pair.label, frame, known)
+            _check_label(pair.label, frame, meaning)
     return frame
 
 
-def verify(root: Path, split: str, labels: str, known: Collection[int] = KNOWN_IDS) -> Split:
-    """Read all files of a split, whose labels may hold the ids ``known``.
+def verify(root: Path, split: str, labels: str, class_map: str = "cityscapes") -> Split:
+    """Read all files of a split; ``class_map`` says what its label ids mean.
 
-    Raises FileNotFoundError if it is not there.
+    Raises FileNotFoundError if it is not there, and FileNotFoundError or ValueError for the class map.
     """
+    meaning = Meaning(class_map)
     pairs = find_pairs(root, split, labels)
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes without Python's lock
         frames = list(
-            tqdm(pool.map(lambda pair: check(pair, split, known), pairs), f"verify {split}", len(pairs), unit="frame")
+            tqdm(pool.map(lambda pair: check(pair, split, meaning), pairs), f"verify {split}", len(pairs), unit="frame")
         )
     with_image = {pair.label for pair in pairs}
     strays = sorted(set(label_files(root, split, labels)) - with_image)
-    return Split(split, pairs, frames, strays)
+    return Split(split, meaning, pairs, frames, strays)
 
 
 def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
@@ -189,17 +206,14 @@ def main() -> None:
     parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
     parser.add_argument("--splits", nargs="+", help="which; all that there are")
     parser.add_argument("--labels", choices=LABEL_FOLDERS, default="gtFine")
-    parser.add_argument("--class-map", help="of training/class_maps or a path: the label ids in it are right as well")
+    parser.add_argument("--class-map", default="cityscapes", help="of training/class_maps or a path: what the ids mean")
     parser.add_argument("--cache", type=Path, help="folder for the cache; DATA/cache")
     parser.add_argument("--verify-only", action="store_true", help="write no cache")
     arguments = parser.parse_args()
     root: Path = arguments.data
     try:
         names = arguments.splits or labelled_splits(root, arguments.labels)
-        known = KNOWN_IDS
-        if arguments.class_map:
-            known |= read_class_map(class_map_path(arguments.class_map)).keys()
-        found = [verify(root, name, arguments.labels, known) for name in names]
+        found = [verify(root, name, arguments.labels, arguments.class_map) for name in names]
         print(table(found))
         problems = [problem for split in found for problem in split.problems]
         if problems:

@@ -54,7 +54,7 @@ def test_each_bad_file_is_named(
         f"{pairs[0].image}: PNG of 80×64 is cut short",
         f"{labels[1]}: ",
         f"{labels[2]}: 64×80 pixels, its image has 80×64",
-        f"{labels[3]}: label ids that Cityscapes does not have: 77",
+        f"{labels[3]}: label ids that neither Cityscapes nor the class map has: 77",
         f"{labels[4]}: void alone, nothing to learn from",
         f"{pairs[5].image}: no label file",
     ]
@@ -136,12 +136,28 @@ def test_ids_of_a_class_map_are_known(town: Path, tmp_path: Path, monkeypatch: p
     assert pixels is not None
     pixels[10:20] = 200
     assert cv2.imwrite(str(label), pixels)
-    with pytest.raises(SystemExit, match="label ids that Cityscapes does not have: 200"):
+    with pytest.raises(SystemExit, match="label ids that neither Cityscapes nor the class map has: 200"):
         command(monkeypatch, str(town))
     class_map = tmp_path / "mine.yaml"
-    class_map.write_text("200: [road, sidewalk]\n")
+    class_map.write_text("7: [road]\n200: [road, sidewalk]\n")
     command(monkeypatch, str(town), "--class-map", str(class_map))
     assert (town / "cache" / "train.gtFine.json").exists()
+
+
+def test_classes_and_void_are_counted_by_the_class_map(town: Path, tmp_path: Path) -> None:
+    """Label ids 0 to 6 are void in Cityscapes and groups of classes in IDD."""
+    for pair in find_pairs(town, "train"):
+        assert pair.label is not None
+        pixels = np.full((64, 80), 255, np.uint8)
+        pixels[:32], pixels[48:] = 6, 0
+        assert cv2.imwrite(str(pair.label), pixels)
+    found = verify(town, "train", "gtFine", "idd7")
+    assert found.problems == []
+    assert found.row()[-3:] == ["2", "25.0 %", "0"]
+    assert all("void alone" in problem for problem in verify(town, "train", "gtFine").problems)
+    other = tmp_path / "other.yaml"
+    other.write_text("1: [road]\n")
+    assert len(verify(town, "train", "gtFine", str(other)).problems) == 6
 
 
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,9 +32,13 @@ class FrameScore(NamedTuple):
 
 
 class Evaluation:
-    """Everything that is measured, over all frames."""
+    """Everything that is measured, over all frames; ``class_map`` says what the label ids of their files mean.
 
-    def __init__(self, grouping: Grouping) -> None:
+    Raises FileNotFoundError or ValueError for a class map that cannot be used.
+    """
+
+    def __init__(self, grouping: Grouping, class_map: str = "cityscapes") -> None:
+        self.train_ids = to_train_ids(class_map)
         self.matrix = ConfusionMatrix(grouping)
         self.categories = ConfusionMatrix(GROUPINGS["categories"])
         self.boundary = BoundaryIoU(grouping)
@@ -84,7 +88,7 @@ def evaluate(
     FileNotFoundError if split or label is missing.
     """
     check_classes(segmenter)
-    evaluation, table = Evaluation(grouping), to_train_ids(class_map)
+    evaluation = Evaluation(grouping, class_map)
     title = "averaged" if looks else "Segmenter"
     for pair in tqdm(labelled_pairs(root, split, cities=cities), title, unit="frame", dynamic_ncols=True):
         image, label_ids = read_pair(pair)
@@ -93,5 +97,5 @@ def evaluate(
         else:
             seen = segmenter([image])[0]
             mask, confidence = seen.mask, seen.confidence
-        evaluation.update(pair, table[label_ids], mask, confidence)
+        evaluation.update(pair, evaluation.train_ids[label_ids], mask, confidence)
     return evaluation

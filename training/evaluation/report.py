@@ -15,7 +15,7 @@ from training.data.dataset import read_pair
 from training.evaluation.evaluation import Evaluation, FrameScore
 from training.run.logbook import picture
 from unet_seg_ros import __version__
-from unet_seg_ros.data.labels import CLASS_COLORS, ID_TO_TRAIN_ID, VOID, Grouping
+from unet_seg_ros.data.labels import CLASS_COLORS, VOID, Grouping
 from unet_seg_ros.data.pictures import write_image
 from unet_seg_ros.draw import contact_sheet, legend
 from unet_seg_ros.metrics.calibration import Calibration
@@ -44,7 +44,7 @@ def write_report(
         path.unlink()
     images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
-        images.append(_worst_picture(segmenter, score, evaluation.matrix.grouping))
+        images.append(_worst_picture(segmenter, score, evaluation))
         write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
     if images:
         write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
@@ -100,13 +100,14 @@ def worst(frames: list[FrameScore]) -> list[FrameScore]:
     return sorted((score for score in frames if not np.isnan(score.miou)), key=lambda score: score.miou)[:WORST]
 
 
-def _worst_picture(segmenter: Segmenter, score: FrameScore, grouping: Grouping) -> NDArray[np.uint8]:
+def _worst_picture(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
     """Input, label, prediction and error over a legend. Each group shows in the colour of its first class."""
+    grouping = evaluation.matrix.grouping
     shown = np.append([members[0] for members in grouping.members], VOID).astype(np.uint8)
     colors = [CLASS_COLORS[members[0]] for members in grouping.members]
     groups = np.minimum(grouping.table, len(colors))
     image, label_ids = read_pair(score.pair)
-    label, mask = (shown[groups[ids]] for ids in (ID_TO_TRAIN_ID[label_ids], segmenter([image])[0].mask))
+    label, mask = (shown[groups[ids]] for ids in (evaluation.train_ids[label_ids], segmenter([image])[0].mask))
     panels = picture(image, label, mask)
     return np.vstack([panels, legend(grouping.names, colors, panels.shape[1])])
 

@@ -132,3 +132,20 @@ def test_void_predictions_get_a_column_of_the_confusion_only_where_there_are_any
     axes = confusion_figure(evaluation.matrix).axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()][-1] == "none of these"
     assert [text.get_text() for text in axes.texts] == ["100"]
+
+
+def test_the_pictures_go_by_the_class_map(town: Path, bundle: Path, tmp_path: Path) -> None:
+    """IDD's label ids 0 and 6 are void in Cityscapes; here they are a road and a sky."""
+    for pair in find_pairs(town, "train"):
+        assert pair.label is not None
+        label = np.zeros((64, 80), np.uint8)
+        label[:20], label[20:30] = 6, 255
+        assert cv2.imwrite(str(pair.label), label)
+    segmenter = Segmenter.load(bundle, device="cpu")
+    evaluation = evaluate(segmenter, town, "train", GROUPINGS["idd7"], class_map="idd7")
+    write_report(tmp_path / "report", segmenter, evaluation, {})
+    shown = cv2.cvtColor(cv2.imread(str(next((tmp_path / "report" / "worst").iterdir()))), cv2.COLOR_BGR2RGB)
+    label = np.hsplit(shown[:64], 4)[1]
+    assert (label[40:] == CLASS_COLORS[0]).all()
+    assert (label[:20] == CLASS_COLORS[10]).all()
+    assert (label[20:30] == 0).all()
