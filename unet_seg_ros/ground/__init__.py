@@ -1,0 +1,1 @@
+"""The mask in metres: from a camera's calibration and a mask to a grid of costs on the ground. Imports no ROS."""

@@ -1,0 +1,146 @@
+"""Camera models: from a direction in front of a camera to a pixel, with the distortion models that ROS knows.
+
+Camera coordinates are those of REP 103's optical frames: x to the right, y down, z forward, metres. The centre of the
+top left pixel is (0, 0), as in OpenCV and in ``sensor_msgs/CameraInfo``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+COEFFICIENTS: dict[str, tuple[int, ...]] = {
+    "plumb_bob": (0, 4, 5),
+    "rational_polynomial": (8,),
+    "equidistant": (0, 4),
+    "fisheye": (0, 4),
+}
+"""Distortion models by their name in ROS, and how many coefficients each may have. ``fisheye`` is another name of
+``equidistant`` (Kannala and Brandt 2006, as in ``cv2.fisheye``); the others are those of ``cv2.projectPoints``."""
+
+MAX_ANGLE = math.radians(89)
+"""Directions further than this from the optical axis are taken as not seen."""
+MAX_SIDE = 2**14
+"""A calibration for a wider or higher image is taken as damaged."""
+
+
+class CalibrationError(ValueError):
+    """A calibration that cannot be right; the text says in one line what is wrong and what would be right."""
+
+
+class Pixels(NamedTuple):
+    """``at``: float64[n, 2], (column, row) of each point; ``seen``: bool[n], whether it lies inside the image and
+    within what the distortion model describes. Where ``seen`` is False, ``at`` means nothing."""
+
+    at: Array
+    seen: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Camera:
+    """Intrinsics in pixels of an image of ``width`` × ``height``; ``distortion`` holds the coefficients of ``model``,
+    in ROS's order. No coefficients: a rectified image. Raises CalibrationError."""
+
+    width: int
+    height: int
+    fx: float
+    fy: float
+    cx: float
+    cy: float
+    model: str = "plumb_bob"
+    distortion: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (0 < self.width <= MAX_SIDE and 0 < self.height <= MAX_SIDE):
+            raise CalibrationError(
+                f"the calibration is for an image of {self.width}×{self.height}: both sides must be from 1 to {MAX_SIDE}"
+            )
+        numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
+        if not all(math.isfinite(number) for number in numbers):
+            raise CalibrationError(f"the intrinsics and the distortion must be finite numbers, not {numbers}")
+        if self.fx <= 0 or self.fy <= 0:
+            raise CalibrationError(f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated")
+        if not (0 <= self.cx < self.width and 0 <= self.cy < self.height):
+            raise CalibrationError(
+                f"the principal point ({self.cx:g}, {self.cy:g}) is outside the image of {self.width}×{self.height}"
+            )
+        allowed = COEFFICIENTS.get(self.model)
+        if allowed is None:
+            raise CalibrationError(f"unknown distortion model {self.model!r}, must be one of {', '.join(COEFFICIENTS)}")
+        if len(self.distortion) not in allowed:
+            counts = " or ".join(map(str, allowed))
+            raise CalibrationError(f"{self.model} has {counts} coefficients, not {len(self.distortion)}")
+
+    def scaled(self, width: int, height: int) -> Camera:
+        """The same camera where its image was shrunk to ``width`` × ``height``.
+
+        Raises CalibrationError if the image is larger than the calibration's, or of another shape (a side may differ
+        by one pixel from rounding).
+        """
+        ratio = width / self.width
+        if width > self.width or height > self.height or abs(self.height * ratio - height) > 1:
+            raise CalibrationError(
+                f"the images are {width}×{height}, the calibration is for {self.width}×{self.height}: it needs the same "
+                "size, or a larger one of the same shape"
+            )
+        across, down = ratio, height / self.height
+        return replace(
+            self,
+            width=width,
+            height=height,
+            fx=self.fx * across,
+            fy=self.fy * down,
+            cx=(self.cx + 0.5) * across - 0.5,
+            cy=(self.cy + 0.5) * down - 0.5,
+        )
+
+    @property
+    def matrix(self) -> Array:
+        """The camera matrix, float64[3, 3]."""
+        return np.array([[self.fx, 0, self.cx], [0, self.fy, self.cy], [0, 0, 1]], np.float64)
+
+    def project(self, points: Array) -> Pixels:
+        """Pixels of points in camera coordinates, float64[n, 3], metres."""
+        tangent = np.hypot(points[:, 0], points[:, 1])
+        near = (points[:, 2] > 0) & (tangent < self._widest() * np.maximum(points[:, 2], 0))
+        ahead = np.where(near[:, None], points, (0.0, 0.0, 1.0))  # something harmless in the place of the others
+        still, lens = np.zeros(3), np.array(self.distortion or (0.0,) * 4)
+        if self.model in ("equidistant", "fisheye"):
+            at, _ = cv2.fisheye.projectPoints(ahead[:, None], still, still, self.matrix, lens)
+        else:
+            at, _ = cv2.projectPoints(ahead[:, None], still, still, self.matrix, lens)
+        at = np.asarray(at, np.float64).reshape(-1, 2)
+        inside = (at >= -0.5).all(1) & (at[:, 0] < self.width - 0.5) & (at[:, 1] < self.height - 0.5)
+        return Pixels(at, near & inside)
+
+    def _widest(self) -> float:
+        """Tangent of the angle from the optical axis up to which a larger angle lies farther out in the image.
+
+        Polynomial distortion folds back beyond it, and would show the same pixel twice.
+        """
+        angle = np.linspace(0, MAX_ANGLE, 4096)
+        out = _radius(self.model, self.distortion, angle)
+        folds = np.flatnonzero(~(np.diff(out) > 0))
+        return float(np.tan(angle[folds[0] if folds.size else -1]))
+
+
+def _radius(model: str, distortion: Sequence[float], angle: Array) -> Array:
+    """Distance from the principal point in focal lengths, of directions ``angle`` radians from the axis."""
+    if model in ("equidistant", "fisheye"):
+        k = np.array([1.0, *(distortion or (0.0,) * 4)])
+        return np.asarray(angle * np.polynomial.polynomial.polyval(angle**2, k))
+    k1, k2, _, _, k3, k4, k5, k6 = (*distortion, *(0.0,) * (8 - len(distortion)))
+    tangent = np.tan(angle)
+    above = np.polynomial.polynomial.polyval(tangent**2, [1, k1, k2, k3])
+    below = np.polynomial.polynomial.polyval(tangent**2, [1, k4, k5, k6])
+    poles = np.flatnonzero(below <= 0)
+    below[poles[0] if poles.size else len(below) :] = np.inf  # nothing beyond a pole is meant
+    return np.asarray(tangent * above / below)

@@ -1,0 +1,59 @@
+"""What the classes of a mask mean on the ground: a cost for each, and whether it lies there or stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from unet_seg_ros.ground.grid import LETHAL, UNKNOWN
+from unet_seg_ros.share import share_folder
+
+NOTHING, GROUND, STANDING = 0, 1, 2
+
+
+@dataclass(frozen=True, eq=False)
+class Costs:
+    """Tables to index with a mask: ``cost``, uint8[256], 0 (free) to 100 (lethal) or 255 (unknown); ``kind``,
+    uint8[256], NOTHING, GROUND or STANDING. Values of no class are NOTHING and unknown."""
+
+    cost: NDArray[np.uint8]
+    kind: NDArray[np.uint8]
+
+
+def load_costs(path: Path | None, class_names: Sequence[str], class_ids: Sequence[int]) -> Costs:
+    """The costs in a YAML file like ``config/costs.yaml`` (None: that one), for a model's classes and their values in
+    the mask. Raises ValueError that names the file and what is wrong in it."""
+    path = path or share_folder() / "config" / "costs.yaml"
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(content, dict) or set(content) != {"ground", "standing"}:
+        raise ValueError(f"{path}: must have exactly the keys `ground` and `standing`")
+    ground, standing = (_section(path, name, content[name]) for name in ("ground", "standing"))
+    if not set(ground) & set(class_names):
+        raise ValueError(f"{path}: `ground` names no class of the model, which has {', '.join(class_names)}")
+    both = set(ground) & set(standing)
+    if both:
+        raise ValueError(f"{path}: {', '.join(sorted(both))} cannot be in `ground` and in `standing`")
+    cost, kind = np.full(256, UNKNOWN, np.uint8), np.zeros(256, np.uint8)
+    for name, value in zip(class_names, class_ids, strict=True):
+        known = ground.get(name, standing.get(name, standing.get("default", LETHAL)))
+        if known >= 0:
+            cost[value], kind[value] = known, GROUND if name in ground else STANDING
+    return Costs(cost, kind)
+
+
+def _section(path: Path, name: str, section: Any) -> Mapping[str, int]:
+    if not isinstance(section, dict):
+        raise ValueError(f"{path}: `{name}` must be a mapping of class names to costs")
+    for key, cost in section.items():
+        if isinstance(cost, bool) or not isinstance(cost, int) or not -1 <= cost <= LETHAL:
+            raise ValueError(f"{path}: `{name}`: {key}: the cost must be a whole number from -1 to {LETHAL}, not {cost!r}")
+    return {str(key): cost for key, cost in section.items()}

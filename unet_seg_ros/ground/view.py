@@ -1,0 +1,131 @@
+"""The lookup between a camera's pixels and the ground: built once for a calibration and an image size.
+
+It holds two tables. One has a pixel for each cell, for what lies on the ground. The other has pixels along rays over
+the ground that start under the camera: along a ray the picture shows first the ground, then the foot of what stands
+there. For an upright camera without distortion such a ray is a column of the image; rays hold for every other camera.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.coverage import Region
+from unet_seg_ros.ground.camera import CalibrationError, Camera
+from unet_seg_ros.ground.grid import Grid
+from unet_seg_ros.ground.pose import Pose
+
+SMALLEST = 1.0
+"""A cell that covers less than this many pixels of the image is too far away to be known."""
+SAMPLES_PER_CELL = 4
+SAMPLES_PER_PIXEL = 2
+"""Samples along a ray: this many a cell, or this many a pixel where pixels are larger than cells."""
+INNER = 0.4, 0.6
+"""The part of a cell over which its size in pixels is measured."""
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A camera, where it is, and the part of its image that shows the car itself: ``ego`` is a polygon of (x, y) as
+    fractions 0..1 of width and height, empty for none."""
+
+    camera: Camera
+    pose: Pose
+    ego: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Rays:
+    """Points on the ground along rays: ``ranges``, float64[r], metres from under the camera, ascending; ``ways``,
+    float64[a, 2], the directions of length 1; ``pixel``, int64[r, a], row-major; ``seen``, bool[r, a]."""
+
+    ranges: Array
+    ways: Array
+    pixel: Index
+    seen: NDArray[np.bool_]
+
+
+class View:
+    """What a camera sees of a grid.
+
+    ``pixel``, int64[cells], is the row-major pixel of each cell's centre (0 where unseen); ``share``, float32[cells],
+    0..1, grows with the number n of pixels that the cell covers, as n / (n + 1), and is 0 where it is unseen.
+    ``size`` is the image's (height, width). Raises CalibrationError if the camera sees nothing of the grid.
+    """
+
+    def __init__(self, calibration: Calibration, grid: Grid, size: tuple[int, int]) -> None:
+        self.grid, self.size = grid, size
+        self.pose = calibration.pose
+        self._camera = calibration.camera.scaled(size[1], size[0])
+        self._ego = Region("ego vehicle", calibration.ego).pixels(*size).ravel() if calibration.ego else None
+        self.pixel, seen = self._look(grid.points())
+        self.share = np.where(seen, self._areas(), 0).astype(np.float32)
+        self.share[self.share < SMALLEST] = 0
+        self.share /= self.share + 1
+        if not self.share.any():
+            raise CalibrationError(
+                f"the camera sees nothing of the ground between x {grid.x_min:g} and {grid.x_max:g} m, "
+                f"y {grid.y_min:g} and {grid.y_max:g} m: it looks at the sky or elsewhere, or the cells are too small"
+            )
+        self.rays = self._cast()
+
+    def _look(self, points: Array) -> tuple[Index, NDArray[np.bool_]]:
+        """The row-major pixel of points on the ground, int64[n], and whether they are seen, bool[n]."""
+        at, seen = self._camera.project(self.pose.to_camera(points))
+        column, row = np.rint(np.where(seen[:, None], at, 0)).astype(np.int64).T
+        pixel = np.asarray(row * self.size[1] + column)
+        if self._ego is not None:
+            seen = seen & ~self._ego[pixel]
+        return np.where(seen, pixel, 0), seen
+
+    def _areas(self) -> Array:
+        """How many pixels each cell covers, float64[cells]; 0 where its middle is not wholly in the image."""
+        low, high = INNER
+        corners = [
+            self._camera.project(self.pose.to_camera(self.grid.points(offset)))
+            for offset in ((low, low), (high, low), (high, high), (low, high))
+        ]
+        (a, b, c, d), seen = (corner.at for corner in corners), np.all([corner.seen for corner in corners], axis=0)
+        (ux, uy), (vx, vy) = (c - a).T, (d - b).T
+        return np.where(seen, np.abs(ux * vy - uy * vx) / 2 / (high - low) ** 2, 0)
+
+    def _cast(self) -> Rays:
+        cells = self.grid.points()[self.share > 0, :2] - (self.pose.x, self.pose.y)
+        distance = np.hypot(*cells.T)
+        step = max(self.grid.resolution / 2 / distance.max(), 1 / max(self._camera.fx, self._camera.fy))
+        angle = _covered(np.arctan2(cells[:, 1], cells[:, 0]), step)
+        ways = np.stack([np.cos(angle), np.sin(angle)], 1)
+        spare = self.grid.resolution
+        ranges = self._ranges(ways[:: max(1, len(ways) // 64)], max(0.0, distance.min() - spare), distance.max() + spare)
+        pixel, seen = self._look(self.along(ways[None], ranges[:, None]).reshape(-1, 3))
+        shape = len(ranges), len(ways)
+        return Rays(ranges, ways, pixel.reshape(shape), seen.reshape(shape))
+
+    def along(self, ways: Array, ranges: Array) -> Array:
+        """Points on the ground in the directions ``ways``, float64[..., 2], at ``ranges`` metres, float64[...]."""
+        flat = ranges[..., None] * ways + (self.pose.x, self.pose.y)
+        return np.concatenate([flat, np.zeros((*flat.shape[:-1], 1))], -1)
+
+    def _ranges(self, ways: Array, nearest: float, farthest: float) -> Array:
+        """Distances along the rays, as far apart as cells or pixels ask for, whichever is more."""
+        fine = np.arange(nearest, farthest + self.grid.resolution, self.grid.resolution / 8)
+        at, seen = self._camera.project(self.pose.to_camera(self.along(ways[None], fine[:, None]).reshape(-1, 3)))
+        at, seen = at.reshape(len(fine), -1, 2), seen.reshape(len(fine), -1)
+        moved = np.where(seen[1:] & seen[:-1], np.hypot(*np.moveaxis(np.diff(at, axis=0), -1, 0)), 0).max(1)
+        per_cell = np.diff(fine) / self.grid.resolution
+        count = np.cumsum(np.minimum(SAMPLES_PER_CELL * per_cell, np.maximum(SAMPLES_PER_PIXEL * moved, 1e-6)))
+        return np.interp(np.arange(0.0, count[-1] + 1), np.r_[0.0, count], fine)
+
+
+def _covered(angles: Array, step: float) -> Array:
+    """Angles ``step`` radians apart all around that are within a degree of one of ``angles``."""
+    taken = np.zeros(360, np.bool_)
+    taken[np.floor(np.degrees(angles)).astype(np.int64) % 360] = True
+    taken |= np.roll(taken, 1) | np.roll(taken, -1)
+    around = np.arange(-np.pi, np.pi, step)
+    return around[taken[np.floor(np.degrees(around)).astype(np.int64) % 360]]
