@@ -61,13 +61,15 @@ class Camera:
     def __post_init__(self) -> None:
         if not (0 < self.width <= MAX_SIDE and 0 < self.height <= MAX_SIDE):
             raise CalibrationError(
-                f"the calibration is for an image of {self.width}×{self.height}: both sides must be from 1 to {MAX_SIDE}"
+                f"the calibration is for an image of {self.width}×{self.height}: a side must be from 1 to {MAX_SIDE}"
             )
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not all(math.isfinite(number) for number in numbers):
             raise CalibrationError(f"the intrinsics and the distortion must be finite numbers, not {numbers}")
         if self.fx <= 0 or self.fy <= 0:
-            raise CalibrationError(f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated")
+            raise CalibrationError(
+                f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated"
+            )
         if not (0 <= self.cx < self.width and 0 <= self.cy < self.height):
             raise CalibrationError(
                 f"the principal point ({self.cx:g}, {self.cy:g}) is outside the image of {self.width}×{self.height}"
@@ -88,8 +90,8 @@ class Camera:
         ratio = width / self.width
         if width > self.width or height > self.height or abs(self.height * ratio - height) > 1:
             raise CalibrationError(
-                f"the images are {width}×{height}, the calibration is for {self.width}×{self.height}: it needs the same "
-                "size, or a larger one of the same shape"
+                f"the images are {width}×{height}, the calibration is for {self.width}×{self.height}: it must be "
+                "for the same size, or for a larger one of the same shape"
             )
         across, down = ratio, height / self.height
         return replace(

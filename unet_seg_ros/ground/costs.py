@@ -55,5 +55,7 @@ def _section(path: Path, name: str, section: Any) -> Mapping[str, int]:
         raise ValueError(f"{path}: `{name}` must be a mapping of class names to costs")
     for key, cost in section.items():
         if isinstance(cost, bool) or not isinstance(cost, int) or not -1 <= cost <= LETHAL:
-            raise ValueError(f"{path}: `{name}`: {key}: the cost must be a whole number from -1 to {LETHAL}, not {cost!r}")
+            raise ValueError(
+                f"{path}: `{name}`: {key}: the cost must be a whole number from -1 to {LETHAL}, not {cost!r}"
+            )
     return {str(key): cost for key, cost in section.items()}

@@ -25,4 +25,4 @@ def fuse(layers: Sequence[Layer]) -> NDArray[np.uint8]:
     weight = np.stack([layer.weight for layer in layers])
     cost = np.stack([layer.cost for layer in layers])
     speaks = (weight > 0) & (weight >= SAY * weight.max(0))
-    return np.where(speaks.any(0), np.where(speaks, cost, 0).max(0), np.uint8(UNKNOWN))
+    return np.asarray(np.where(speaks.any(0), np.where(speaks, cost, 0).max(0), np.uint8(UNKNOWN)))

@@ -14,8 +14,14 @@ from unet_seg_ros.ground.view import View
 
 DEPTH = 0.5
 """The foot of a thing reaches this many metres away from the camera, starting where it touches the ground."""
-PROBE = 8
+PROBE = 10
 """A foot is as sure as the surest of this many samples above it: the border between two classes never is."""
+
+
+STEEP = 10
+"""An edge that rises by this many samples from one ray to the next is the side of a thing."""
+BETWEEN = 3
+"""Feet that are put between those of two neighbouring rays."""
 
 
 class Layer(NamedTuple):
@@ -43,36 +49,75 @@ def project(
     known = (costs.kind[found] == GROUND) & (sureness >= lowest) & (view.share > 0)
     cost = np.where(known, costs.cost[found], np.uint8(UNKNOWN))
     weight = np.where(known, view.share * sureness * np.float32(1 / 255), np.float32(0))
-    _mark_feet(view, costs, classes, sure, lowest, (cost, weight))
+    _mark(view, _feet(view, costs, classes, sure, lowest), cost, weight)
     return Layer(cost.reshape(view.grid.shape), weight.reshape(view.grid.shape))
 
 
-def _mark_feet(
-    view: View,
-    costs: Costs,
-    classes: NDArray[np.uint8],
-    sure: NDArray[np.uint8],
-    lowest: int,
-    cells: tuple[NDArray[np.uint8], NDArray[np.float32]],
-) -> None:
-    """Write the feet of standing things into the cost and the weight of the cells."""
+class _Feet(NamedTuple):
+    """Places where things stand on the ground, one a row: the direction of its ray (float64[n, 2]), the distance along
+    it where the thing begins (float64[n], metres), the thing's cost and how sure it is (uint8[n])."""
+
+    way: NDArray[np.float64]
+    contact: NDArray[np.float64]
+    cost: NDArray[np.uint8]
+    sure: NDArray[np.uint8]
+
+
+def _feet(view: View, costs: Costs, classes: NDArray[np.uint8], sure: NDArray[np.uint8], lowest: int) -> _Feet:
+    """Where, along the view's rays, a standing thing follows on ground."""
     rays = view.rays
-    kind = np.asarray(cv2.LUT(classes.take(rays.pixel), costs.kind)) * rays.seen.view(np.uint8)
-    before, way = np.divmod(np.flatnonzero((kind[1:] == STANDING) & (kind[:-1] == GROUND)), kind.shape[1])
+    kind = np.asarray(cv2.LUT(classes.take(rays.pixel), costs.kind), np.uint8) * rays.seen.view(np.uint8)
+    before, ray = np.divmod(np.flatnonzero((kind[1:] == STANDING) & (kind[:-1] == GROUND)), kind.shape[1])
+    foot = ~_beside_an_edge(kind, before, ray)
+    before, ray = before[foot], ray[foot]
     above = np.minimum(before + 1 + np.arange(PROBE)[:, None], len(rays.ranges) - 1)
-    same = np.logical_and.accumulate(kind[above, way] == STANDING, axis=0)
-    sureness = np.where(same, sure.take(rays.pixel[above, way]), 0).max(0)
-    believed = sureness >= max(lowest, 1)
-    before, way, sureness = before[believed], way[believed], sureness[believed]
-    cost = costs.cost[classes[rays.pixel[before + 1, way]]]
-    contact = (rays.ranges[before] + rays.ranges[before + 1]) / 2
+    same = np.logical_and.accumulate(kind[above, ray] == STANDING, axis=0)
+    surest = np.where(same, sure.take(rays.pixel[above, ray]), np.uint8(0)).max(0, initial=0)
+    believed = surest >= max(lowest, 1)
+    before, ray, surest = before[believed], ray[believed], surest[believed]
+    cost = costs.cost[classes[rays.pixel[before + 1, ray]]]
+    feet = _Feet(rays.ways[ray], (rays.ranges[before] + rays.ranges[before + 1]) / 2, cost, surest)
+    return _joined(feet, before, ray)
+
+
+def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64]) -> _Feet:
+    """The feet, and between the nearest ones of neighbouring rays some more, so that a wall that leads away from the
+    camera has no gaps."""
+    rays, first = np.unique(ray, return_index=True)  # they are in order of their distance
+    joins = np.flatnonzero((np.diff(rays) == 1) & (np.abs(np.diff(before[first])) <= STEEP))
+    here, there = first[joins], first[joins + 1]
+    parts = [feet]
+    for share in np.arange(1, BETWEEN + 1) / (BETWEEN + 1):
+        way = feet.way[here] * (1 - share) + feet.way[there] * share
+        contact = feet.contact[here] * (1 - share) + feet.contact[there] * share
+        less = np.minimum(feet.sure[here], feet.sure[there])
+        parts.append(_Feet(way, contact, np.minimum(feet.cost[here], feet.cost[there]), less))
+    return _Feet(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _beside_an_edge(kind: NDArray[np.uint8], before: NDArray[np.int64], ray: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which of the places where a thing follows on ground are at the side of a thing, not at its foot.
+
+    An upright edge that is ragged, or lies aslant to the pixels, is crossed again and again by the ray along it. There
+    the thing goes on below on one side, and the ground goes on above on the other.
+    """
+    run = np.arange(STEEP)[:, None]
+    below, above = np.maximum(before - run, 0), np.minimum(before + 1 + run, len(kind) - 1)
+    left, right = np.maximum(ray - 1, 0), np.minimum(ray + 1, kind.shape[1] - 1)
+    thing = [(kind[below, side] == STANDING).all(0) for side in (left, right)]
+    ground = [(kind[above, side] == GROUND).all(0) for side in (left, right)]
+    return np.asarray((thing[0] & ground[1]) | (thing[1] & ground[0]))
+
+
+def _mark(view: View, feet: _Feet, cost: NDArray[np.uint8], weight: NDArray[np.float32]) -> None:
+    """Write feet into the cost and the weight of the cells, over what was there."""
     depth = np.arange(0, DEPTH + 1e-9, view.grid.resolution / 2)[:, None]
-    points = view.along(rays.ways[way][None], contact + depth)
-    at = view.grid.cells(points[..., 0], points[..., 1])
-    inside = (at >= 0) & (view.share[at] > 0)
-    at, cost, sureness = (np.broadcast_to(array, inside.shape)[inside] for array in (at, cost, sureness))
-    highest = np.zeros_like(cells[0])
-    np.maximum.at(highest, at, cost)
-    weight = view.share[at] * sureness * np.float32(1 / 255)
-    cells[0][at], cells[1][at] = highest[at], 0
-    np.maximum.at(cells[1], at, weight)
+    points = view.along(feet.way[None], feet.contact + depth)
+    cell = view.grid.cells(points[..., 0], points[..., 1])
+    known = (cell >= 0) & (view.share[cell] > 0)
+    foot = np.nonzero(known)[1]
+    cell, high, sure = cell[known], feet.cost[foot], feet.sure[foot]
+    highest, surest = np.zeros_like(cost), np.zeros_like(weight)
+    np.maximum.at(highest, cell, high)
+    np.maximum.at(surest, cell, view.share[cell] * sure * np.float32(1 / 255))
+    cost[cell], weight[cell] = highest[cell], surest[cell]

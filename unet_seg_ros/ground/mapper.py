@@ -29,7 +29,7 @@ class Seen(NamedTuple):
 
 @dataclass
 class Mapper:
-    """Calibrated cameras and one grid. ``memory``: seconds for which what is no longer seen is kept; it needs places."""
+    """Calibrated cameras and one grid. ``memory``: seconds to keep what is no longer seen; it needs places."""
 
     grid: Grid
     costs: Costs

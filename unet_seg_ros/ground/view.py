@@ -12,15 +12,15 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_seg_ros.coverage import Region
 from unet_seg_ros.ground.camera import CalibrationError, Camera
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
+from unet_seg_ros.metrics.coverage import Region
 
 SMALLEST = 1.0
 """A cell that covers less than this many pixels of the image is too far away to be known."""
 SAMPLES_PER_CELL = 4
-SAMPLES_PER_PIXEL = 2
+SAMPLES_PER_PIXEL = 3
 """Samples along a ray: this many a cell, or this many a pixel where pixels are larger than cells."""
 INNER = 0.4, 0.6
 """The part of a cell over which its size in pixels is measured."""
@@ -92,7 +92,7 @@ class View:
         ]
         (a, b, c, d), seen = (corner.at for corner in corners), np.all([corner.seen for corner in corners], axis=0)
         (ux, uy), (vx, vy) = (c - a).T, (d - b).T
-        return np.where(seen, np.abs(ux * vy - uy * vx) / 2 / (high - low) ** 2, 0)
+        return np.asarray(np.where(seen, np.abs(ux * vy - uy * vx) / 2 / (high - low) ** 2, 0))
 
     def _cast(self) -> Rays:
         cells = self.grid.points()[self.share > 0, :2] - (self.pose.x, self.pose.y)
@@ -101,7 +101,9 @@ class View:
         angle = _covered(np.arctan2(cells[:, 1], cells[:, 0]), step)
         ways = np.stack([np.cos(angle), np.sin(angle)], 1)
         spare = self.grid.resolution
-        ranges = self._ranges(ways[:: max(1, len(ways) // 64)], max(0.0, distance.min() - spare), distance.max() + spare)
+        ranges = self._ranges(
+            ways[:: max(1, len(ways) // 64)], max(0.0, distance.min() - spare), distance.max() + spare
+        )
         pixel, seen = self._look(self.along(ways[None], ranges[:, None]).reshape(-1, 3))
         shape = len(ranges), len(ways)
         return Rays(ranges, ways, pixel.reshape(shape), seen.reshape(shape))
@@ -119,7 +121,7 @@ class View:
         moved = np.where(seen[1:] & seen[:-1], np.hypot(*np.moveaxis(np.diff(at, axis=0), -1, 0)), 0).max(1)
         per_cell = np.diff(fine) / self.grid.resolution
         count = np.cumsum(np.minimum(SAMPLES_PER_CELL * per_cell, np.maximum(SAMPLES_PER_PIXEL * moved, 1e-6)))
-        return np.interp(np.arange(0.0, count[-1] + 1), np.r_[0.0, count], fine)
+        return np.asarray(np.interp(np.arange(0.0, count[-1] + 1), np.r_[0.0, count], fine))
 
 
 def _covered(angles: Array, step: float) -> Array:
@@ -128,4 +130,4 @@ def _covered(angles: Array, step: float) -> Array:
     taken[np.floor(np.degrees(angles)).astype(np.int64) % 360] = True
     taken |= np.roll(taken, 1) | np.roll(taken, -1)
     around = np.arange(-np.pi, np.pi, step)
-    return around[taken[np.floor(np.degrees(around)).astype(np.int64) % 360]]
+    return np.asarray(around[taken[np.floor(np.degrees(around)).astype(np.int64) % 360]])
