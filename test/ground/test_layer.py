@@ -60,6 +60,13 @@ def test_a_thing_over_sky_or_void_has_no_foot(between: int) -> None:
     assert tiny(mask).cost[1].tolist() == [U, 0, U, U, U, U]
 
 
+def test_the_cars_own_bonnet_is_unknown() -> None:
+    """It is 255 in the mask where it is to be ignored."""
+    mask = road()
+    mask[4:] = 255
+    assert tiny(mask).cost[1].tolist() == [U, U, U, 0, 0, U]
+
+
 def test_a_thing_that_stands_before_another_hides_its_foot() -> None:
     mask = road()
     mask[:2, 5], mask[2:4, 5] = 2, 11  # a building, and a person before it

@@ -74,15 +74,6 @@ def test_a_cell_weighs_by_the_pixels_it_covers() -> None:
     assert 0 < x[view.share > 0].max() < 22
 
 
-def test_the_cars_own_bonnet_is_not_seen() -> None:
-    pose, grid = Pose.from_angles(0, 0, 1.5, 0, 0, 0), Grid(2, -4, 10, 4, 0.5)
-    bonnet = ((0.0, 0.75), (1.0, 0.75), (1.0, 1.0), (0.0, 1.0))  # rows 360 and below: nearer than 5 m
-    view = View(Calibration(PIN, pose, bonnet), grid, (480, 640))
-    x = grid.points()[view.share > 0, 0]
-    assert x.min() == 5.25
-    assert view.rays.seen.any(1)[view.rays.ranges < 4.9].sum() == 0
-
-
 def test_the_same_view_at_half_the_size() -> None:
     pose, grid = Pose.from_angles(0, 0, 1.5, 0, 0.1, 0), Grid(2, -4, 8, 4, 0.5)
     full, half = (View(Calibration(PIN, pose), grid, (480 // n, 640 // n)) for n in (1, 2))

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from unet_seg_ros.ground.camera import CalibrationError, Camera
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.metrics.coverage import Region
 
 SMALLEST = 1.0
 """A cell that covers less than this many pixels of the image is too far away to be known."""
@@ -31,12 +30,10 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """A camera, where it is, and the part of its image that shows the car itself: ``ego`` is a polygon of (x, y) as
-    fractions 0..1 of width and height, empty for none."""
+    """A camera, and where it is."""
 
     camera: Camera
     pose: Pose
-    ego: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +59,6 @@ class View:
         self.grid, self.size = grid, size
         self.pose = calibration.pose
         self._camera = calibration.camera.scaled(size[1], size[0])
-        self._ego = Region("ego vehicle", calibration.ego).pixels(*size).ravel() if calibration.ego else None
         self.pixel, seen = self._look(grid.points())
         self.share = np.where(seen, self._areas(), 0).astype(np.float32)
         self.share[self.share < SMALLEST] = 0
@@ -79,8 +75,6 @@ class View:
         at, seen = self._camera.project(self.pose.to_camera(points))
         column, row = np.rint(np.where(seen[:, None], at, 0)).astype(np.int64).T
         pixel = np.asarray(row * self.size[1] + column)
-        if self._ego is not None:
-            seen = seen & ~self._ego[pixel]
         return np.where(seen, pixel, 0), seen
 
     def _areas(self) -> Array:
