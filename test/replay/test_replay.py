@@ -145,7 +145,9 @@ def test_the_report_adds_up(output: Path) -> None:
     assert found["timing"]["latency"]["p95"] == pytest.approx(np.percentile(latencies, 95))
     for row in rows:
         if row["latency"]:
-            parts = [float(row[name]) for name in ("transport", "wait", "decode", "preprocess", "forward", "post")]
+            parts = [
+                float(row[name]) for name in ("transport", "wait", "decode", "preprocess", "forward", "postprocess")
+            ]
             assert sum(parts) == pytest.approx(float(row["latency"]))
             assert min(parts[0], *parts[2:]) > 0
     assert found["made_by"]["model"]["id"].startswith("tiny-")

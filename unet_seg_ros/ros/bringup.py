@@ -14,9 +14,6 @@ from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
 
 NODE_NAME = "segmentation"
-STAGES = "stages "
-"""What the debug line of a published frame begins with; JSON follows: ``camera``, ``stamp_ns``, and in seconds ``wait``
-(in the node and not being worked on), ``decode``, ``preprocess``, ``forward``, ``post`` and ``publish``."""
 
 # Fast DDS 3 (from Kilted on) reads the first of these, Fast DDS 2 (Jazzy, Humble) the second.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")

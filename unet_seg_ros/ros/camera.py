@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from time import monotonic
 from typing import Any
 
@@ -13,10 +13,11 @@ from rclpy.publisher import Publisher
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
+from unet_seg_msgs.msg import FrameTiming
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.camera_checks import check
-from unet_seg_ros.ros.camera_stats import SKIPPED, CameraStats
+from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.diagnostics import Report, camera_values
 from unet_seg_ros.ros.image_input import POLICIES, ImageInput
 from unet_seg_ros.ros.outputs import Publishers, SegmentedFrame, announcements, frame_outputs
@@ -24,6 +25,7 @@ from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.throttle import Throttle
 from unet_seg_ros.ros.troubles import ERROR, Finding, Troubles
 from unet_seg_ros.segmenter import Segmentation
+from unet_seg_ros.vocabulary import CAMERA_TASK, Drop
 
 
 class Camera:
@@ -47,6 +49,7 @@ class Camera:
         self.decode = self._input.decode
         qos = QoSProfile(depth=settings.output_depth, reliability=POLICIES[settings.output_reliability])
         self._publishers = Publishers(node, name, frame_outputs(manifest), qos)
+        self._timing: Publisher = node.create_publisher(FrameTiming, f"~/{name}/timing", qos)
         self._latched: dict[str, Publisher] = {}
         self.announce(settings)
 
@@ -67,7 +70,7 @@ class Camera:
     def destroy(self) -> None:
         self.close()
         self._publishers.destroy()
-        for publisher in self._latched.values():
+        for publisher in (self._timing, *self._latched.values()):
             self._node.destroy_publisher(publisher)
 
     def announce(self, settings: Settings) -> None:
@@ -82,7 +85,7 @@ class Camera:
     def _on_image(self, message: Any) -> None:
         self.stats.count_received(_nanoseconds(message.header))
         if not self._throttle.passes(monotonic()):
-            self.stats.count_drop(SKIPPED)
+            self.stats.count_drop(Drop.SKIPPED)
         elif self._take is not None:
             self._take(self, message)
 
@@ -106,6 +109,11 @@ class Camera:
         self.stats.size = image.shape[0], image.shape[1]
         self.stats.count_processed(age)
 
+    def publish_timing(self, header: Header, seconds: Mapping[str, float]) -> None:
+        """``seconds`` that each stage of a published frame took, by the names of ``FrameTiming``'s fields."""
+        if self._timing.get_subscription_count():
+            self._timing.publish(FrameTiming(header=header, **seconds))
+
     def every_second(self) -> None:
         """To be called at 1 Hz, whether the camera is open or not."""
         self._input.adapt()
@@ -121,7 +129,7 @@ class Camera:
         if problem:
             level, message = ERROR, problem
         return Report(
-            f"camera {self.name}",
+            f"{CAMERA_TASK}{self.name}",
             level,
             message or (well if self._take is not None else "not active"),
             camera_values(situation, self.stats),

@@ -13,11 +13,10 @@ from time import monotonic
 import numpy as np
 
 from unet_seg_ros.ros.stream import Stream
+from unet_seg_ros.vocabulary import Drop
 
 WINDOW = 10.0
 """Seconds that ratios and percentiles are taken over."""
-SKIPPED = "over max_rate"
-"""The reason for a drop that was asked for: no sign of anything wrong."""
 
 
 class Rate:
@@ -65,7 +64,7 @@ class CameraStats:
     def __init__(self, expected_rate: float = 0.0) -> None:
         self.received = 0
         self.processed = 0
-        self.drops: Counter[str] = Counter()
+        self.drops: Counter[Drop] = Counter()
         self.stream = Stream(expected_rate)
         self.recent = Recent()
         self._unreported_drops = 0
@@ -89,11 +88,11 @@ class CameraStats:
             self.recent.count("lost", self.stream.lost - lost)
             self.recent.count("backwards", self.stream.backwards - backwards)
 
-    def count_drop(self, reason: str) -> None:
+    def count_drop(self, reason: Drop) -> None:
         with self._lock:
             self.drops[reason] += 1
             self._unreported_drops += 1
-            self.recent.count("malformed" if reason == "malformed" else reason if reason == SKIPPED else "dropped")
+            self.recent.count(reason if reason in (Drop.MALFORMED, Drop.SKIPPED) else "dropped")
 
     def take_drops(self) -> int:
         """Frames dropped since the last call."""

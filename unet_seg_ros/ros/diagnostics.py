@@ -15,6 +15,7 @@ from rclpy.node import Node
 from unet_seg_ros.ros.camera_checks import Situation
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.troubles import ERROR, OK
+from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, PROCESSED, RECEIVED, TOPIC, Drop
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,16 @@ def camera_values(situation: Situation, stats: CameraStats) -> dict[str, Any]:
     """The figures of a camera's report."""
     age = stats.ages[-1][1] if stats.ages else math.nan
     values: dict[str, Any] = {
-        "topic": situation.topic,
+        TOPIC: situation.topic,
         "type": situation.type,
         "reliability": "reliable" if situation.reliable else "best effort",
         "publishers": len(situation.publishers),
-        "received": stats.received,
-        "processed": stats.processed,
+        RECEIVED: stats.received,
+        PROCESSED: stats.processed,
         "lost": stats.stream.lost,
         "dropped": sum(stats.drops.values()),
-        **{f"dropped: {reason}": count for reason, count in sorted(stats.drops.items())},
-        "malformed": stats.drops["malformed"],
+        **{f"{DROPPED}{reason}": count for reason, count in sorted(stats.drops.items())},
+        "malformed": stats.drops[Drop.MALFORMED],
         "stamps backwards": stats.stream.backwards,
         "camera rate (Hz)": _known(stats.stream.rate, "{:.2f}"),
         "input rate (Hz)": f"{stats.input_rate.hertz():.2f}",
@@ -96,4 +97,4 @@ class EngineStats:
             p50, p95 = np.percentile(took, [50, 95])
             facts = {**facts, "p50 (ms)": f"{p50:.1f}", "p95 (ms)": f"{p95:.1f}"}
         message = problem or ("ready" if facts else "not configured")
-        return Report("engine", ERROR if problem else OK, message, facts, str(facts.get("device", "none")))
+        return Report(ENGINE_TASK, ERROR if problem else OK, message, facts, str(facts.get("device", "none")))

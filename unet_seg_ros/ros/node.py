@@ -37,6 +37,7 @@ from unet_seg_ros.ros.parameters import Parameters
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.troubles import ERROR, OK
 from unet_seg_ros.share import shipped_or_path
+from unet_seg_ros.vocabulary import CAMERA_TASK, MODEL
 
 if TYPE_CHECKING:
     from unet_seg_ros.ros.camera import Camera
@@ -208,14 +209,16 @@ class SegmentationNode(LifecycleNode):
         yield Report("node", ERROR if self.problem else OK, self.problem or state, {"state": state})
         if self.settings is None:
             for name in self.get_parameter("cameras").value:
-                yield Report(f"camera {name}", ERROR if self.problem else OK, self.problem or state, hardware_id=name)
+                yield Report(
+                    f"{CAMERA_TASK}{name}", ERROR if self.problem else OK, self.problem or state, hardware_id=name
+                )
         else:
             for camera in self.cameras.values():
                 yield camera.report(self.settings, self.problem)
         facts = {}
         if self.segmenter is not None:
             engine, manifest = self.segmenter.engine, self.segmenter.manifest
-            facts = {"device": engine.device, "precision": engine.precision, "model": self.segmenter.model_id}
+            facts = {"device": engine.device, "precision": engine.precision, MODEL: self.segmenter.model_id}
             facts["terms"] = manifest.data_terms
         yield self.engine_stats.report(facts, self.problem)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +17,12 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.model.geometry import working_size
-from unet_seg_ros.ros.bringup import STAGES
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats
 from unet_seg_ros.ros.mailbox import Mailbox
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.segmenter import Segmentation, Segmenter
+from unet_seg_ros.vocabulary import Drop
 
 WARN_EVERY = 5.0
 """Seconds between two warnings of one kind about one camera."""
@@ -66,12 +65,12 @@ class Worker:
     def receive(self, camera: Camera, message: Any) -> None:
         """A frame has come; called on the executor's thread, returns at once."""
         if self._mailbox.put(camera.name, Waiting(message, monotonic())):
-            camera.stats.count_drop("replaced by a newer one")
+            camera.stats.count_drop(Drop.REPLACED)
 
     def stop(self) -> None:
         """Finish the frame in hand, drop those that wait, end the thread."""
         for name in self._mailbox.close():
-            self._cameras[name].stats.count_drop("deactivated")
+            self._cameras[name].stats.count_drop(Drop.DEACTIVATED)
         self._thread.join()
 
     def _run(self) -> None:
@@ -80,13 +79,13 @@ class Worker:
             try:
                 self._segment(waiting)
             except DeviceLost as error:
-                self._drop(waiting, "device lost", str(error))
+                self._drop(waiting, Drop.DEVICE_LOST, str(error))
                 self._on_device_lost(str(error))
                 return
             except Exception:
                 if not rclpy.ok():  # interrupted: there is nobody left to publish to
                     return
-                self._drop(waiting, "failed", traceback.format_exc())
+                self._drop(waiting, Drop.FAILED, traceback.format_exc())
 
     def _segment(self, waiting: dict[str, Waiting]) -> None:
         """Segment and publish; a frame leaves ``waiting`` once it is published or dropped, and is then counted."""
@@ -97,7 +96,7 @@ class Worker:
                 frames[name] = self._cameras[name].decode(waiting[name].message)
                 waiting[name].decode = monotonic() - start
             except ImageError as error:
-                self._drop({name: waiting.pop(name)}, "malformed", str(error))
+                self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
         self._segment_together(waiting, frames)
 
     def _segment_together(self, waiting: dict[str, Waiting], frames: dict[str, NDArray[np.uint8]]) -> None:
@@ -108,26 +107,23 @@ class Worker:
                 for name, frame in frames.items():
                     self._segment_together(waiting, {name: frame})
             else:
-                self._drop({name: waiting.pop(name) for name in frames}, "out of memory", str(error))
+                self._drop({name: waiting.pop(name) for name in frames}, Drop.OUT_OF_MEMORY, str(error))
             return
         for (name, frame), seen in zip(frames.items(), results, strict=True):
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
             start = monotonic()
             self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
-            self._log_stages(name, waiting.pop(name), seen, start)
+            self._publish_timing(name, waiting.pop(name), seen, start)
 
-    def _log_stages(self, camera: str, frame: Waiting, seen: Segmentation, published: float) -> None:
+    def _publish_timing(self, camera: str, frame: Waiting, seen: Segmentation, published: float) -> None:
         """``published`` is when publishing began. Other cameras' turns in a shared forward pass count as waiting."""
-        preprocess, forward, post = seen.timings
-        took = {"decode": frame.decode, "preprocess": preprocess, "forward": forward, "post": post}
+        took = {"decode": frame.decode, **seen.timings._asdict()}
         took["wait"] = published - frame.received - sum(took.values())
         took["publish"] = monotonic() - published
-        stamp = frame.message.header.stamp
-        line = {"camera": camera, "stamp_ns": stamp.sec * 10**9 + stamp.nanosec, **took}
-        self._logger.debug(STAGES + json.dumps(line))
+        self._cameras[camera].publish_timing(frame.message.header, took)
 
-    def _drop(self, frames: dict[str, Any], reason: str, text: str) -> None:
+    def _drop(self, frames: dict[str, Any], reason: Drop, text: str) -> None:
         for name in frames:
             self._cameras[name].stats.count_drop(reason)
             now = monotonic()

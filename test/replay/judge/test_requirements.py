@@ -15,10 +15,11 @@ from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay import __main__ as command
-from unet_seg_ros.replay.judge.requirements import STAGES, Requirement, judge, metrics, names, parse
+from unet_seg_ros.replay.judge.requirements import Requirement, judge, metrics, names, parse
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
 from unet_seg_ros.replay.schema import Report, read_report
+from unet_seg_ros.vocabulary import STAGES
 
 GROUPING = GROUPINGS["cityscapes19"]
 LANE = Region("ego lane", ((0.4, 0.5), (0.6, 0.5), (0.9, 1.0), (0.1, 1.0)))
@@ -71,7 +72,9 @@ def expected() -> dict[str, float | None]:
     found |= {"regions.ego lane.miou": 0.777, "regions.ego lane.pixel_accuracy": 0.955}
     for times, figure in enumerate(("mean", "p50", "p95", "p99", "max"), 1):
         found[f"latency.{figure}"] = times * 0.05
-        for index, stage in enumerate(("decode", "preprocess", "forward", "post", "wait", "publish", "transport"), 1):
+        for index, stage in enumerate(
+            ("transport", "wait", "decode", "preprocess", "forward", "postprocess", "publish"), 1
+        ):
             found[f"stages.{stage}.{figure}"] = None if stage == "wait" else times * (0.001 * index)
     for prefix, first in (("iou", 0.5), ("boundary_iou_per_class", 0.3), ("regions.ego lane.iou", 0.7)):
         found |= {f"{prefix}.{name}": value for name, value in per_class(first).items()}

@@ -8,15 +8,12 @@ from hypothesis import strategies as st
 
 from unet_seg_ros.replay.live.playback import Counts, Playback, Sent, Target
 from unet_seg_ros.replay.live.timing import (
-    LOST_AFTER,
-    LOST_BEFORE,
-    UNFINISHED,
-    UNKNOWN,
     achieved,
     counted,
     reasons,
     stages,
 )
+from unet_seg_ros.vocabulary import Drop
 
 
 def sent(index: int, delay_ns: int | None, camera: str = "front") -> Sent:
@@ -51,19 +48,19 @@ def test_reasons_sum_to_what_was_dropped(sent: int, masks: int, received: int, d
 def test_reasons_are_named() -> None:
     assert reasons(10, 10, Counts(10, 10, {})) == {}
     why = reasons(100, 80, Counts(97, 82, {"replaced": 9, "malformed": 5}))
-    assert why == {"replaced": 9, "malformed": 5, UNFINISHED: 1, LOST_BEFORE: 3, LOST_AFTER: 2}
-    assert reasons(100, 80, None) == {UNKNOWN: 20}
+    assert why == {"replaced": 9, "malformed": 5, Drop.UNFINISHED: 1, Drop.LOST_BEFORE_NODE: 3, Drop.LOST_AFTER_NODE: 2}
+    assert reasons(100, 80, None) == {Drop.UNKNOWN: 20}
 
 
 def test_cameras_are_summed() -> None:
     frames = [sent(0, 5), sent(1, None), sent(0, None, "left"), sent(1, 7, "left"), sent(2, 7, "left")]
     both = playback(*frames, front=Counts(2, 1, {"busy": 1}), left=Counts(2, 2, {}))
-    assert counted(both) == {"sent": 5, "received": 4, "processed": 3, "dropped": {"busy": 1, LOST_BEFORE: 1}}
+    assert counted(both) == {"sent": 5, "received": 4, "processed": 3, "dropped": {"busy": 1, Drop.LOST_BEFORE_NODE: 1}}
     assert counted(playback(*frames, front=Counts(2, 1, {"busy": 1})))["received"] is None
 
 
 def test_transport_is_what_the_node_does_not_account_for() -> None:
-    told = {"decode": 0.01, "preprocess": 0.02, "forward": 0.03, "post": 0.04, "wait": 0.05, "publish": 9.0}
+    told = {"decode": 0.01, "preprocess": 0.02, "forward": 0.03, "postprocess": 0.04, "wait": 0.05, "publish": 9.0}
     frame = sent(0, 200_000_000)
     frame.stages = told
     assert stages(frame) == pytest.approx({**told, "transport": 0.05})

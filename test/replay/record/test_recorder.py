@@ -23,7 +23,9 @@ def test_a_recording_reads_back(tmp_path: Path) -> None:
     types = typestore()
     kinds = types.types
     region = kinds["unet_seg_msgs/msg/RegionCoverage"]("image", 4, np.float32([0.25, 0.75]), np.float32([1, np.nan]))
-    coverage = kinds[CLASS_COVERAGE](drives.raw(0).header, "tiny", 2, 2, ["road", "sky"], [region], 0.5, 0.1, 3, 2, 0.75, 1e9)
+    coverage = kinds[CLASS_COVERAGE](
+        drives.raw(0).header, "tiny", 2, 2, ["road", "sky"], [region], 0.5, 0.1, 3, 2, 0.75, 1e9
+    )
     path = tmp_path / "drive.mcap"
     with Recorder(path) as recorder:
         for index in range(3):

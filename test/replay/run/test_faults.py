@@ -141,7 +141,7 @@ def test_memory_that_the_other_model_lacks_costs_its_part_alone(tmp_path: Path, 
     (seen,) = segmented(drive, Segmenter.load(model, "cpu"), other, truth)  # type: ignore[arg-type]
     assert (seen.dropped, seen.says, seen.other) == ("", "out of memory", None)
     assert seen.segmentation is not None
-    assert set(seen.stages) == {"decode", "preprocess", "forward", "post"}
+    assert set(seen.stages) == {"decode", "preprocess", "forward", "postprocess"}
 
 
 def label(index: int, stamp: int) -> Any:

@@ -68,11 +68,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def node(model: Path) -> Iterator[None]:
-    """Somebody else's: in a namespace, with a name of its own for the camera, logging for debugging."""
+    """Somebody else's: in a namespace, with a name of its own for the camera."""
     command = [sys.executable, "-m", "unet_seg_ros.ros.node", "--ros-args", "-r", "__ns:=/ego"]
     for setting in ("device:=cpu", f"model:={model}", "cameras:=['front']", "threads:=1"):
         command += ["-p", setting]
-    command += ["-r", "~/front/image:=/camera/image_raw", "--log-level", "ego.segmentation:=debug"]
+    command += ["-r", "~/front/image:=/camera/image_raw"]
     process = subprocess.Popen(command, cwd=ROOT, text=True)
     yield
     end(process)
@@ -135,7 +135,7 @@ def test_stages_and_transport_make_the_latency(played: tuple[Live, dict[str, dic
     live, _, _ = played
     for sent in answered(live):
         assert sent.stages is not None
-        assert sent.stages.keys() == {"decode", "preprocess", "forward", "post", "wait", "publish"}
+        assert sent.stages.keys() == {"decode", "preprocess", "forward", "postprocess", "wait", "publish"}
         in_the_node = sum(seconds for name, seconds in sent.stages.items() if name != "publish")
         assert sent.latency is not None
         assert 0 < in_the_node < sent.latency

@@ -33,7 +33,7 @@ FRONT, LABELS = "/front/image_raw", "/front/label"
 COUNTS = {"town": 4, "two": 5, "one": 3}
 FRAMES = sum(COUNTS.values())
 Capture = pytest.CaptureFixture[str]
-TIMES = ["latency", "decode", "preprocess", "forward", "post"]
+TIMES = ["latency", "decode", "preprocess", "forward", "postprocess"]
 ONE = ("--threads", 1)  # how many there are could be seen in the last digit
 
 

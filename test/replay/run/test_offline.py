@@ -38,7 +38,7 @@ from unet_seg_ros.share import share_folder
 
 ROOT = Path(__file__).parents[3]
 FRAMES = 12
-TIMES = ("latency", "decode", "preprocess", "forward", "post")
+TIMES = ("latency", "decode", "preprocess", "forward", "postprocess")
 
 
 @pytest.fixture(scope="module")

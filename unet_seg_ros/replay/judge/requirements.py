@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
-from unet_seg_ros.replay.live.timing import STAGES
 from unet_seg_ros.replay.schema import FIGURES, Check, Report
+from unet_seg_ros.vocabulary import STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from unet_seg_ros.ros.bringup import NODE_NAME, STAGES, Bringup, ros_args
+from unet_seg_ros.ros.bringup import Bringup, ros_args
 
 STOP_SECONDS = 10.0
 """How long the node may take to end by itself."""
@@ -24,7 +24,6 @@ class NodeProcess:
     def __init__(self, plan: Bringup, log: Path) -> None:
         self._log = log
         command = [sys.executable, "-m", "unet_seg_ros.ros.node", *ros_args(plan)]
-        command += ["--log-level", f"{NODE_NAME}:=debug"]  # it then tells how long each stage of a frame took
         # The prefix is looked for in the log, whatever format the shell prefers.
         environment = {
             **os.environ,
@@ -45,8 +44,7 @@ class NodeProcess:
     def check(self) -> None:
         """Raises NodeError if the node is no longer running; what it said last is in the lines after the first."""
         if self._process.poll() is not None:
-            lines = self._log.read_text(errors="replace").splitlines()
-            last = [line for line in lines if not line.startswith(f"[DEBUG] {STAGES}")][-15:]
+            last = self._log.read_text(errors="replace").splitlines()[-15:]
             raise NodeError("\n".join([f"the node ended with status {self._process.returncode}", *last]))
 
     def errors(self) -> list[str]:

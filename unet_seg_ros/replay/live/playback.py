@@ -7,11 +7,15 @@ from pathlib import Path
 
 from unet_seg_ros.replay.source.drive import IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
+from unet_seg_ros.vocabulary import DROPPED, PROCESSED, RECEIVED
 
 CLASS_COVERAGE = "unet_seg_msgs/msg/ClassCoverage"
+FRAME_TIMING = "unet_seg_msgs/msg/FrameTiming"
 OUTPUTS = {"mask": IMAGE, "confidence": IMAGE, "coverage": CLASS_COVERAGE}
-"""What is taken from the node, for each camera, and its message type. The overlay is made afterwards: a car's node
-makes none, and would be slower if it did."""
+"""What the node makes of every frame, for each camera, and its message type. The overlay is made afterwards: a car's
+node makes none, and would be slower if it did."""
+RECORDED = {**OUTPUTS, "timing": FRAME_TIMING}
+"""What is taken from the node and recorded."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +46,8 @@ class Counts:
     @classmethod
     def of(cls, values: dict[str, str]) -> Counts:
         """From the diagnostics' values of a camera."""
-        prefix = "dropped: "
-        dropped = {key.removeprefix(prefix): int(n) for key, n in values.items() if key.startswith(prefix)}
-        return cls(int(values["received"]), int(values["processed"]), dropped)
+        dropped = {key.removeprefix(DROPPED): int(n) for key, n in values.items() if key.startswith(DROPPED)}
+        return cls(int(values[RECEIVED]), int(values[PROCESSED]), dropped)
 
     def since(self, before: Counts) -> Counts:
         """Without those of ``before``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import random
 from collections.abc import Iterator
@@ -13,23 +12,29 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
 from rclpy.signals import SignalHandlerOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CompressedImage, Image
 from tqdm import tqdm
 
-from unet_seg_msgs.msg import ClassCoverage
+from unet_seg_msgs.msg import ClassCoverage, FrameTiming
 from unet_seg_ros.replay.live.node_process import NodeError, NodeProcess
-from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, OUTPUTS, Counts, Playback, Sent, Target
+from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, FRAME_TIMING, RECORDED, Counts, Playback, Sent, Target
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, SourceError, header_stamp
 from unet_seg_ros.replay.source.prefetch import prefetch
-from unet_seg_ros.ros.bringup import STAGES, Bringup
+from unet_seg_ros.ros.bringup import Bringup
+from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK, NODE_STAGES, TOPIC
 
-ROS_TYPES = {IMAGE: Image, COMPRESSED_IMAGE: CompressedImage, CLASS_COVERAGE: ClassCoverage}
+ROS_TYPES = {
+    IMAGE: Image,
+    COMPRESSED_IMAGE: CompressedImage,
+    CLASS_COVERAGE: ClassCoverage,
+    FRAME_TIMING: FrameTiming,
+}
 START_SECONDS = 180.0
 """How long the node may take to load PyTorch and the model."""
 FIND_SECONDS = 15.0
@@ -77,11 +82,11 @@ def find_node(node: Any, name: str, drive: Drive) -> Target:
 
     def diagnose(message: DiagnosticArray) -> None:
         for status in message.status:
-            owner, _, camera = status.name.partition(": camera ")
+            owner, _, camera = status.name.partition(f": {CAMERA_TASK}")
             if camera:
                 seen.add(f"/{owner}")
                 if f"/{owner}" == name:
-                    topics.update({pair.value: camera for pair in status.values if pair.key == "topic"})
+                    topics.update({pair.value: camera for pair in status.values if pair.key == TOPIC})
 
     subscription = node.create_subscription(DiagnosticArray, "/diagnostics", diagnose, 10)
     end = monotonic_ns() + FIND_SECONDS * SECOND
@@ -137,12 +142,9 @@ class Player:
                 raw=True,
             )
             for camera in drive.cameras
-            for output, kind in OUTPUTS.items()
+            for output, kind in RECORDED.items()
         ]
         node.create_subscription(DiagnosticArray, "/diagnostics", self._diagnose, 10)
-        self._logger = target.name.strip("/").replace("/", ".")
-        self._names = {own: camera for camera, own in target.cameras.items()}
-        node.create_subscription(Log, "/rosout", self._read_log, QoSProfile(depth=1000, reliability=RELIABLE))
         has_clock = node.count_publishers("/clock")  # two clocks would make time jump
         self._clock = None if has_clock else node.create_publisher(Clock, "/clock", 1)
         self._clock_ns = 0  # when the clock was last told
@@ -208,7 +210,7 @@ class Player:
         for camera, first in before.items():
             if first and (last := self._counts(camera)):
                 played.counts[camera] = last.since(first)
-        played.engine = self._status.get(f"{self._target.name[1:]}: engine", {})
+        played.engine = self._status.get(f"{self._target.name[1:]}: {ENGINE_TASK}", {})
         return played
 
     def _check(self) -> None:
@@ -264,16 +266,11 @@ class Player:
                 if sent.received_ns is None:
                     sent.received_ns = self._last_ns
                     break
-        self._recorder.write(self._target.topic(camera, output), OUTPUTS[output], stamp_ns, cdr)
-
-    def _read_log(self, message: Log) -> None:
-        """How long each stage of a frame took; told only by a node that logs for debugging."""
-        self._taken += 1
-        if message.name == self._logger and message.msg.startswith(STAGES):
-            stages = json.loads(message.msg.removeprefix(STAGES))
-            camera, stamp_ns = self._names.get(stages.pop("camera"), ""), stages.pop("stamp_ns")
+        elif output == "timing":
+            message = deserialize_message(cdr, FrameTiming)
             for sent in self._by_stamp.get((camera, stamp_ns), []):
-                sent.stages = None if sent.repeated else stages
+                sent.stages = None if sent.repeated else {name: getattr(message, name) for name in NODE_STAGES}
+        self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
 
     def _diagnose(self, message: DiagnosticArray) -> None:
         self._status_ns = monotonic_ns()
@@ -306,7 +303,7 @@ class Player:
         return any(c.received > c.processed + sum(c.dropped.values()) for c in counts if c)
 
     def _counts(self, camera: str) -> Counts | None:
-        values = self._status.get(f"{self._target.name[1:]}: camera {self._target.cameras[camera]}")
+        values = self._status.get(f"{self._target.name[1:]}: {CAMERA_TASK}{self._target.cameras[camera]}")
         return Counts.of(values) if values else None
 
     def _quiet(self) -> float:

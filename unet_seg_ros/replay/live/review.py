@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.ros_images import to_rgb
-from unet_seg_ros.replay.live.playback import OUTPUTS, Playback, Sent
+from unet_seg_ros.replay.live.playback import OUTPUTS, RECORDED, Playback, Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import IMAGE, TYPES, Array, Drive, image_message, message_pixels, message_stamp
 
@@ -34,7 +34,7 @@ def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder:
     ``palette`` is uint8[256, 3] RGB.
     """
     what = {drive.topic(camera): (camera, "image") for camera in drive.cameras}
-    what |= {played.target.topic(camera, output): (camera, output) for camera in drive.cameras for output in OUTPUTS}
+    what |= {played.target.topic(camera, output): (camera, output) for camera in drive.cameras for output in RECORDED}
     frames = {(sent.camera, sent.stamp_ns): sent for sent in played.frames if not sent.repeated}
     parts: dict[tuple[str, int], dict[str, Any]] = {}  # of frames whose answer is not whole yet
     with AnyReader([bag], default_typestore=TYPES) as reader:
@@ -44,7 +44,7 @@ def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder:
             camera, output = what[connection.topic]
             key = camera, message_stamp(message)
             recorder.write(connection.topic, connection.msgtype, key[1], bytes(raw))
-            if key not in frames:
+            if key not in frames or output == "timing":
                 continue
             # The bag is in order of the stamps: what is of another stamp will not be completed.
             parts = {other: found for other, found in parts.items() if other[1] == key[1]}

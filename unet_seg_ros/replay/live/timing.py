@@ -8,14 +8,7 @@ import numpy as np
 
 from unet_seg_ros.replay.live.playback import Counts, Playback, Sent
 from unet_seg_ros.replay.schema import Frames
-
-STAGES = ("decode", "preprocess", "forward", "post", "wait", "publish", "transport")
-"""``wait`` is time in the node in which it worked on something else; ``transport`` are the ways to the node and back.
-All but ``publish``, which ends after the mask has gone, make up the latency."""
-LOST_BEFORE = "replaced or lost before the node took it"
-LOST_AFTER = "segmented, but the mask was lost on the way back"
-UNFINISHED = "not finished when the drive ended"
-UNKNOWN = "dropped, the node does not say why"
+from unet_seg_ros.vocabulary import STAGES, Drop
 
 
 def counted(played: Playback) -> Frames:
@@ -42,11 +35,12 @@ def answered(sent: Sent) -> bool:
 def reasons(sent: int, masks: int, counts: Counts | None) -> dict[str, int]:
     """Why ``sent - masks`` frames were dropped, those that occurred; they sum to it."""
     if counts is None:
-        why = {UNKNOWN: sent - masks}
+        why = {Drop.UNKNOWN.value: sent - masks}
     else:
         why = dict(counts.dropped)
-        why[UNFINISHED] = counts.received - counts.processed - sum(why.values())
-        why[LOST_BEFORE], why[LOST_AFTER] = sent - counts.received, counts.processed - masks
+        why[Drop.UNFINISHED.value] = counts.received - counts.processed - sum(why.values())
+        why[Drop.LOST_BEFORE_NODE.value] = sent - counts.received
+        why[Drop.LOST_AFTER_NODE.value] = counts.processed - masks
     return {reason: count for reason, count in why.items() if count}
 
 

@@ -15,7 +15,6 @@ from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.schema import FIGURES, Report
 from unet_seg_ros.replay.source.drive import Array
 
-STAGES = ("transport", "wait", "decode", "preprocess", "forward", "post", "publish")
 NONE = "–"
 
 
@@ -127,7 +126,7 @@ def _bags(report: Report) -> str:
 
 def _timing(report: Report, frames: pd.DataFrame) -> list[str]:
     timing = report["timing"]
-    named = {"end to end": timing["latency"], **{name: timing["stages"].get(name) for name in STAGES}}
+    named = {"end to end": timing["latency"], **timing["stages"]}
     rows = [
         [escape(name), *(milliseconds(found[key], "") for key in FIGURES)]  # type: ignore[literal-required]
         for name, found in named.items()

@@ -25,7 +25,7 @@ STAGE_COLORS = {
     "decode": "#6cc3c0",
     "preprocess": "#7fb069",
     "forward": "#3b82c4",
-    "post": "#e0a030",
+    "postprocess": "#e0a030",
 }
 """In the order in which they are drawn, from the axis up."""
 SMALL = 0.005

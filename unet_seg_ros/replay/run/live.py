@@ -23,11 +23,11 @@ from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import LOG, RECORDING, ReplayError, Result, Table
 from unet_seg_ros.replay.run.offline import badness, open_drive
-from unet_seg_ros.replay.run.pipeline import MALFORMED
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.schema import FORMAT, Report
 from unet_seg_ros.replay.source.drive import Drive, SourceError
 from unet_seg_ros.replay.source.stamp_check import Stamps
+from unet_seg_ros.vocabulary import MODEL, STAGES, Drop
 
 LIVE = ".live.mcap"
 
@@ -67,7 +67,7 @@ def _summed(
     gallery = Gallery(palette(), options.grouping.table)
     score = Score(options.grouping, options.regions)
     seen: dict[int, dict[str, Any]] = {}
-    names, model = CLASS_NAMES, live.playback.engine.get("model", "")
+    names, model = CLASS_NAMES, live.playback.engine.get(MODEL, "")
     for kind, text in (("end", live.playback.problem), ("live recording", live.recording_problem)):
         if text:
             problems.add(kind, text)
@@ -85,7 +85,7 @@ def _summed(
     for sent in live.playback.frames:
         stamps.take(sent.camera, sent.stamp_ns)
         if sent.problem:
-            problems.add(MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
+            problems.add(Drop.MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
         table.append(_row(drive, sent, seen.get(sent.index, {})))
     frames = table.frame()
     played, achieved = live.playback, timing.achieved(live.playback)
@@ -99,7 +99,7 @@ def _summed(
         "frames": timing.counted(played),
         "timing": {
             "latency": distribution(frames["latency"]),
-            "stages": {name: distribution(frames[name]) for name in timing.STAGES},
+            "stages": {name: distribution(frames[name]) for name in STAGES},
             "sent": achieved["sent"],
             "rate": achieved["rate"],
             "jitter": achieved["jitter"],

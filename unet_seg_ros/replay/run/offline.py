@@ -37,8 +37,7 @@ from unet_seg_ros.replay.source.stamp_check import Stamps
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
-
-STAGES = ("decode", "preprocess", "forward", "post")
+from unet_seg_ros.vocabulary import WORK_STAGES
 
 
 class Offline:
@@ -100,7 +99,7 @@ class Offline:
             "time": frame.at_ns / 1e9,
             "status": "dropped" if seen.dropped else "processed",
             "latency": sum(seen.stages.values()) if not seen.dropped else math.nan,
-            **{name: seen.stages.get(name, math.nan) for name in STAGES},
+            **{name: seen.stages.get(name, math.nan) for name in WORK_STAGES},
         }
         if seen.says:
             kind = seen.dropped or "against"
@@ -197,7 +196,7 @@ def _result(offline: Offline) -> Result:
         },
         "timing": {
             "latency": distribution(frames["latency"]),
-            "stages": {name: distribution(frames[name]) for name in STAGES},
+            "stages": {name: distribution(frames[name]) for name in WORK_STAGES},
             "sent": None,
             "rate": processed / offline.seconds,
             "jitter": None,

@@ -12,9 +12,7 @@ from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.source.drive import Array, Drive, Frame, message_pixels
 from unet_seg_ros.replay.source.prefetch import prefetch
 from unet_seg_ros.segmenter import Segmentation, Segmenter
-
-MALFORMED = "malformed"
-OUT_OF_MEMORY = "out of memory"
+from unet_seg_ros.vocabulary import Drop
 
 
 @dataclass
@@ -44,13 +42,13 @@ def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
         seen = Seen(index, frame)
         start = perf_counter()
         if frame.problem:
-            seen.dropped, seen.says = MALFORMED, frame.problem
+            seen.dropped, seen.says = Drop.MALFORMED.value, frame.problem
             yield seen
             continue
         try:
             seen.image = message_pixels(frame.message)
         except ImageError as error:
-            seen.dropped, seen.says = MALFORMED, str(error)
+            seen.dropped, seen.says = Drop.MALFORMED.value, str(error)
             truth.skip(frame.camera, frame.stamp_ns)
         else:
             seen.stages["decode"] = perf_counter() - start
@@ -63,11 +61,10 @@ def _segmented(frames: Iterator[Seen], segmenter: Segmenter, against: Segmenter 
         if seen.image is not None:
             try:
                 seen.segmentation = segmenter([seen.image])[0]
-                preprocess, forward, post = seen.segmentation.timings
-                seen.stages |= {"preprocess": preprocess, "forward": forward, "post": post}
+                seen.stages |= seen.segmentation.timings._asdict()
                 seen.other = against([seen.image])[0].mask if against else None
             except OutOfMemory as error:
                 seen.says = str(error)
                 if seen.segmentation is None:
-                    seen.dropped = OUT_OF_MEMORY
+                    seen.dropped = Drop.OUT_OF_MEMORY.value
         yield seen
