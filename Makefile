@@ -1,10 +1,11 @@
-# Two commands, each with all of its own set-up in .venv:
+# Three commands, each with all of its own set-up in .venv:
 #
 #   make demo    a drive through the real node over real DDS, into out/demo
 #                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays that instead of the synthetic town;
 #                MODEL=bundle segments with another model, GROUPING=camvid11 compares with labels of that
 #                grouping, RATE=15 plays a folder at 15 Hz
 #   make test    lint, types and the whole suite
+#   make docs    the pages under docs/ with the API as a site, in out/site
 #
 # PYTHON=python3.12 chooses the interpreter that .venv is made from.
 
@@ -22,7 +23,7 @@ unexport $(filter AMENT_% COLCON_% ROS_% RMW_% RCL_% RCUTILS_% FASTDDS_% FASTRTP
 unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XML _ROS_WHEELS_BOOTSTRAP_COMPLETE
 
 .DELETE_ON_ERROR:
-.PHONY: demo test
+.PHONY: demo test docs
 
 demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
 	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --mode live --output out/demo \
@@ -33,6 +34,10 @@ test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m pytest
+
+docs: $(VENV)/.dev
+	$(PY) -m mkdocs build --strict
+	@echo "Open out/site/index.html"
 
 $(TOWN)/.rendered: $(VENV)/.installed training/synthetic.py $(wildcard training/town/*.py)
 	rm -rf $(TOWN)
@@ -53,7 +58,8 @@ $(VENV)/.messages: $(VENV)/.installed tools/build_msgs.py $(wildcard unet_seg_ms
 	$(PY) tools/build_msgs.py
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.installed requirements/training.txt requirements/cluster.txt requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.installed requirements/training.txt requirements/cluster.txt requirements/dev.txt \
+		requirements/docs.txt
 	$(PY) -m pip install --disable-pip-version-check -r requirements/training.txt -r requirements/cluster.txt \
-		-r requirements/dev.txt
+		-r requirements/dev.txt -r requirements/docs.txt
 	touch $@

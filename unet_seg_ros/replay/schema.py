@@ -67,7 +67,7 @@ class Reliability(TypedDict):
 
 class Accuracy(TypedDict):
     """Over ``frames`` labelled frames, in the classes of ``grouping``; by class name, null where a class occurs neither
-    in labels nor in masks. ``confusion`` is pixels[label][prediction], its last column void."""
+    in labels nor in masks. ``confusion[label][prediction]`` counts pixels, its last column void."""
 
     grouping: str
     frames: int
