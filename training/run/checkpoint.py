@@ -1,18 +1,20 @@
-"""A run's state as one safetensors file: tensors flattened, all else as JSON in its metadata. Nothing is unpickled."""
+"""Checkpoints: a run's state as one safetensors file. Tensors are flattened, everything else is JSON in the metadata.
+
+Nothing is unpickled.
+"""
 
 from __future__ import annotations
 
 import json
-import random
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
+from torch.optim import Optimizer
 
-from unet_seg_ros.model.bundle import BundleError, read_tensors
+from unet_seg_ros.model.bundle import BundleError, read_tensors, write_tensors
 
 BEST = "best.safetensors"
 """The checkpoint of the highest validation mIoU, in the run's folder."""
@@ -52,6 +54,29 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+def write_checkpoint(
+    path: Path,
+    weights: Mapping[str, Mapping[str, Tensor]],
+    optimizer: Optimizer,
+    values: Mapping[str, Any],
+) -> None:
+    """Write all that a run needs to go on: sets of weights by name, the optimiser's state, and ``values``, which JSON
+    must be able to hold. Raises OSError and then leaves the file that was there."""
+    tensors = {f"{kind}.{name}": tensor for kind, part in weights.items() for name, tensor in part.items()}
+    for index, entry in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
+    write_tensors(path, tensors, {name: json.dumps(value, sort_keys=True) for name, value in values.items()})
+
+
+def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
+    """Put back the optimiser's state from a checkpoint's ``tensors``."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in part(tensors, "optimizer.").items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Tensors and state (``step``, ``config``, …). Raises BundleError for a file that is broken or something else."""
     tensors, metadata = read_tensors(path)
@@ -61,36 +86,3 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return tensors, {name: json.loads(text) for name, text in metadata.items()}
     except json.JSONDecodeError as error:
         raise BundleError(f"{path}: its metadata is not JSON: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    """NumPy's state with arrays as lists."""
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    return value.tolist() if isinstance(value, np.ndarray) else value
-
-
-def seed_all(seed: int) -> None:
-    """Set Python's, NumPy's and PyTorch's generators going from ``seed``."""
-    random.seed(seed)
-    np.random.seed(seed)  # noqa: NPY002
-    torch.manual_seed(seed)
-
-
-def random_states() -> dict[str, Any]:
-    """The states of Python's, NumPy's and PyTorch's generators, as integers."""
-    return {
-        "python": random.getstate(),
-        "numpy": _plain(np.random.get_state(legacy=False)),  # noqa: NPY002
-        "torch": torch.get_rng_state().tolist(),
-    }
-
-
-def set_random_states(states: dict[str, Any]) -> None:
-    """Put back what ``random_states`` gave, before or after a way through JSON."""
-    version, numbers, gauss = states["python"]
-    random.setstate((version, tuple(numbers), gauss))
-    inner = states["numpy"]["state"]
-    numpy_state = {**states["numpy"], "state": {**inner, "key": np.array(inner["key"], np.uint32)}}
-    np.random.set_state(numpy_state)  # noqa: NPY002
-    torch.set_rng_state(torch.tensor(states["torch"], dtype=torch.uint8))

@@ -21,13 +21,13 @@ from training.optimise.quarter_grid import quarter
 from training.run.checkpoint import (
     BEST,
     checkpoints,
+    load_optimizer,
     part,
     path_of,
-    random_states,
     read_checkpoint,
-    seed_all,
-    set_random_states,
+    write_checkpoint,
 )
+from training.run.random_states import random_states, seed_all, set_random_states
 from unet_seg_ros.engine.pytorch import pick_precision
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, load_bundle, write_tensors
 from unet_seg_ros.model.fold import unfold
@@ -178,17 +178,14 @@ class Trainer:
     def _write(self, path: Path) -> None:
         if rank() > 0:
             return
-        state = self.optimizer.state_dict()["state"]
-        tensors = {f"model.{k}": v for k, v in self.network.state_dict().items()}
-        tensors |= {f"ema.{k}": v for k, v in self.ema.items()}
-        tensors |= {f"optimizer.{i}.{k}": v for i, entry in state.items() for k, v in entry.items()}
-        values: dict[str, Any] = {
+        weights = {"model": self.network.state_dict(), "ema": self.ema}
+        values = {
             "step": self.step,
             "best": self.best,
             "config": dataclasses.asdict(self.config),
             "random": random_states(),
         }
-        write_tensors(path, tensors, {name: json.dumps(value, sort_keys=True) for name, value in values.items()})
+        write_checkpoint(path, weights, self.optimizer, values)
 
     def resume(self, path: Path) -> None:
         """Go on from a checkpoint. Raises BundleError if it is broken or of another configuration."""
@@ -206,11 +203,7 @@ class Trainer:
         except RuntimeError as error:
             raise BundleError(f"{path}: its weights are not those of this version's {self.config.model}") from error
         self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
-        state: dict[int, dict[str, Tensor]] = {}
-        for key, value in part(tensors, "optimizer.").items():
-            index, name = key.split(".")
-            state.setdefault(int(index), {})[name] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        load_optimizer(self.optimizer, tensors)
         self.step = values["step"]
         if _measure(mine["validation"]) == _measure(before["validation"]):
             self.best = values["best"]

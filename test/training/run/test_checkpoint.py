@@ -1,38 +1,14 @@
-"""Checkpoints: random states survive JSON, and files that are something else are refused."""
+"""Checkpoints: which one is used, and files that are something else are refused."""
 
 from __future__ import annotations
 
-import json
-import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
-from training.run.checkpoint import (
-    BEST,
-    best_or_last,
-    checkpoints,
-    path_of,
-    random_states,
-    read_checkpoint,
-    set_random_states,
-)
+from training.run.checkpoint import BEST, best_or_last, checkpoints, path_of, read_checkpoint
 from unet_seg_ros.model.bundle import BundleError, write_tensors
-
-
-def drawn() -> list[float]:
-    return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), float(torch.rand(()))]  # noqa: NPY002
-
-
-def test_random_states_survive_json() -> None:
-    drawn()  # leaves a second gaussian number waiting in Python's and NumPy's generators
-    text = json.dumps(random_states())
-    expected = drawn()
-    drawn()
-    set_random_states(json.loads(text))
-    assert drawn() == expected
 
 
 def test_the_last_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
