@@ -1,4 +1,4 @@
-"""The site builds without a warning, loads nothing from elsewhere, and links in the other pages lead to files."""
+"""The site builds and loads nothing from elsewhere; links lead to files; reference pages fit the code."""
 
 from __future__ import annotations
 
@@ -6,9 +6,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 import pytest
+
+from tools import message_pages
+from unet_seg_ros.data.labels import CLASS_NAMES
+from unet_seg_ros.data.pictures import MAX_PIXELS
+from unet_seg_ros.data.ros_images import ENCODINGS
+from unet_seg_ros.model.bundle import Manifest
+from unet_seg_ros.model.unet import CONFIGS
 
 ROOT = Path(__file__).parent.parent
 OTHER_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "models").glob("*.md"))]
@@ -45,3 +53,74 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
 def test_links_of_other_pages_lead_to_files(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if not urlsplit(target).scheme]
     assert [target for target in targets if not (page.parent / target.partition("#")[0]).exists()] == []
+
+
+def rows(page: str, header: str) -> list[list[str]]:
+    """The cells of the first table of a page under docs/ whose first row begins with ``header``, code marks removed."""
+    lines = (ROOT / "docs" / page).read_text(encoding="utf-8").splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith(f"| {header} |"))
+    found = []
+    for line in lines[start + 2 :]:
+        if not line.startswith("|"):
+            break
+        found.append([cell.strip().strip("`") for cell in line.strip("|").split("|")])
+    return found
+
+
+def type_name(kind: type) -> str:
+    return f"{kind.__module__.split('.')[0]}/{kind.__name__}"
+
+
+def test_the_topics_are_those_that_the_code_publishes() -> None:
+    from builtin_interfaces.msg import Time
+
+    from unet_seg_ros.ros.outputs import announcements, frame_outputs
+
+    manifest = Manifest("any", CONFIGS["nano"], max_pixels=10_000)
+    made = {
+        (f"~/C/{output.name}", type_name(output.type), "every frame" if output.always else "while subscribed")
+        for output in frame_outputs(manifest)
+    }
+    settings = SimpleNamespace(unknown_below=0.0)
+    made |= {
+        (f"~/C/{name}", type_name(kind), "latched") for name, kind, _ in announcements(manifest, "", settings, Time())
+    }
+    listed = {(topic, kind, when) for topic, kind, when, _ in rows("topics.md", "topic")}
+    elsewhere = {
+        ("~/C/image", "sensor_msgs/Image", "input"),
+        ("~/C/image/compressed", "sensor_msgs/CompressedImage", "input"),
+        ("~/C/label_info", "vision_msgs/LabelInfo", "latched"),  # published only where vision_msgs is installed
+        ("/diagnostics", "diagnostic_msgs/DiagnosticArray", "once a second"),
+    }
+    assert listed == made | elsewhere
+
+
+def test_the_page_of_topics_names_encodings_limits_and_classes() -> None:
+    text = (ROOT / "docs" / "topics.md").read_text(encoding="utf-8")
+    assert [encoding for encoding in ENCODINGS if f"`{encoding}`" not in text] == []
+    assert MAX_PIXELS == 4096 * 4096
+    cells = [cell for row in rows("topics.md", "id") for cell in row]
+    listed = dict(zip(map(int, cells[::2]), cells[1::2], strict=True))
+    assert listed == {**dict(enumerate(CLASS_NAMES)), 255: "unlabeled"}
+
+
+def test_the_page_of_messages_is_that_of_the_msg_files() -> None:
+    written = message_pages.PAGE.read_text(encoding="utf-8")
+    assert written == message_pages.page(), "run .venv/bin/python tools/message_pages.py"
+
+
+def test_a_message_file_becomes_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "Thing.msg"
+    path.write_text(
+        "# What it is.\n# More.\n\nuint8 A=0\nuint8 B=1\n\n# Names\n# and values.\nstring[] n\nfloat32[] v\n"
+    )
+    assert message_pages.section(path).splitlines() == [
+        "## Thing",
+        "",
+        "What it is. More.",
+        "",
+        "| field | type | what |",
+        "|---|---|---|",
+        "| `A = 0`, `B = 1` | `uint8` |  |",
+        "| `n`, `v` | `string[]`, `float32[]` | Names and values. |",
+    ]
