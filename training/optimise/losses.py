@@ -11,10 +11,53 @@ For sets of one class both are the usual losses. Where several processes share a
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from training.optimise.distributed import summed
+
+UNLIKELY = 1e-20
+"""A set's probability below this is computed from its logits: as a sum of softmax values it would be imprecise."""
+
+
+class _SetStatistics(torch.autograd.Function):
+    """Softmax mass and cross-entropy by label, in few passes over the pixels.
+
+    Logits float[P, C], label int64[P] (each below K), member float[K, C], log_member its logarithm → ``mass``
+    float[K, C], the probability that the pixels of each label give to each class, and ``entropy`` float[K], the sum of
+    −log p(S) over the pixels of each label.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        logits, label, member, log_member = tensors
+        p = logits.softmax(dim=1)
+        share = p * member.index_select(0, label)
+        in_set = share.sum(dim=1)
+        share /= in_set[:, None]
+        entropy = -in_set.log()
+        rows = (in_set < UNLIKELY).nonzero().squeeze(1)
+        if len(rows):
+            members = logits[rows] + log_member[label[rows]]
+            share[rows] = members.softmax(dim=1)
+            entropy[rows] = logits[rows].logsumexp(dim=1) - members.logsumexp(dim=1)
+        ctx.save_for_backward(p, p - share, label)
+        order = torch.argsort(label.to(torch.uint8), stable=True)
+        counts = torch.bincount(label, minlength=len(member)).tolist()
+        mass = torch.stack([part.sum(dim=0) for part in torch.split(p.index_select(0, order), counts)])
+        return mass, torch.stack([part.sum() for part in torch.split(entropy[order], counts)])
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        of_mass, of_entropy = gradients
+        p, p_less_share, label = ctx.saved_tensors
+        wanted = of_mass.index_select(0, label)
+        wanted -= (p * wanted).sum(dim=1, keepdim=True)
+        wanted *= p
+        return wanted.addcmul_(p_less_share, of_entropy.index_select(0, label)[:, None]), None, None, None
 
 
 class CrossEntropyDice(nn.Module):
@@ -26,7 +69,6 @@ class CrossEntropyDice(nn.Module):
 
     member: Tensor
     weights: Tensor
-    log_member: Tensor
     inside: Tensor
     known: Tensor
 
@@ -37,37 +79,37 @@ class CrossEntropyDice(nn.Module):
         overlap = member @ member.T
         self.register_buffer("member", member)
         self.register_buffer("weights", torch.ones(len(member)) if weights is None else weights.float())
-        self.register_buffer("log_member", member.log())
         # A pixel labelled j lies in set k if j ⊆ k, outside if they are disjoint; else nobody knows, and dice skips it.
         self.register_buffer("inside", (overlap == size[:, None]).float())
         self.register_buffer("known", self.inside + (overlap == 0).float())
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        valid = target != 255
-        flat = logits.permute(0, 2, 3, 1)[valid]
-        label = target[valid].long()
-        count = summed(torch.bincount(label, minlength=len(self.member)).to(logits.dtype))
+        sets = len(self.member)
+        label = target.flatten().long()
+        label = torch.where(label == 255, sets, label)  # one more set, of all classes, whose statistics nobody uses
+        count = summed(torch.bincount(label, minlength=sets + 1)[:sets].to(logits.dtype))
         if not count.any():
             return logits.sum() * 0.0
-        return self.cross_entropy(flat, label, count) + self.dice(flat, label, count)
+        member = torch.cat([self.member, torch.ones_like(self.member[:1])]).to(logits.dtype)
+        flat = logits.permute(0, 2, 3, 1).reshape(-1, logits.shape[1])
+        mass, entropy = _SetStatistics.apply(flat, label, member, member.log())  # type: ignore[no-untyped-call]
+        return self.cross_entropy(entropy[:sets], count) + self.dice(mass[:sets], count)
 
-    def cross_entropy(self, logits: Tensor, label: Tensor, count: Tensor) -> Tensor:
-        """Weighted mean of −log p(S) over pixels: logits float[P, C], label int64[P], count float[K] → scalar.
+    def cross_entropy(self, entropy: Tensor, count: Tensor) -> Tensor:
+        """Weighted mean of −log p(S) over pixels: its sum for each set, float[K], and their pixels, float[K] → scalar.
 
-        ``count`` are the pixels of each set in all processes.
+        ``count`` is over all processes.
         """
-        in_set = torch.logsumexp(logits + self.log_member.to(logits.dtype)[label], dim=1)
-        losses = torch.logsumexp(logits, dim=1) - in_set
-        weights = self.weights.to(logits.dtype)
-        return summed((losses * weights[label]).sum()) / (weights * count).sum()
+        weights = self.weights.to(entropy.dtype)
+        return summed((entropy * weights).sum()) / (weights * count).sum()
 
-    def dice(self, logits: Tensor, label: Tensor, count: Tensor) -> Tensor:
-        """Mean dice loss over the sets that occur: logits float[P, C], label int64[P], count float[K] → 0..1."""
-        dtype = logits.dtype
-        # Everything dice needs is the probability mass that the pixels of each label give to each class.
-        mass = logits.new_zeros(len(self.member), logits.shape[1]).index_add(0, label, logits.softmax(dim=1))
-        mass_of_set = summed(mass) @ self.member.to(dtype).T
-        inside, known = self.inside.to(dtype), self.known.to(dtype)
+    def dice(self, mass: Tensor, count: Tensor) -> Tensor:
+        """Mean dice loss over the sets that occur, 0..1.
+
+        ``mass`` float[K, C] is the probability that the pixels of each label give to each class.
+        """
+        mass_of_set = summed(mass) @ self.member.to(mass.dtype).T
+        inside, known = self.inside.to(mass.dtype), self.known.to(mass.dtype)
         intersection = (inside * mass_of_set).sum(dim=0)
         predicted = (known * mass_of_set).sum(dim=0)
         labelled = inside.T @ count

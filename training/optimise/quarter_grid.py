@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+
+
+def _blend(x: Tensor, dim: int, upwards: bool, border: int) -> Tensor:
+    """0.75 × each element + 0.25 × the one after (``upwards``) or before it; at the index ``border``: itself again."""
+    rest = x.shape[dim] - 1
+    out = 0.75 * x
+    out.narrow(dim, 0 if upwards else 1, rest).add_(x.narrow(dim, 1 if upwards else 0, rest), alpha=0.25)
+    out.select(dim, border).add_(x.select(dim, border), alpha=0.25)
+    return out
+
+
+class _Between(torch.autograd.Function):
+    """Logits a quarter of the way to their neighbour along ``dim``; PyTorch's own gradient takes twice as long."""
+
+    @staticmethod
+    def forward(ctx: Any, *arguments: Any) -> Tensor:
+        logits, ctx.dim, ctx.odd = arguments
+        return _blend(logits, ctx.dim, ctx.odd, -1 if ctx.odd else 0)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        return _blend(gradients[0], ctx.dim, not ctx.odd, -1 if ctx.odd else 0), None, None
 
 
 def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Bilinearly upsampled logits and labels at every second row and column, starting at ``phase``."""
     for dim, odd in zip((2, 3), phase, strict=True):
-        size = logits.shape[dim]
-        neighbour = torch.arange(size, device=logits.device).add(1 if odd else -1).clamp(0, size - 1)
-        logits = 0.75 * logits + 0.25 * logits.index_select(dim, neighbour)
+        logits = _Between.apply(logits, dim, bool(odd))  # type: ignore[no-untyped-call]
     return logits, labels[:, phase[0] :: 2, phase[1] :: 2]
 
 
