@@ -99,7 +99,7 @@ def test_an_image_of_another_shape_or_a_larger_one_is_refused(size: tuple[int, i
         ({"fx": 0.0}, "not calibrated"),
         ({"fy": -400.0}, "not calibrated"),
         ({"fx": math.nan}, "finite"),
-        ({"cx": 700.0}, "principal point"),
+        ({"cx": 1300.0}, "principal point"),
         ({"model": "omnidirectional"}, "must be one of plumb_bob"),
         ({"distortion": (0.1, 0.2)}, "plumb_bob has 0 or 4 or 5 coefficients, not 2"),
         ({"model": "rational_polynomial"}, "has 8 coefficients, not 0"),

@@ -70,9 +70,10 @@ class Camera:
             raise CalibrationError(
                 f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated"
             )
-        if not (0 <= self.cx < self.width and 0 <= self.cy < self.height):
+        # a region of interest may lie beside the principal point, but not far from it
+        if not (-self.width <= self.cx < 2 * self.width and -self.height <= self.cy < 2 * self.height):
             raise CalibrationError(
-                f"the principal point ({self.cx:g}, {self.cy:g}) is outside the image of {self.width}×{self.height}"
+                f"the principal point ({self.cx:g}, {self.cy:g}) is far outside the image of {self.width}×{self.height}"
             )
         allowed = COEFFICIENTS.get(self.model)
         if allowed is None:

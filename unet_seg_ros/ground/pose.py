@@ -59,6 +59,10 @@ class Pose:
         )
         return cls(x, y, z, _quaternion(body @ OPTICAL))
 
+    def turned(self, rotation: Array) -> Pose:
+        """The pose of images that ``rotation``, float64[3, 3], turns the camera's coordinates into: rectified ones."""
+        return Pose(self.x, self.y, self.z, _quaternion(self.rotation @ rotation.T))
+
     @cached_property
     def rotation(self) -> Array:
         """float64[3, 3]: turns camera coordinates into the car's."""

@@ -1,0 +1,76 @@
+"""The parameters ``ground.*`` as checked objects: the grid, and what is known of each camera's calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from unet_seg_ros.ground.camera import Camera
+from unet_seg_ros.ground.grid import Grid
+from unet_seg_ros.ground.pose import Pose
+
+PLACE = ("x", "y", "z", "roll", "pitch", "yaw")
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the parameters say of one camera; None is left to ``camera_info`` or to TF. ``rectified``: its images are,
+    and ``camera_info`` is to be read so."""
+
+    camera: Camera | None
+    pose: Pose | None
+    rectified: bool
+
+
+@dataclass(frozen=True)
+class GroundSettings:
+    """``frame`` is the car's frame on the ground, ``odometry_frame`` one that stands still; ``costs`` is None for the
+    file that ships; ``memory`` is in seconds."""
+
+    frame: str
+    odometry_frame: str
+    grid: Grid
+    costs: Path | None
+    memory: float
+    cameras: dict[str, Given]
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any], cameras: Sequence[str]) -> GroundSettings:
+        """From the values of all parameters ``ground.*`` by name. Raises ValueError that names the parameter."""
+        area = values["ground.area"]
+        if len(area) != 4:
+            raise ValueError(f"ground.area: must be the four numbers x_min, y_min, x_max, y_max, not {list(area)}")
+        try:
+            grid = Grid(*area, values["ground.resolution"])
+        except ValueError as error:
+            raise ValueError(f"ground.area and ground.resolution: {error}") from None
+        return cls(
+            frame=values["ground.frame"],
+            odometry_frame=values["ground.odometry_frame"],
+            grid=grid,
+            costs=Path(values["ground.costs"]).expanduser() if values["ground.costs"] else None,
+            memory=values["ground.memory"],
+            cameras={name: _given(name, values) for name in cameras},
+        )
+
+
+def _given(name: str, values: Mapping[str, Any]) -> Given:
+    own = {key: values[f"ground.{name}.{key}"] for key in ("size", "intrinsics", "distortion", "distortion_model")}
+    place = [float(values[f"ground.{name}.{key}"]) for key in PLACE]
+    try:
+        camera = _camera(own) if own["size"] or own["intrinsics"] or own["distortion"] else None
+        pose = Pose.from_angles(*place) if any(place) else None
+    except ValueError as error:
+        raise ValueError(f"ground.{name}: {error}") from None
+    return Given(camera, pose, bool(values[f"ground.{name}.rectified"]))
+
+
+def _camera(own: Mapping[str, Any]) -> Camera:
+    size, intrinsics = own["size"], own["intrinsics"]
+    if len(size) != 2 or any(side != int(side) for side in size):
+        raise ValueError(f"size must be the two whole numbers width, height, not {list(size)}")
+    if len(intrinsics) != 4:
+        raise ValueError(f"intrinsics must be the four numbers fx, fy, cx, cy, not {list(intrinsics)}")
+    return Camera(int(size[0]), int(size[1]), *intrinsics, own["distortion_model"], tuple(own["distortion"]))

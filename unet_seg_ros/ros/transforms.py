@@ -1,0 +1,54 @@
+"""Transforms from TF, where ``tf2_ros`` is installed."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from rclpy.node import Node
+from rclpy.time import Time
+
+
+class Transform(NamedTuple):
+    """Where a frame is in another one: metres, and the quaternion (x, y, z, w) that turns its coordinates."""
+
+    x: float
+    y: float
+    z: float
+    quaternion: tuple[float, float, float, float]
+
+
+class Transforms:
+    """Listens to TF from its making to ``destroy``."""
+
+    def __init__(self, node: Node) -> None:
+        self._listener: Any = None
+        try:
+            import tf2_ros
+        except ImportError:
+            return
+        self._errors = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.ExtrapolationException)
+        self._buffer = tf2_ros.Buffer()
+        self._listener = tf2_ros.TransformListener(self._buffer, node)
+
+    @property
+    def available(self) -> bool:
+        """Whether ``tf2_ros`` is installed."""
+        return self._listener is not None
+
+    def find(self, target: str, source: str, stamp: Any = None) -> Transform | None:
+        """Where ``source`` is in ``target`` at ``stamp`` (builtin_interfaces/Time; None: as last known); None where TF
+        does not know it. Does not wait."""
+        if self._listener is None:
+            return None
+        try:
+            time = Time() if stamp is None else Time.from_msg(stamp)
+            found = self._buffer.lookup_transform(target, source, time).transform
+        except (*self._errors, ValueError):  # ValueError: a stamp before 1970
+            return None
+        at, turn = found.translation, found.rotation
+        return Transform(at.x, at.y, at.z, (turn.x, turn.y, turn.z, turn.w))
+
+    def destroy(self) -> None:
+        if self._listener is not None:
+            self._listener.unregister()
+            self._listener = None
