@@ -43,7 +43,8 @@ class GroundSettings:
         if len(area) != 4:
             raise ValueError(f"ground.area: must be the four numbers x_min, y_min, x_max, y_max, not {list(area)}")
         try:
-            grid = Grid(*area, values["ground.resolution"])
+            x_min, y_min, x_max, y_max = area
+            grid = Grid(x_min, y_min, x_max, y_max, values["ground.resolution"])
         except ValueError as error:
             raise ValueError(f"ground.area and ground.resolution: {error}") from None
         return cls(
@@ -73,4 +74,6 @@ def _camera(own: Mapping[str, Any]) -> Camera:
         raise ValueError(f"size must be the two whole numbers width, height, not {list(size)}")
     if len(intrinsics) != 4:
         raise ValueError(f"intrinsics must be the four numbers fx, fy, cx, cy, not {list(intrinsics)}")
-    return Camera(int(size[0]), int(size[1]), *intrinsics, own["distortion_model"], tuple(own["distortion"]))
+    fx, fy, cx, cy = intrinsics
+    lens = tuple(own["distortion"])
+    return Camera(int(size[0]), int(size[1]), fx, fy, cx, cy, own["distortion_model"], lens)

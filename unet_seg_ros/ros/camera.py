@@ -31,10 +31,19 @@ from unet_seg_ros.vocabulary import CAMERA_TASK, Drop
 class Camera:
     """Publishers from its making to ``destroy``; a subscription from ``open`` to ``close``.
 
-    Raises ValueError, which names the parameter, where what it ignores can't be read.
+    ``on_segmented`` also gets each frame that is published. Raises ValueError, which names the parameter, where what
+    it ignores can't be read.
     """
 
-    def __init__(self, node: LifecycleNode, name: str, settings: Settings, manifest: Manifest, model_id: str) -> None:
+    def __init__(
+        self,
+        node: LifecycleNode,
+        name: str,
+        settings: Settings,
+        manifest: Manifest,
+        model_id: str,
+        on_segmented: Callable[[SegmentedFrame], None],
+    ) -> None:
         own = settings.cameras[name]
         self.name = name
         self.stats = CameraStats(own.expected_rate)
@@ -42,6 +51,7 @@ class Camera:
         self._throttle = Throttle(own.max_rate)
         self._node = node
         self._model_id = model_id
+        self._on_segmented = on_segmented
         self._manifest = manifest
         self._troubles = Troubles()
         self._take: Callable[[Camera, Any], None] | None = None
@@ -93,19 +103,19 @@ class Camera:
         """Publish a frame's outputs, those for which it costs something only while somebody subscribes."""
         # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
         age = (self._node.get_clock().now().nanoseconds - _nanoseconds(header)) / 1e9
-        self._publishers.publish(
-            SegmentedFrame(
-                camera=self.name,
-                model_id=self._model_id,
-                header=header,
-                image=image,
-                seen=masked(seen, self._ignored, settings.unknown_below),
-                settings=settings,
-                age=age,
-                dropped=self.stats.take_drops(),
-                lost=self.stats.take_lost(),
-            )
+        frame = SegmentedFrame(
+            camera=self.name,
+            model_id=self._model_id,
+            header=header,
+            image=image,
+            seen=masked(seen, self._ignored, settings.unknown_below),
+            settings=settings,
+            age=age,
+            dropped=self.stats.take_drops(),
+            lost=self.stats.take_lost(),
         )
+        self._publishers.publish(frame)
+        self._on_segmented(frame)
         self.stats.size = image.shape[0], image.shape[1]
         self.stats.count_processed(age)
 

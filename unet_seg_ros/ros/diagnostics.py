@@ -6,7 +6,7 @@ import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
@@ -15,7 +15,10 @@ from rclpy.node import Node
 from unet_seg_ros.ros.camera_checks import Situation
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.troubles import ERROR, OK
-from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, PROCESSED, RECEIVED, TOPIC, Drop
+from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, MODEL, PROCESSED, RECEIVED, TOPIC, Drop
+
+if TYPE_CHECKING:
+    from unet_seg_ros.segmenter import Segmenter
 
 
 @dataclass(frozen=True)
@@ -98,3 +101,12 @@ class EngineStats:
             facts = {**facts, "p50 (ms)": f"{p50:.1f}", "p95 (ms)": f"{p95:.1f}"}
         message = problem or ("ready" if facts else "not configured")
         return Report(ENGINE_TASK, ERROR if problem else OK, message, facts, str(facts.get("device", "none")))
+
+
+def engine_facts(segmenter: Segmenter | None) -> dict[str, Any]:
+    """The device, precision, model and terms; empty while there is no segmenter."""
+    if segmenter is None:
+        return {}
+    engine, manifest = segmenter.engine, segmenter.manifest
+    facts = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
+    return {**facts, "terms": manifest.data_terms}

@@ -26,7 +26,7 @@ from unet_seg_ros.ground.view import Calibration
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.outputs import SegmentedFrame
-from unet_seg_ros.ros.settings import Settings
+from unet_seg_ros.ros.settings import CameraSettings, Settings
 from unet_seg_ros.ros.transforms import Transforms
 from unet_seg_ros.ros.troubles import OK, WARN
 
@@ -34,11 +34,10 @@ from unet_seg_ros.ros.troubles import OK, WARN
 class GroundPublisher:
     """Takes segmented frames and publishes grids while somebody subscribes, from its making to ``destroy``.
 
-    ``camera_infos`` are the topics of each camera's CameraInfo. Raises ValueError, which names the file, where the
-    costs can't be read.
+    Raises ValueError, which names the file, where the costs can't be read.
     """
 
-    def __init__(self, node: Node, settings: Settings, manifest: Manifest, camera_infos: dict[str, str]) -> None:
+    def __init__(self, node: Node, settings: Settings, manifest: Manifest) -> None:
         self._node = node
         self._settings = settings.ground
         costs = load_costs(self._settings.costs, manifest.class_names, manifest.class_ids)
@@ -52,11 +51,11 @@ class GroundPublisher:
         self._subscriptions = [
             node.create_subscription(
                 CameraInfo,
-                topic,
+                info_topic(node, name, own),
                 lambda message, name=name: self._infos.__setitem__(name, message),
                 QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
             )
-            for name, topic in camera_infos.items()
+            for name, own in settings.cameras.items()
             if self._settings.cameras[name].camera is None
         ]
 
@@ -134,6 +133,12 @@ class GroundPublisher:
             text = "; ".join(f"{name}: no grid: {reason}" for name, reason in sorted(problems.items()))
             return Report("ground", WARN, text, values)
         return Report("ground", OK, "publishing grids" if wanted else "nobody subscribes", values)
+
+
+def info_topic(node: Node, name: str, own: CameraSettings) -> str:
+    """Where a camera's CameraInfo comes from: as the parameter says, else beside its images."""
+    images = str(node.resolve_topic_name(own.topic or f"~/{name}/image"))
+    return own.camera_info or images.rpartition("/")[0] + "/camera_info"
 
 
 def grid_info(grid: Grid, stamp: Any) -> MapMetaData:

@@ -31,16 +31,17 @@ from rclpy.parameter import Parameter
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.ros.bringup import NODE_NAME
-from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report
+from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report, engine_facts
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameters import Parameters
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.troubles import ERROR, OK
 from unet_seg_ros.share import shipped_or_path
-from unet_seg_ros.vocabulary import CAMERA_TASK, MODEL
+from unet_seg_ros.vocabulary import CAMERA_TASK
 
 if TYPE_CHECKING:
     from unet_seg_ros.ros.camera import Camera
+    from unet_seg_ros.ros.ground import GroundPublisher
     from unet_seg_ros.ros.worker import Worker
     from unet_seg_ros.segmenter import Segmenter
 
@@ -56,6 +57,7 @@ class SegmentationNode(LifecycleNode):
         self.settings: Settings | None = None
         self.segmenter: Segmenter | None = None
         self.cameras: dict[str, Camera] = {}
+        self.grounds: list[GroundPublisher] = []
         self.engine_stats = EngineStats()
         self.worker: Worker | None = None
         """There while the node is active."""
@@ -79,14 +81,16 @@ class SegmentationNode(LifecycleNode):
             values = self._parameters_ours.values()
             settings = self._parameters_ours.settings(values)
             from unet_seg_ros.ros.camera import Camera
+            from unet_seg_ros.ros.ground import GroundPublisher
             from unet_seg_ros.segmenter import Segmenter
 
             model = shipped_or_path(settings.model)
             self.segmenter = Segmenter.load(model, settings.device, settings.threads, settings.max_pixels)
             self.segmenter.warm_up()
             manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
+            self.grounds = [GroundPublisher(self, settings, manifest)]
             for name in settings.cameras:
-                self.cameras[name] = Camera(self, name, settings, manifest, model_id)
+                self.cameras[name] = Camera(self, name, settings, manifest, model_id, self.grounds[0].take)
         except ImportError as error:
             return self._refuse(f"{error}; install it with: python3 -m pip install -r requirements/run.txt")
         except (ValueError, OutOfMemory, DeviceLost) as error:
@@ -154,9 +158,10 @@ class SegmentationNode(LifecycleNode):
             self.worker = None
 
     def _release(self) -> None:
-        for camera in self.cameras.values():
-            camera.destroy()
-        self.cameras, self.segmenter, self.settings = {}, None, None
+        parts: list[Camera | GroundPublisher] = [*self.cameras.values(), *self.grounds]
+        for part in parts:
+            part.destroy()
+        self.cameras, self.grounds, self.segmenter, self.settings = {}, [], None, None
 
     def destroy_node(self) -> None:
         self._stop()
@@ -215,12 +220,8 @@ class SegmentationNode(LifecycleNode):
         else:
             for camera in self.cameras.values():
                 yield camera.report(self.settings, self.problem)
-        facts = {}
-        if self.segmenter is not None:
-            engine, manifest = self.segmenter.engine, self.segmenter.manifest
-            facts = {"device": engine.device, "precision": engine.precision, MODEL: self.segmenter.model_id}
-            facts["terms"] = manifest.data_terms
-        yield self.engine_stats.report(facts, self.problem)
+            yield from (ground.report() for ground in self.grounds)
+        yield self.engine_stats.report(engine_facts(self.segmenter), self.problem)
 
 
 def main(args: list[str] | None = None) -> None:

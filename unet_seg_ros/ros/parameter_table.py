@@ -7,42 +7,16 @@ from this table (``python tools/parameter_files.py`` writes the files, a test co
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Any
 
+from unet_seg_ros.ros.ground_parameters import GROUND
+from unet_seg_ros.ros.parameter_spec import Spec
 from unet_seg_ros.share import DEFAULT_MODEL
 
-Value = str | int | float | bool | tuple[str, ...] | tuple[float, ...]
 RELIABILITIES = ("reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 INHERITED = -1.0
 """For a number of one camera: as the parameter of all cameras says."""
-
-
-@dataclass(frozen=True)
-class Spec:
-    """One parameter, or with ``<camera>`` or ``<region>`` in its name one for each camera or region.
-
-    ``kind`` is string, integer, number, boolean, strings or numbers (lists). ``low`` and ``high`` bound a number.
-    ``live``: it takes effect at once. Any other one can be set while the node is not active, and takes effect when the
-    node is configured or activated. ``example`` is what the parameter file shows for a family of names.
-    """
-
-    name: str
-    kind: str
-    default: Value
-    description: str
-    low: float | None = None
-    high: float | None = None
-    choices: tuple[str, ...] = ()
-    live: bool = False
-    example: str = ""
-
-    @property
-    def pattern(self) -> re.Pattern[str]:
-        """Matches every name of the family; its groups ``camera`` and ``region`` are whose it is."""
-        escaped = re.escape(self.name)
-        return re.compile(re.sub(r"<(\w+)>", r"(?P<\1>[A-Za-z_][A-Za-z0-9_]*)", escaped))
 
 
 TABLE: tuple[Spec, ...] = (
@@ -188,6 +162,7 @@ TABLE: tuple[Spec, ...] = (
         choices=RELIABILITIES,
     ),
     Spec("output_depth", "integer", 5, "QoS history depth of the outputs, in messages.", 1, 1000),
+    *GROUND,
     # ---- diagnostics: a threshold that is crossed is a WARN, and an ERROR when that lasts
     Spec(
         "diagnostics.min_rate",

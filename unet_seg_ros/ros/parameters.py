@@ -9,7 +9,8 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from unet_seg_ros.ros.parameter_table import TABLE, Spec, coerced, names_of, spec_of
+from unet_seg_ros.ros.parameter_spec import Spec
+from unet_seg_ros.ros.parameter_table import TABLE, coerced, names_of, spec_of
 from unet_seg_ros.ros.settings import Settings, check_value
 
 TYPES = {

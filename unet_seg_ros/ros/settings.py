@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
 from unet_seg_ros.ros.parameter_table import INHERITED
@@ -55,6 +56,7 @@ class Settings:
     output_reliability: str
     output_depth: int
     limits: Limits
+    ground: GroundSettings
 
     def __post_init__(self) -> None:
         for region in self.regions:
@@ -67,11 +69,12 @@ class Settings:
         """From the values of all parameters of ``parameter_table.names_of``, by name."""
         for name in ("cameras", "model", "device", "regions"):
             check_value(name, values[name])
-        plain = {n: values[n] for n in cls.__dataclass_fields__ if n not in ("cameras", "regions", "limits")}
+        plain = {n: values[n] for n in cls.__dataclass_fields__ if n not in ("cameras", "regions", "limits", "ground")}
         return cls(
             cameras={name: _camera(name, values) for name in values["cameras"]},
             regions=tuple(_region(name, values) for name in values["regions"]),
             limits=Limits(**{name: values[f"diagnostics.{name}"] for name in Limits.__dataclass_fields__}),
+            ground=GroundSettings.of(values, values["cameras"]),
             **plain,
         )
 
