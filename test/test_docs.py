@@ -89,6 +89,9 @@ def test_the_topics_are_those_that_the_code_publishes() -> None:
     elsewhere = {
         ("~/C/image", "sensor_msgs/Image", "input"),
         ("~/C/image/compressed", "sensor_msgs/CompressedImage", "input"),
+        ("~/C/camera_info", "sensor_msgs/CameraInfo", "input"),
+        ("~/ground", "nav_msgs/OccupancyGrid", "while subscribed"),
+        ("~/C/ground", "nav_msgs/OccupancyGrid", "while subscribed"),
         ("~/C/label_info", "vision_msgs/LabelInfo", "latched"),  # published only where vision_msgs is installed
         ("/diagnostics", "diagnostic_msgs/DiagnosticArray", "once a second"),
     }
