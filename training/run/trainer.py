@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from training.config import TrainConfig, from_dict
+from training.config import TrainConfig
 from training.data.dataset import Samples
 from training.optimise.distributed import rank, world
 from training.optimise.losses import CrossEntropyDice
@@ -57,10 +57,9 @@ def initial_unet(config: TrainConfig) -> UNet:
     return unet
 
 
-def _free(config: TrainConfig, step: int) -> set[str]:
-    """What a run that goes on from ``step`` may have otherwise: its weights so far don't depend on it."""
-    before_cooldown = config.schedule == "trapezoid" and step <= config.steps - config.cooldown
-    return FREE | ({"steps", "cooldown"} if before_cooldown else set())
+def _before_cooldown(config: dict[str, Any], step: int) -> bool:
+    """Whether a run of this configuration had a constant learning rate up to ``step``, whatever its length."""
+    return config.get("schedule") == "trapezoid" and step <= config["steps"] - config["cooldown"]
 
 
 def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
@@ -192,9 +191,8 @@ class Trainer:
         tensors, values = read_checkpoint(path)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
-        # Both configurations must have kept the rate constant up to here for the run to be the same.
-        free = _free(self.config, values["step"]) & _free(from_dict(before, str(path)), values["step"])
-        if other := sorted(set(differs) - free):
+        same_so_far = all(_before_cooldown(config, values["step"]) for config in (mine, before))
+        if other := sorted(set(differs) - FREE - ({"steps", "cooldown"} if same_so_far else set())):
             raise BundleError(
                 f"{path}: written by another configuration ({', '.join(other)}); use another run folder or the old one"
             )

@@ -26,6 +26,10 @@ def test_learning_rates(tiny_run: MakeRun) -> None:
     assert rates[55] == pytest.approx(0.25)
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[99] < 0.001
+    config = tiny_run(steps=100, warmup=10, learning_rate=0.5, schedule="trapezoid", cooldown=20)
+    rates = [learning_rate(config, step) for step in range(100)]
+    assert rates[9:81] == pytest.approx([0.5] * 72)
+    assert rates[80:] == pytest.approx([0.5 * (20 - i) / 20 for i in range(20)])
 
 
 def test_norms_and_biases_do_not_decay(tiny_run: MakeRun) -> None:

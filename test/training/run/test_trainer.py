@@ -87,6 +87,25 @@ def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path:
         assert (other.step, other.best) == (1, best)
 
 
+def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: MakeRun, tmp_path: Path) -> None:
+    """The result is that of a run that was planned so from the beginning."""
+    short = tiny_run(steps=6, schedule="trapezoid", cooldown=2)
+    long = tiny_run(steps=9, schedule="trapezoid", cooldown=4)
+    planned, begun, ended = (Trainer(config, tmp_path, CPU) for config in (short, long, short))
+    for step in range(6):
+        planned.train_step(batch(planned, step))
+    for step in range(4):
+        begun.train_step(batch(begun, step))
+    begun.save()
+    ended.resume(path_of(tmp_path, 4))
+    for step in (4, 5):
+        ended.train_step(batch(ended, step))
+    assert equal(state(ended), state(planned))
+    ended.save()
+    with pytest.raises(BundleError, match=r"written by another configuration \(cooldown, steps\)"):
+        Trainer(long, tmp_path, CPU).resume(path_of(tmp_path, 6))
+
+
 def test_checkpoints_that_are_not_its_own_are_refused(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
