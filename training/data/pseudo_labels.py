@@ -1,0 +1,112 @@
+"""Labels from a model's own masks: which frames to take, and which of their pixels to believe.
+
+Self-training as in Zou et al. 2018 (class-balanced self-training, arXiv:1810.07911): a network that is not sure of its
+rare classes would lose them to one threshold for all, so each class has its own.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.labels import NUM_CLASSES, TRAIN_ID_TO_ID, VOID
+
+Image = NDArray[np.uint8]
+
+THUMBNAIL = (24, 16)
+"""Width and height of what frames are compared by."""
+LEAST_DIFFERENCE = 3.0
+"""Frames whose thumbnails differ by fewer grey levels in the mean are taken for the same view."""
+MAX_CANDIDATES = 20_000
+"""So many frames are compared with each other; of a longer drive every second one, every fourth and so on."""
+SURE = 0.9
+"""A pixel of so high a confidence is always kept."""
+DOUBTFUL = 0.5
+"""A pixel of a lower confidence is never kept."""
+
+
+def thumbnail(image: Image) -> NDArray[np.float32]:
+    """What a frame H×W×3 uint8 RGB is compared by: the grey levels of a tiny copy, float32[384]."""
+    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), THUMBNAIL, interpolation=cv2.INTER_AREA)
+    return np.asarray(grey, np.float32).ravel()
+
+
+class Candidates:
+    """Thumbnails of frames by their keys, evenly thinned out where there are more than ``limit``."""
+
+    def __init__(self, limit: int = MAX_CANDIDATES) -> None:
+        self.keys: list[tuple[str, int]] = []
+        self.seen = 0
+        self._limit = limit
+        self._step = 1
+        self._thumbnails: list[NDArray[np.float32]] = []
+
+    def add(self, key: tuple[str, int], image: Image) -> None:
+        """Add the next frame, uint8[H, W, 3] RGB."""
+        if self.seen % self._step == 0:
+            self.keys.append(key)
+            self._thumbnails.append(thumbnail(image))
+        self.seen += 1
+        if len(self.keys) > self._limit:
+            self.keys, self._thumbnails = self.keys[::2], self._thumbnails[::2]
+            self._step *= 2
+
+    def most_different(self, count: int) -> list[tuple[str, int]]:
+        """Keys of at most ``count`` frames: the first one, and again and again the one that is least like all before.
+
+        Ends early where the rest differs by less than ``LEAST_DIFFERENCE`` from one that is chosen.
+        """
+        if not self.keys:
+            return []
+        thumbnails = np.stack(self._thumbnails)
+        chosen, nearest = [0], np.full(len(thumbnails), np.inf)
+        while len(chosen) < count:
+            nearest = np.minimum(nearest, np.abs(thumbnails - thumbnails[chosen[-1]]).mean(axis=1))
+            farthest = int(nearest.argmax())
+            if nearest[farthest] < LEAST_DIFFERENCE:
+                break
+            chosen.append(farthest)
+        return [self.keys[index] for index in sorted(chosen)]
+
+
+class Confidences:
+    """How sure a model is of each class: ``counts[class, confidence]`` are pixels, int64[19, 256]."""
+
+    def __init__(self) -> None:
+        self.counts = np.zeros((NUM_CLASSES, 256), np.int64)
+
+    def add(self, mask: Image, confidence: Image) -> None:
+        """Add a frame: train ids (255 = void, left out) and confidence 0..255, both H×W uint8."""
+        known = mask < NUM_CLASSES
+        joint = mask[known].astype(np.int64) * 256 + confidence[known]
+        self.counts += np.bincount(joint, minlength=NUM_CLASSES * 256).reshape(NUM_CLASSES, 256)
+
+    def thresholds(self, share: float) -> NDArray[np.uint8]:
+        """The least confidence 0..255 to keep a pixel of each class, uint8[19]: where the surest ``share`` (0..1) of
+        the class's pixels ends, but within ``DOUBTFUL`` and ``SURE``. ``SURE`` for a class without pixels.
+
+        Raises ValueError for a share outside 0..1.
+        """
+        if not 0 < share <= 1:
+            raise ValueError(f"the share of a class's pixels to keep must be above 0 and at most 1, not {share}")
+        at_least = self.counts[:, ::-1].cumsum(axis=1)[:, ::-1]  # pixels of this confidence or a higher one
+        enough = at_least >= np.ceil(share * at_least[:, :1])
+        quantile = 255 - enough[:, ::-1].argmax(axis=1)
+        low, high = (int(np.ceil(255 * value)) for value in (DOUBTFUL, SURE))
+        quantile[at_least[:, 0] == 0] = high
+        return np.asarray(quantile.clip(low, high), np.uint8)
+
+
+def sure_labels(mask: Image, confidence: Image, thresholds: NDArray[np.uint8]) -> Image:
+    """Label ids H×W uint8 of the pixels that reach their class's threshold, 0 (unlabeled) of all others.
+
+    ``mask`` are train ids and ``confidence`` 0..255, both H×W uint8; ``thresholds`` is uint8[19]. Raises ValueError if
+    mask and confidence differ in size.
+    """
+    if mask.shape != confidence.shape:
+        raise ValueError(f"the mask is {mask.shape} (height, width), the confidence {confidence.shape}")
+    least = np.full(256, VOID, np.uint8)
+    least[:NUM_CLASSES] = thresholds
+    sure = (mask < NUM_CLASSES) & (confidence >= least[mask])
+    return TRAIN_ID_TO_ID[np.where(sure, mask, np.uint8(VOID))]

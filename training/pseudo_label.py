@@ -1,0 +1,239 @@
+"""Labels without people, to adapt a model to a camera: ``python -m training.pseudo_label MODEL DRIVE … OUTPUT``.
+
+Each DRIVE is a bag, a video or a folder of images, as the replay reads it. Of all drives the frames that differ most
+from each other are labelled with averaged looks (mirrored, at three scales). Of each class the surest pixels are kept,
+all others become void. OUTPUT is then a data set in Cityscapes layout (split train) for ``training.prepare`` and for a
+run that mixes it in by weight, with ``kept.png`` and ``kept.json``, which say what was kept: look at them first.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from training.data.pseudo_labels import Candidates, Confidences, sure_labels
+from training.evaluation.evaluation import check_classes
+from training.evaluation.kept_labels import kept_picture
+from training.evaluation.test_time_augmentation import Looks, segment
+from unet_seg_ros.data.cityscapes import image_path, label_path
+from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID, NUM_CLASSES
+from unet_seg_ros.data.pictures import read_image, write_image
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.model.geometry import working_size
+from unet_seg_ros.replay.source.drive import Drive, SourceError, message_pixels
+from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.segmenter import Segmenter
+
+Image = NDArray[np.uint8]
+LOOKS = Looks(scales=(0.75, 1.0, 1.25), flip=True)
+MAX_FRAMES = 5000
+"""So many frames are labelled at most: at 480×360 about 2 GB."""
+LEAST_KEPT = 0.1
+"""A frame of which a smaller share of the pixels is sure is left out."""
+SPLIT = "train"
+
+
+class View(NamedTuple):
+    """A frame of a drive: the folder (city) that it goes to, its number in the drive, uint8[H, W, 3] RGB."""
+
+    city: str
+    number: int
+    image: Image
+
+
+@dataclass
+class Views:
+    """The frames of several drives that can be decoded; what cannot be read is told in ``problems`` and passed over."""
+
+    drives: Sequence[Drive]
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.problems += [problem for drive in self.drives for problem in drive.problems]
+        self._cities: dict[tuple[int, str], str] = {}
+        for index, drive in enumerate(self.drives):
+            for camera in drive.cameras:
+                name = f"{drive.source.stem}-{camera}" if len(drive.cameras) > 1 else drive.source.stem
+                city = "pseudo-" + (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "drive")
+                taken = city in self._cities.values()
+                self._cities[index, camera] = f"{city}-{index}" if taken else city
+
+    def __iter__(self) -> Iterator[View]:
+        for index, drive in enumerate(self.drives):
+            try:
+                yield from self._of(index, drive)
+            except SourceError as error:  # a damaged drive, after all that can be read of it
+                self._tell(str(error))
+
+    def _of(self, index: int, drive: Drive) -> Iterator[View]:
+        for number, frame in enumerate(drive.frames()):
+            try:
+                image = message_pixels(frame.message)
+            except ValueError as error:
+                self._tell(frame.problem or f"{drive.source}: frame {number}: {error}")
+                continue
+            yield View(self._cities[index, frame.camera], number, image)
+
+    def _tell(self, problem: str) -> None:
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was kept: frames of the output, pixels of each class that the model saw and that were kept, int64[19], and
+    the thresholds of confidence, uint8[19]."""
+
+    frames: int
+    seen: NDArray[np.int64]
+    kept: NDArray[np.int64]
+    thresholds: NDArray[np.uint8]
+
+    def classes(self) -> dict[str, dict[str, float | None]]:
+        """By class: its share of all pixels, the share of its pixels that was kept, the least confidence."""
+        rows = zip(CLASS_NAMES, self.seen.tolist(), self.kept.tolist(), self.thresholds.tolist(), strict=True)
+        every = max(1, int(self.seen.sum()))
+        return {
+            name: {"of_all": seen / every, "kept": kept / seen if seen else None, "least_confidence": least / 255}
+            for name, seen, kept, least in rows
+        }
+
+
+def choose(views: Views, count: int) -> list[tuple[str, int]]:
+    """City and number of the frames that differ most. Raises ValueError if no frame can be decoded."""
+    candidates = Candidates()
+    for view in tqdm(views, "read", sum(drive.length for drive in views.drives) or None, unit="frame"):
+        candidates.add((view.city, view.number), view.image)
+    if not candidates.seen:
+        sources = ", ".join(str(drive.source) for drive in views.drives)
+        raise ValueError("\n".join([f"{sources}: no frame that can be decoded", *views.problems[:5]]))
+    return candidates.most_different(count)
+
+
+def predict(
+    segmenter: Segmenter, views: Views, chosen: list[tuple[str, int]], root: Path, scratch: Path
+) -> Confidences:
+    """Write the chosen frames, at the size at which the network works, to ``root``, and mask and confidence of each to
+    ``scratch``, a picture whose red is the mask and whose green is the confidence."""
+    confidences, wanted = Confidences(), set(chosen)
+    with tqdm(total=len(wanted), desc="label", unit="frame") as bar:
+        for view in views:
+            if (view.city, view.number) not in wanted:
+                continue
+            size = working_size(view.image.shape[0], view.image.shape[1], segmenter.max_pixels)
+            image = view.image
+            if image.shape[:2] != size:
+                image = np.asarray(cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA), np.uint8)
+            mask, confidence = segment(segmenter, image, LOOKS)
+            confidences.add(mask, confidence)
+            name = frame_name(view.city, view.number)
+            write_image(image_path(root, SPLIT, view.city, name), image)
+            write_image(scratch / f"{name}.png", np.dstack([mask, confidence, np.zeros_like(mask)]))
+            bar.update()
+    return confidences
+
+
+def frame_name(city: str, number: int) -> str:
+    """As Cityscapes names its frames: CITY_SEQ_FRAME."""
+    return f"{city}_000000_{number:06}"
+
+
+def keep_sure(confidences: Confidences, chosen: list[tuple[str, int]], root: Path, scratch: Path, share: float) -> Kept:
+    """Write the labels of what is sure. Frames with next to nothing of it are removed.
+
+    Raises ValueError if no frame is left.
+    """
+    thresholds, kept, frames = confidences.thresholds(share), np.zeros(256, np.int64), 0
+    for city, number in chosen:
+        name = frame_name(city, number)
+        looked = read_image(scratch / f"{name}.png")
+        labels = sure_labels(np.ascontiguousarray(looked[..., 0]), np.ascontiguousarray(looked[..., 1]), thresholds)
+        if np.count_nonzero(labels) < LEAST_KEPT * labels.size:
+            image_path(root, SPLIT, city, name).unlink()
+            continue
+        write_image(label_path(root, SPLIT, city, name), labels)
+        kept += np.bincount(ID_TO_TRAIN_ID[labels].ravel(), minlength=256)
+        frames += 1
+    if not frames:
+        raise ValueError(
+            f"the model is not sure of {100 * LEAST_KEPT:.0f} % of the pixels of any frame: nothing to keep"
+        )
+    return Kept(frames, confidences.counts.sum(axis=1), kept[:NUM_CLASSES], thresholds)
+
+
+def pseudo_label(segmenter: Segmenter, drives: Sequence[Drive], output: Path, count: int, share: float) -> Kept:
+    """Label ``count`` frames of the drives and keep the surest ``share`` of each class.
+
+    ``output`` is whole or not there. Raises ValueError if the bundle's classes are not Cityscapes' 19, or nothing can
+    be read or kept; FileExistsError if ``output`` holds anything; OSError if it can't be written; OutOfMemory and
+    DeviceLost as the engine does.
+    """
+    check_classes(segmenter)
+    if not 1 <= count <= MAX_FRAMES:
+        raise ValueError(f"frames must be 1 to {MAX_FRAMES}, not {count}")
+    Confidences().thresholds(share)  # a wrong share is told now, not after an hour
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise FileExistsError(f"{output}: there is something already; pseudo labels need a folder of their own")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    views = Views(drives)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
+        root, scratch = Path(temporary) / "data", Path(temporary) / "scratch"
+        chosen = choose(views, count)
+        confidences = predict(segmenter, views, chosen, root, scratch)
+        kept = keep_sure(confidences, chosen, root, scratch, share)
+        write_image(root / "kept.png", kept_picture(root, SPLIT, kept.classes()))
+        about = summary(segmenter, views, kept, len(chosen), share)
+        (root / "kept.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+        root.replace(output)
+    return kept
+
+
+def summary(segmenter: Segmenter, views: Views, kept: Kept, chosen: int, share: float) -> dict[str, Any]:
+    """What the labels come from and what was kept, as JSON has it. The model's terms of use hold for its labels too."""
+    return {
+        "model": segmenter.model_id,
+        "data_terms": segmenter.manifest.data_terms,
+        "drives": [str(drive.source) for drive in views.drives],
+        "problems": views.problems,
+        "share": share,
+        "frames_labelled": chosen,
+        "frames_kept": kept.frames,
+        "pixels_kept": int(kept.kept.sum()) / max(1, int(kept.seen.sum())),
+        "classes": kept.classes(),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path, help="model bundle (.safetensors)")
+    parser.add_argument("drives", type=Path, nargs="+", metavar="drive", help="bag, video or folder of images")
+    parser.add_argument("output", type=Path, help="folder for the data set; must be empty or not exist")
+    parser.add_argument("--frames", type=int, default=300, help="label at most so many (default: 300)")
+    parser.add_argument("--keep", type=float, default=0.5, help="share of each class's pixels to keep at least (0.5)")
+    arguments = parser.parse_args()
+    output: Path = arguments.output
+    try:
+        drives = [open_source(path) for path in arguments.drives]
+        segmenter = Segmenter.load(arguments.model)
+        kept = pseudo_label(segmenter, drives, output, arguments.frames, arguments.keep)
+    except (OSError, ValueError, SourceError, OutOfMemory, DeviceLost) as error:
+        raise SystemExit(str(error)) from error
+    for problem in json.loads((output / "kept.json").read_bytes())["problems"]:
+        print(f"passed over: {problem}")
+    share = kept.kept.sum() / max(1, kept.seen.sum())
+    print(f"{output}: {kept.frames} frames, {100 * share:.0f} % of their pixels kept; look at {output / 'kept.png'}")
+
+
+if __name__ == "__main__":
+    main()
