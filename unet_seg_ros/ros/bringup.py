@@ -6,14 +6,21 @@ The launch file, the replay and the tests all start the node through here.
 import json
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
 
 NODE_NAME = "segmentation"
+DEFAULT_TOPIC = "camera/image_raw"
+"""Where the camera "camera" is read from if neither an argument nor a parameter file says it."""
+LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 # Fast DDS 3 (from Kilted on) reads the first of these, Fast DDS 2 (Jazzy, Humble) the second.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -33,24 +40,34 @@ class Argument:
     description: str
 
 
+_AS_IN_FILE = "Empty: as in the parameter file."
 ARGUMENTS = (
     Argument(
         "cameras",
-        "camera=/camera/image_raw",
-        "Comma-separated name=topic for each camera, for example front=/front/image_raw,left=/left/image_raw. "
-        "Outputs appear under <node>/<name>/. Replaces the cameras of the parameter file.",
+        "",
+        "Comma-separated name=topic for each camera, for example front=front/image_raw,left=/left/image_raw. Outputs "
+        "appear under <node>/<name>/. A topic without a leading slash follows the namespace. Empty: as in the "
+        f"parameter file; without one, camera={DEFAULT_TOPIC}.",
     ),
     Argument(
         "transport",
         "",
         "raw (sensor_msgs/Image on each camera's topic) or compressed (CompressedImage on <topic>/compressed). "
-        "Empty: as in the parameter file.",
+        f"{_AS_IN_FILE}",
     ),
-    Argument("model", "", "A model bundle's path, or the name of a shipped one. Empty: as in the parameter file."),
-    Argument("device", "", "auto, cpu, cuda or cuda:N. Empty: as in the parameter file."),
-    Argument("params_file", "", "A parameter file. Empty: the package's own config/seg.param.yaml."),
-    Argument("namespace", "", "The node's namespace, for example /ego. Empty: none."),
-    Argument("use_sim_time", "", "true: the node's clock follows /clock. Empty: as in the parameter file."),
+    Argument("model", "", f"A model bundle's path, or the name of a shipped one. {_AS_IN_FILE}"),
+    Argument("device", "", f"auto, cpu, cuda or cuda:N. {_AS_IN_FILE}"),
+    Argument(
+        "params_file",
+        "",
+        "A parameter file; config/seg.param.yaml is one to copy, with every parameter. Empty: the node's defaults.",
+    ),
+    Argument("node_name", NODE_NAME, "The node's name."),
+    Argument("namespace", "", "The node's namespace, for example ego, below that of the including launch file."),
+    Argument("autostart", "", f"false: a lifecycle manager configures and activates the node. {_AS_IN_FILE}"),
+    Argument("log_level", "", f"{', '.join(LOG_LEVELS)}. Empty: info."),
+    Argument("respawn", "false", "true: start the node again, after 2 s, whenever it ends."),
+    Argument("use_sim_time", "", f"true: the node's clock follows /clock. {_AS_IN_FILE}"),
     Argument(
         "shared_memory",
         "true",
@@ -64,12 +81,14 @@ ARGUMENTS = (
 @dataclass(frozen=True)
 class Bringup:
     """What a launch comes to. ``parameters`` win over those in ``params_file``; ``environment`` is set for the node
-    on top of the caller's."""
+    on top of the caller's; ``namespace`` and ``log_level`` are empty for none."""
 
+    node_name: str
     namespace: str
-    params_file: Path
+    params_file: Path | None
     parameters: dict[str, ParameterValue]
-    remappings: list[tuple[str, str]]
+    log_level: str
+    respawn: bool
     environment: dict[str, str]
     rviz: bool
     rviz_config: Path
@@ -87,33 +106,55 @@ def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = No
         if name not in values:
             raise ValueError(f"{name}: there is no such argument; there are {', '.join(values)}")
         values[name] = value.strip()
+    for name, known in (("transport", TRANSPORTS), ("log_level", LOG_LEVELS)):
+        if values[name] not in ("", *known):
+            raise ValueError(f"{name}: {values[name]!r} is none of {', '.join(known)}")
+    if not is_camera_name(values["node_name"]):
+        raise ValueError(f"node_name: {values['node_name']!r} is not a name of letters, digits and underscores")
+    if values["namespace"] not in ("", "/") and not is_topic_name(values["namespace"]):
+        raise ValueError(f"namespace: {values['namespace']!r} is not a ROS namespace such as ego or /ego/perception")
     share = share_folder()
-    cameras = parse_cameras(values["cameras"])
-    namespace = _namespace(values["namespace"])
+    cameras = parse_cameras(values["cameras"]) if values["cameras"] else {}
+    params_file = _params_file(values["params_file"])
+    shown = next(iter(cameras or _cameras_in(params_file)), "camera")
     return Bringup(
-        namespace=namespace,
-        params_file=_params_file(values["params_file"], share),
-        parameters=_parameters(values, list(cameras)),
-        remappings=_camera_remappings(cameras),
+        node_name=values["node_name"],
+        namespace="" if values["namespace"] == "/" else values["namespace"],
+        params_file=params_file,
+        parameters=_parameters(values, cameras),
+        log_level=values["log_level"],
+        respawn=_boolean(values, "respawn"),
         environment=_environment(values, share, os.environ if environ is None else environ),
         rviz=_boolean(values, "rviz"),
         rviz_config=share / "config" / "seg.rviz",
-        rviz_remappings=_rviz_remappings(namespace, next(iter(cameras))),
+        rviz_remappings=[
+            (f"/{NODE_NAME}/camera/{output}", f"{values['node_name']}/{shown}/{output}")
+            for output in ("overlay", "mask")
+        ],
     )
 
 
 def ros_args(plan: Bringup) -> list[str]:
-    """The arguments after ``python -m unet_seg_ros.ros.node`` that start the node as planned."""
-    args = ["--ros-args"]
+    """The arguments after ``python -m unet_seg_ros.ros.node`` that start the node as planned, without launch."""
+    args = ["--ros-args", "-r", f"__node:={plan.node_name}"]
     if plan.namespace:
-        args += ["-r", f"__ns:={plan.namespace}"]
-    for source, target in plan.remappings:
-        args += ["-r", f"{source}:={target}"]
-    args += ["--params-file", str(plan.params_file)]
+        args += ["-r", f"__ns:=/{plan.namespace.removeprefix('/')}"]
+    if plan.params_file:
+        args += ["--params-file", str(plan.params_file)]
     for name, value in plan.parameters.items():
         # JSON is YAML with every string quoted: a camera named `y` or `off` stays a string.
         args += ["-p", f"{name}:={json.dumps(value)}"]
-    return args
+    return args + (["--log-level", plan.log_level] if plan.log_level else [])
+
+
+def write_parameters(plan: Bringup) -> Path:
+    """A temporary parameter file of ``plan.parameters``, for the caller to delete.
+
+    launch_ros would write a camera named ``y`` unquoted, which ROS reads as a boolean.
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="unet_seg_ros_", suffix=".yaml", delete=False) as file:
+        json.dump({"/**": {"ros__parameters": plan.parameters}}, file)
+    return Path(file.name)
 
 
 def parse_cameras(text: str) -> dict[str, str]:
@@ -129,9 +170,9 @@ def parse_cameras(text: str) -> dict[str, str]:
             )
         if name in cameras:
             raise ValueError(f"cameras: {name!r} is there twice; every camera needs a name of its own")
-        if not _is_absolute(topic):
+        if not is_topic_name(topic):
             raise ValueError(
-                f"cameras: {topic!r}, the topic of {name!r}, is not an absolute topic name such as /front/image_raw"
+                f"cameras: {topic!r}, the topic of {name!r}, is not a topic's name such as /front/image_raw"
             )
         cameras[name] = topic
     return cameras
@@ -144,26 +185,31 @@ def is_camera_name(name: str) -> bool:
 
 def is_topic_name(name: str) -> bool:
     """Whether it is an absolute topic's name, or one relative to the node's namespace."""
-    return _is_absolute(name if name.startswith("/") else f"/{name}")
+    return all(_TOKEN.fullmatch(token) for token in name.removeprefix("/").split("/"))
 
 
-def _is_absolute(name: str) -> bool:
-    """Whether it is an absolute ROS name: a slash before each token, none at the end."""
-    return name.startswith("/") and all(_TOKEN.fullmatch(token) for token in name[1:].split("/"))
-
-
-def _namespace(text: str) -> str:
-    namespace = "" if text in ("", "/") else "/" + text.removeprefix("/")
-    if namespace and not _is_absolute(namespace):
-        raise ValueError(f"namespace: {text!r} is not a ROS namespace such as /ego or /ego/perception")
-    return namespace
-
-
-def _params_file(text: str, share: Path) -> Path:
-    path = Path(text).expanduser() if text else share / "config" / "seg.param.yaml"
-    if not path.is_file():
+def _params_file(text: str) -> Path | None:
+    path = Path(text).expanduser()
+    if text and not path.is_file():
         raise ValueError(f"params_file: there is no file {path}")
-    return path
+    return path if text else None
+
+
+def _cameras_in(params_file: Path | None) -> list[str]:
+    """The cameras that a parameter file names first; none where it names none or can't be read (the node says why)."""
+
+    def search(tree: Any) -> list[str]:
+        if not isinstance(tree, dict):
+            return []
+        found = tree.get("ros__parameters")
+        if isinstance(found, dict) and isinstance(found.get("cameras"), list):
+            return [str(name) for name in found["cameras"]]
+        return next((names for branch in tree.values() if (names := search(branch))), [])
+
+    try:
+        return search(yaml.safe_load(params_file.read_text(encoding="utf-8"))) if params_file else []
+    except (yaml.YAMLError, UnicodeDecodeError):
+        return []
 
 
 def _boolean(values: Mapping[str, str], name: str) -> bool:
@@ -173,32 +219,17 @@ def _boolean(values: Mapping[str, str], name: str) -> bool:
         raise ValueError(f"{name}: {values[name]!r} is neither true nor false") from None
 
 
-def _parameters(values: Mapping[str, str], cameras: list[str]) -> dict[str, ParameterValue]:
-    if values["transport"] not in ("", *TRANSPORTS):
-        raise ValueError(f"transport: {values['transport']!r} is none of {', '.join(TRANSPORTS)}")
-    parameters: dict[str, ParameterValue] = {"cameras": cameras}
+def _parameters(values: Mapping[str, str], cameras: Mapping[str, str]) -> dict[str, ParameterValue]:
+    parameters: dict[str, ParameterValue] = {"cameras": list(cameras)} if cameras else {}
+    if not cameras and not values["params_file"]:
+        cameras = {"camera": DEFAULT_TOPIC}
+    parameters |= {f"topic.{name}": topic for name, topic in cameras.items()}
     parameters |= {name: values[name] for name in ("transport", "model", "device") if values[name]}
-    if values["use_sim_time"]:
-        parameters["use_sim_time"] = _boolean(values, "use_sim_time")
+    parameters |= {name: _boolean(values, name) for name in ("autostart", "use_sim_time") if values[name]}
     return parameters
-
-
-def _camera_remappings(cameras: Mapping[str, str]) -> list[tuple[str, str]]:
-    """Both transports' topics, since the transport may also come from the parameter file or change later."""
-    return [
-        (f"~/{name}/image{suffix}", f"{topic}{suffix}")
-        for name, topic in cameras.items()
-        for suffix in ("", "/compressed")
-    ]
 
 
 def _environment(values: Mapping[str, str], share: Path, environ: Mapping[str, str]) -> dict[str, str]:
     if not _boolean(values, "shared_memory") or any(environ.get(name) for name in PROFILE_VARIABLES):
         return {}
     return dict.fromkeys(PROFILE_VARIABLES, str(share / "config" / "shared_memory.xml"))
-
-
-def _rviz_remappings(namespace: str, camera: str) -> list[tuple[str, str]]:
-    """From the topics that the RViz layout shows to those of this launch's first camera."""
-    shown = f"/{NODE_NAME}/camera"
-    return [(f"{shown}/{output}", f"{namespace}/{NODE_NAME}/{camera}/{output}") for output in ("overlay", "mask")]

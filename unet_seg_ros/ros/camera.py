@@ -17,6 +17,7 @@ from unet_seg_msgs.msg import FrameTiming
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.camera_checks import check
+from unet_seg_ros.ros.camera_info import CameraInfoRelay, beside
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.diagnostics import Report, camera_values
 from unet_seg_ros.ros.image_input import POLICIES, ImageInput
@@ -60,6 +61,8 @@ class Camera:
         qos = QoSProfile(depth=settings.output_depth, reliability=POLICIES[settings.output_reliability])
         self._publishers = Publishers(node, name, frame_outputs(manifest), qos)
         self._timing: Publisher = node.create_publisher(FrameTiming, f"~/{name}/timing", qos)
+        info_topic = own.camera_info or beside(self._input.base_topic)
+        self.info = CameraInfoRelay(node, name, info_topic, qos)
         self._latched: dict[str, Publisher] = {}
         self.announce(settings)
 
@@ -80,6 +83,7 @@ class Camera:
     def destroy(self) -> None:
         self.close()
         self._publishers.destroy()
+        self.info.destroy()
         for publisher in (self._timing, *self._latched.values()):
             self._node.destroy_publisher(publisher)
 
@@ -116,6 +120,7 @@ class Camera:
         )
         self._publishers.publish(frame)
         self._on_segmented(frame)
+        self.info.publish(header)
         self.stats.size = image.shape[0], image.shape[1]
         self.stats.count_processed(age)
 

@@ -33,6 +33,7 @@ from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report, engine_facts
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
+from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.troubles import ERROR, OK
@@ -169,7 +170,8 @@ class SegmentationNode(LifecycleNode):
 
     def autostart(self) -> None:
         """Configure and activate, if the parameter says so; a failure leaves the node where it is."""
-        for sentence in self._parameters_ours.unused():
+        given = misdirected(sys.argv, self.get_fully_qualified_name())
+        for sentence in (*self._parameters_ours.unused(), *given):
             self.get_logger().warning(sentence)
         if self.get_parameter("autostart").value and self.trigger_configure() == SUCCESS:
             self.trigger_activate()

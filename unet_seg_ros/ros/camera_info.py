@@ -1,0 +1,68 @@
+"""The camera's own sensor_msgs/CameraInfo, published again with the stamp of each mask.
+
+Neither is read: only the stamp in the serialised message is written over, so that the rest arrives bit by bit as it was.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from rclpy.lifecycle import LifecycleNode
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
+
+HEADER = 4
+"""Bytes before the message itself; the second one tells the order of bytes (CDR)."""
+
+
+def beside(image_topic: str) -> str:
+    """The camera_info topic of an image topic, as image_transport has it: of /front/image_raw, /front/camera_info."""
+    return image_topic.rpartition("/")[0] + "/camera_info"
+
+
+class CameraInfoRelay:
+    """From ``topic`` to ``~/C/camera_info``, from its making to ``destroy``; nothing where the two are one topic.
+
+    The publisher is there always, the subscription too: a stack may need the calibration before it subscribes to masks.
+    """
+
+    def __init__(self, node: LifecycleNode, camera: str, topic: str, qos: QoSProfile) -> None:
+        self._node = node
+        self._latest: bytes | None = None
+        self._publisher: Publisher | None = None
+        self._subscription: Subscription | None = None
+        output = f"~/{camera}/camera_info"
+        if node.resolve_topic_name(topic) != node.resolve_topic_name(output):
+            self._publisher = node.create_publisher(CameraInfo, output, qos)
+            wanted = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+            self._subscription = node.create_subscription(CameraInfo, topic, self._keep, wanted, raw=True)
+
+    @property
+    def latest(self) -> CameraInfo | None:
+        """The camera's last message, None before the first."""
+        return None if self._latest is None else deserialize_message(self._latest, CameraInfo)
+
+    def publish(self, header: Header) -> None:
+        """The last message with the stamp of ``header``; nothing before the first, or while nobody subscribes."""
+        if self._publisher is not None and self._latest is not None and self._publisher.get_subscription_count():
+            self._publisher.publish(stamped(self._latest, header.stamp.sec, header.stamp.nanosec))
+
+    def destroy(self) -> None:
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+        if self._publisher is not None:
+            self._node.destroy_publisher(self._publisher)
+
+    def _keep(self, message: Any) -> None:
+        self._latest = bytes(message)
+
+
+def stamped(message: bytes, sec: int, nanosec: int) -> bytes:
+    """A serialised message that begins with a std_msgs/Header, with another stamp."""
+    order = "<" if message[1] & 1 else ">"
+    return message[:HEADER] + struct.pack(f"{order}iI", sec, nanosec) + message[HEADER + 8 :]
