@@ -13,6 +13,7 @@ setup(
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
         (f"{SHARE}/launch", glob("launch/*.launch.py")),
+        (f"{SHARE}/launch/examples", glob("launch/examples/*.launch.py")),
         (f"{SHARE}/config", glob("config/*")),
         (f"{SHARE}/models", [*glob("models/*.safetensors"), *glob("models/*.md"), *glob("models/LICENSE")]),
     ],

@@ -14,7 +14,7 @@ from launch.actions import DeclareLaunchArgument, IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from unet_seg_ros.replay import launch_arguments
-from unet_seg_ros.ros.bringup import ARGUMENTS, Argument, bringup, ros_args
+from unet_seg_ros.ros.bringup import ARGUMENTS, PROFILE_VARIABLES, Argument, bringup
 from unet_seg_ros.share import share_folder
 
 LAUNCH_FILE = str(share_folder() / "launch" / "seg.launch.py")
@@ -22,8 +22,9 @@ REPLAY_FILE = str(share_folder() / "launch" / "replay.launch.py")
 PROFILE = "FASTDDS_DEFAULT_PROFILES_FILE"
 STAND_IN = f"""#!{sys.executable}
 import json, os, sys
+files = [sys.argv[i + 1] for i, arg in enumerate(sys.argv) if arg == "--params-file"]
 with open(os.environ["TOLD"] + "/" + os.path.basename(sys.argv[0]), "w") as file:
-    json.dump([sys.argv[1:], os.environ.get("{PROFILE}")], file)
+    json.dump([sys.argv[1:], os.environ.get("{PROFILE}"), [open(name).read() for name in files]], file)
 """
 
 
@@ -38,9 +39,13 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         script.parent.mkdir(parents=True, exist_ok=True)
         script.write_text(STAND_IN)
         script.chmod(0o755)
+    shared = tmp_path / "share" / "unet_seg_ros" / "launch"
+    shared.parent.mkdir()
+    shared.symlink_to(share_folder() / "launch")
     monkeypatch.setenv("AMENT_PREFIX_PATH", f"{tmp_path}{os.pathsep}{os.environ.get('AMENT_PREFIX_PATH', '')}")
     monkeypatch.setenv("TOLD", str(tmp_path))
-    monkeypatch.delenv(PROFILE, raising=False)
+    for variable in PROFILE_VARIABLES:
+        monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
 
@@ -63,26 +68,39 @@ def test_every_argument_is_declared(file: str, arguments: tuple[Argument, ...]):
     "arguments",
     [
         {},
-        {"cameras": "y=/y/image_raw,off=/off", "transport": "compressed", "namespace": "/ego", "use_sim_time": "true"},
-        {"model": "on", "device": "cpu", "shared_memory": "false"},
+        {"cameras": "y=y/image_raw,off=/off", "transport": "compressed", "namespace": "ego", "use_sim_time": "true"},
+        {"model": "on", "device": "cpu", "shared_memory": "false", "node_name": "eyes", "log_level": "warn"},
     ],
 )
 def test_the_node_gets_what_bringup_says(told: Path, arguments: dict[str, str]):
     assert launch(arguments) == 0
-    args, profile = json.loads((told / "segmentation").read_text())
+    args, profile, files = json.loads((told / "segmentation").read_text())
     plan = bringup(arguments)
-    expected = ros_args(plan)
-    assert args[: len(expected)] == expected
-    assert args[len(expected) :] == ["--ros-args", "-r", "__node:=segmentation"]
+    assert f"__node:={plan.node_name}" in args
+    assert ("__ns:=/ego" in args) is bool(plan.namespace)
+    assert ("warn" in args) is bool(plan.log_level)
+    assert [json.loads(file)["/**"]["ros__parameters"] for file in files] == [plan.parameters]
     assert profile == plan.environment.get(PROFILE)
     assert not (told / "rviz2").exists()
+    written = [arg for arg in args if arg.endswith(".yaml")]
+    assert [Path(file).exists() for file in written] == [False]  # gone with the launch
+
+
+def test_the_include_example(told: Path):
+    assert launch({}, str(share_folder() / "launch" / "examples" / "include.launch.py")) == 0
+    args, _, files = json.loads((told / "segmentation").read_text())
+    assert "__ns:=/car/perception" in args
+    assert "/car/perception/front/image_raw:=/sensors/front" in args
+    assert args.index("confidence_threshold:=0.6") < args.index("--params-file")  # so that what is given wins
+    assert json.loads(files[0])["/**"]["ros__parameters"]["cameras"] == ["front", "rear"]
 
 
 def test_rviz_shows_the_first_camera(told: Path):
     assert launch({"rviz": "true", "cameras": "front=/a,left=/b", "namespace": "ego"}) == 0
-    args, profile = json.loads((told / "rviz2").read_text())
+    args, profile, _ = json.loads((told / "rviz2").read_text())
     assert args[:2] == ["-d", str(share_folder() / "config" / "seg.rviz")]
-    assert "/segmentation/camera/mask:=/ego/segmentation/front/mask" in args
+    assert "/segmentation/camera/mask:=segmentation/front/mask" in args
+    assert "__ns:=/ego" in args
     assert profile.endswith("shared_memory.xml")
 
 
@@ -102,7 +120,7 @@ def test_the_reason_is_that_of_bringup():
 def test_a_replay_gets_its_command_line(told: Path):
     arguments = {"source": "a drive.mcap", "device": "cpu", "arguments": "--require 'miou >= 0.6'"}
     assert launch(arguments, REPLAY_FILE) == 0
-    args, _ = json.loads((told / "replay").read_text())
+    args, _, _ = json.loads((told / "replay").read_text())
     assert args == launch_arguments.command_line(arguments)
 
 

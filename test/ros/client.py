@@ -72,7 +72,8 @@ class NodeProcess:
 class Client:
     """Publishes frames, collects outputs, calls services."""
 
-    def __init__(self, cameras: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+    def __init__(self, cameras: tuple[str, ...], outputs: tuple[str, ...], name: str = "/segmentation") -> None:
+        self.name = name
         self.node = rclpy.create_node(f"client_{time.monotonic_ns()}")
         self.got: dict[tuple[str, str], list[Any]] = defaultdict(list)
         self.diagnostics: dict[str, Any] = {}
@@ -80,7 +81,7 @@ class Client:
         for camera in cameras:
             for output in outputs:
                 keep = self.got[camera, output].append
-                self.node.create_subscription(OUTPUTS[output], f"/segmentation/{camera}/{output}", keep, qos)
+                self.node.create_subscription(OUTPUTS[output], f"{name}/{camera}/{output}", keep, qos)
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
 
     def close(self) -> None:
@@ -105,7 +106,7 @@ class Client:
     def publisher(self, camera: str = "camera", reliability: ReliabilityPolicy = RELIABLE, kind: type = Image) -> Any:
         """A publisher that the node's subscription is matched with and has adapted to: nothing that it sends is lost,
         if it is RELIABLE."""
-        topic = f"/segmentation/{camera}/image{'/compressed' if kind is CompressedImage else ''}"
+        topic = f"{self.name}/{camera}/image{'/compressed' if kind is CompressedImage else ''}"
         publisher = self.node.create_publisher(kind, topic, QoSProfile(depth=10, reliability=reliability))
 
         def adapted() -> bool:
@@ -122,7 +123,7 @@ class Client:
         return next(m for m in received if m.header.stamp.sec == sec)
 
     def call(self, kind: Any, service: str, request: Any) -> Any:
-        client = self.node.create_client(kind, f"/segmentation/{service}")
+        client = self.node.create_client(kind, f"{self.name}/{service}")
         self.wait(client.service_is_ready, f"service {service}")
         future = client.call_async(request)
         self.wait(future.done, f"answer of {service}")
@@ -183,10 +184,11 @@ def running(
     cameras: tuple[str, ...] = ("camera",),
     outputs: tuple[str, ...] = tuple(OUTPUTS),
     module: str = "unet_seg_ros.ros.node",
+    node_name: str = "/segmentation",
 ) -> Iterator[tuple[NodeProcess, Client]]:
     """A node process and a client beside it."""
     node = NodeProcess(*ros_args, module=module)
-    client = Client(cameras, outputs)
+    client = Client(cameras, outputs, node_name)
     try:
         yield node, client
     finally:

@@ -2,14 +2,13 @@
 
 import json
 import re
-import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_seg_ros.ros.bringup import ARGUMENTS, bringup, parse_cameras, ros_args
+from unet_seg_ros.ros.bringup import bringup, parse_cameras, ros_args, write_parameters
 from unet_seg_ros.share import share_folder
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
@@ -19,16 +18,22 @@ CAMERAS = st.dictionaries(NAMES, TOPICS, min_size=1, max_size=5)
 
 def test_defaults():
     plan = bringup({}, environ={})
-    assert plan.namespace == ""
-    assert plan.parameters == {"cameras": ["camera"]}
-    assert plan.remappings == [
-        ("~/camera/image", "/camera/image_raw"),
-        ("~/camera/image/compressed", "/camera/image_raw/compressed"),
-    ]
+    assert (plan.node_name, plan.namespace, plan.log_level, plan.respawn) == ("segmentation", "", "", False)
+    assert plan.parameters == {"topic.camera": "camera/image_raw"}
     profile = str(share_folder() / "config" / "shared_memory.xml")
     assert plan.environment == {"FASTDDS_DEFAULT_PROFILES_FILE": profile, "FASTRTPS_DEFAULT_PROFILES_FILE": profile}
-    assert plan.params_file == share_folder() / "config" / "seg.param.yaml"
+    assert plan.params_file is None
     assert not plan.rviz
+
+
+def test_cameras_of_a_parameter_file_are_left_alone(tmp_path: Path):
+    params = tmp_path / "mine.yaml"
+    params.write_text("/ego: {segmentation: {ros__parameters: {cameras: [front], topic.front: /front}}}\n")
+    plan = bringup({"params_file": str(params), "model": "unet_s"}, environ={})
+    assert plan.parameters == {"model": "unet_s"}
+    assert plan.rviz_remappings[0] == ("/segmentation/camera/overlay", "segmentation/front/overlay")
+    params.write_bytes(b"\xff{")
+    assert bringup({"params_file": str(params)}, environ={}).rviz_remappings[0][1] == "segmentation/camera/overlay"
 
 
 def test_all_arguments(tmp_path: Path):
@@ -36,7 +41,11 @@ def test_all_arguments(tmp_path: Path):
     params.write_text("/**: {ros__parameters: {threads: 1}}\n")
     plan = bringup(
         {
-            "cameras": "front=/front/image_raw, left=/left/image_raw",
+            "cameras": "front=/front/image_raw, left=left/image_raw",
+            "node_name": "eyes",
+            "autostart": "false",
+            "log_level": "debug",
+            "respawn": "true",
             "transport": "compressed",
             "model": "unet_s",
             "device": "cuda:1",
@@ -50,24 +59,25 @@ def test_all_arguments(tmp_path: Path):
     )
     assert plan.parameters == {
         "cameras": ["front", "left"],
+        "topic.front": "/front/image_raw",
+        "topic.left": "left/image_raw",
+        "autostart": False,
         "transport": "compressed",
         "model": "unet_s",
         "device": "cuda:1",
         "use_sim_time": True,
     }
-    assert ("~/front/image/compressed", "/front/image_raw/compressed") in plan.remappings
-    assert ("~/left/image", "/left/image_raw") in plan.remappings
     assert plan.params_file == params
-    assert plan.namespace == "/ego"
+    assert (plan.node_name, plan.namespace, plan.log_level, plan.respawn) == ("eyes", "ego", "debug", True)
     assert plan.environment == {}
     assert plan.rviz
-    assert ("/segmentation/camera/overlay", "/ego/segmentation/front/overlay") in plan.rviz_remappings
+    assert ("/segmentation/camera/overlay", "eyes/front/overlay") in plan.rviz_remappings
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"cameras": ""}, "cameras: '' is not name=topic"),
+        ({"cameras": ","}, "cameras: '' is not name=topic"),
         ({"cameras": "front"}, "cameras: 'front' is not name=topic"),
         ({"cameras": "front=/a,"}, "cameras: '' is not name=topic"),
         ({"cameras": "=/a"}, "cameras: '' can't be a camera's name"),
@@ -76,13 +86,17 @@ def test_all_arguments(tmp_path: Path):
         ({"cameras": "front/left=/a"}, "cameras: 'front/left' can't be"),
         ({"cameras": "vorn\u00e9=/a"}, "can't be a camera's name"),
         ({"cameras": "front=/a,front=/b"}, "cameras: 'front' is there twice"),
-        ({"cameras": "front="}, "cameras: '', the topic of 'front', is not an absolute topic name"),
-        ({"cameras": "front=a/b"}, "'a/b', the topic of 'front', is not an absolute"),
-        ({"cameras": "front=/"}, "not an absolute topic name"),
-        ({"cameras": "front=/a/"}, "not an absolute topic name"),
-        ({"cameras": "front=//a"}, "not an absolute topic name"),
-        ({"cameras": "front=/a/2b"}, "not an absolute topic name"),
-        ({"cameras": "front=/a=/b"}, "not an absolute topic name"),
+        ({"cameras": "front="}, "cameras: '', the topic of 'front', is not a topic's name"),
+        ({"cameras": "front=/"}, "not a topic's name"),
+        ({"cameras": "front=/a/"}, "not a topic's name"),
+        ({"cameras": "front=//a"}, "not a topic's name"),
+        ({"cameras": "front=/a/2b"}, "not a topic's name"),
+        ({"cameras": "front=/a=/b"}, "not a topic's name"),
+        ({"node_name": "a/b"}, "node_name: 'a/b' is not a name"),
+        ({"node_name": ""}, "node_name: '' is not a name"),
+        ({"log_level": "loud"}, "log_level: 'loud' is none of debug, info"),
+        ({"autostart": "maybe"}, "autostart: 'maybe' is neither true nor false"),
+        ({"respawn": ""}, "respawn: '' is neither true nor false"),
         ({"transport": "theora"}, "transport: 'theora' is none of raw, compressed"),
         ({"namespace": "a//b"}, "namespace: 'a//b' is not a ROS namespace"),
         ({"namespace": "a/"}, "namespace: 'a/' is not"),
@@ -119,7 +133,7 @@ def test_any_text_is_either_cameras_or_one_clear_line(text: str):
         assert re.fullmatch("cameras: .+", line)
     else:
         assert cameras
-        assert all(topic.startswith("/") for topic in cameras.values())
+        assert all(re.fullmatch(r"/?\w+(/\w+)*", topic) for topic in cameras.values())
 
 
 @pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
@@ -134,39 +148,17 @@ def test_the_callers_environment_is_the_default(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_ros_args():
-    plan = bringup({"cameras": "y=/y/image_raw,off=/off", "namespace": "/a/b", "model": 'my "net"'}, environ={})
+    plan = bringup({"cameras": "y=y/image_raw,off=/off", "namespace": "a/b", "model": 'my "net"'}, environ={})
     args = ros_args(plan)
-    assert args[:3] == ["--ros-args", "-r", "__ns:=/a/b"]
-    assert "~/y/image:=/y/image_raw" in args
-    assert args.index("--params-file") < args.index("-p"), "what comes later wins"
+    assert args[:5] == ["--ros-args", "-r", "__node:=segmentation", "-r", "__ns:=/a/b"]
     assert 'cameras:=["y", "off"]' in args
+    assert 'topic.y:="y/image_raw"' in args
     assert 'model:="my \\"net\\""' in args
-    assert not any(arg.startswith("use_sim_time") for arg in args)
-    assert "use_sim_time:=true" in ros_args(bringup({"use_sim_time": "true"}, environ={}))
+    assert ros_args(bringup({"log_level": "warn"}, environ={}))[-2:] == ["--log-level", "warn"]
 
 
-@given(CAMERAS)
-def test_ros_args_quote_every_string(cameras: dict[str, str]):
-    args = ros_args(bringup({"cameras": ",".join(f"{name}={topic}" for name, topic in cameras.items())}, environ={}))
-    value = next(arg for arg in args if arg.startswith("cameras:=")).removeprefix("cameras:=")
-    assert json.loads(value) == list(cameras)
-
-
-def test_every_argument_is_described():
-    assert len({argument.name for argument in ARGUMENTS}) == len(ARGUMENTS)
-    assert all(argument.description.endswith(".") for argument in ARGUMENTS)
-
-
-def test_the_shared_memory_profile():
-    """One shared-memory transport that takes a 2048×1024 rgb8 frame whole, and UDP beside it."""
-    space = {"d": "http://www.eprosima.com/XMLSchemas/fastRTPS_Profiles"}
-    root = ET.parse(share_folder() / "config" / "shared_memory.xml").getroot()
-    transports = {
-        found.findtext("d:type", namespaces=space): found for found in root.iterfind(".//d:transport_descriptor", space)
-    }
-    assert set(transports) == {"SHM", "UDPv4"}
-    assert int(transports["SHM"].findtext("d:maxMessageSize", "0", space)) > 3 * 2048 * 1024
-    assert int(transports["SHM"].findtext("d:segment_size", "0", space)) == 64 * 1024**2
-    used = {found.text for found in root.iterfind(".//d:userTransports/d:transport_id", space)}
-    assert used == {found.findtext("d:transport_id", namespaces=space) for found in transports.values()}
-    assert root.findtext(".//d:useBuiltinTransports", namespaces=space) == "false"
+def test_the_parameters_are_written_with_every_string_quoted():
+    plan = bringup({"cameras": "y=/y,on=/on", "model": "no"}, environ={})
+    file = write_parameters(plan)
+    assert json.loads(file.read_text()) == {"/**": {"ros__parameters": plan.parameters}}
+    file.unlink()

@@ -10,7 +10,8 @@ import rclpy
 import yaml
 from rclpy.node import Node
 
-from unet_seg_ros.ros.bringup import bringup, ros_args
+from unet_seg_ros.ros.bringup import bringup, ros_args, write_parameters
+from unet_seg_ros.ros.parameters import Parameters
 from unet_seg_ros.share import share_folder
 
 
@@ -23,41 +24,47 @@ def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[rclpy.Context]:
     context.shutdown()
 
 
-def start(context: rclpy.Context, arguments: dict[str, str]) -> Node:
+def start(context: rclpy.Context, args: dict[str, str] | list[str]) -> Node:
     return Node(
-        "segmentation",
+        "other",
         context=context,
-        cli_args=ros_args(bringup(arguments, environ={})),
+        cli_args=args if isinstance(args, list) else ros_args(bringup(args, environ={})),
         use_global_arguments=False,
-        automatically_declare_parameters_from_overrides=True,
     )
 
 
 def parameters(node: Node) -> dict[str, Any]:
-    """All that came from the file and the arguments."""
-    own = ("use_sim_time", "start_type_description_service")
-    return {name: value.value for name, value in node.get_parameters_by_prefix("").items() if name not in own}
+    """All that came from the file and the arguments; rcl gives None for an empty list."""
+    return {name: value.value for name, value in node._parameter_overrides.items()}
 
 
 def test_the_parameter_file_is_read_whole(context: rclpy.Context):
-    text = (share_folder() / "config" / "seg.param.yaml").read_text()
-    node = start(context, {})
-    assert parameters(node) == yaml.safe_load(text)["/**"]["ros__parameters"]
+    path = share_folder() / "config" / "seg.param.yaml"
+    node = start(context, {"params_file": str(path)})
+    in_file = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
+    given = parameters(node)
+    assert given == {name: None if value == [] else value for name, value in in_file.items()}
+    assert Parameters(node).unused() == []
 
 
-def test_arguments_win_over_the_file_and_strings_stay_strings(context: rclpy.Context, tmp_path: Path):
+@pytest.mark.parametrize("by_file", [False, True])  # as launch starts the node, and as the replay does
+def test_arguments_win_over_the_file_and_strings_stay_strings(context: rclpy.Context, tmp_path: Path, by_file: bool):
     file = tmp_path / "mine.yaml"
-    file.write_text("/**: {ros__parameters: {cameras: [other], model: other, threads: 1}}\n")
-    arguments = {
-        "cameras": "y=/y/image_raw,off=/off",
+    file.write_text("/ego/segmentation: {ros__parameters: {cameras: [other], model: other, threads: 1}}\n")
+    arguments = {"cameras": "y=y/raw,off=/off", "model": "on", "device": "1", "namespace": "ego"}
+    plan = bringup({**arguments, "params_file": str(file)}, environ={})
+    args = ros_args(plan)
+    if by_file:
+        written = write_parameters(plan)
+        args = [*args[: args.index("-p")], "--params-file", str(written)]
+    node = start(context, args)
+    assert parameters(node) == {
+        "cameras": ["y", "off"],
+        "topic.y": "y/raw",
+        "topic.off": "/off",
         "model": "on",
         "device": "1",
-        "namespace": "ego",
-        "params_file": str(file),
+        "threads": 1,
     }
-    node = start(context, arguments)
-    assert parameters(node) == {"cameras": ["y", "off"], "model": "on", "device": "1", "threads": 1}
     assert node.get_fully_qualified_name() == "/ego/segmentation"
-    assert node.resolve_topic_name("~/y/image") == "/y/image_raw"
-    assert node.resolve_topic_name("~/off/image/compressed") == "/off/compressed"
-    assert node.resolve_topic_name("~/y/mask") == "/ego/segmentation/y/mask"
+    assert node.resolve_topic_name("y/raw") == "/ego/y/raw"

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from test.launch_stand_in import declared, node_arguments, of_kind, started
 from test.ros.client import image, noise, running
+from unet_seg_ros.share import share_folder
 
 
 def test_down_and_up_again(tiny: Path) -> None:
@@ -171,3 +175,17 @@ def test_a_failing_gpu(tiny: Path) -> None:
         client.node.destroy_publisher(publisher)
         client.publisher().publish(image(4, noise(1, 60, 80)))
         client.result("camera", "mask", 4)
+
+
+def test_the_node_of_the_launch_file(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cameras whose names YAML would take for booleans, topics that follow the namespace, a name of its own."""
+    entities = declared(share_folder() / "launch" / "seg.launch.py", monkeypatch)
+    cameras = "y=y/image_raw,on=/on/image_raw"
+    actions = started(entities, {"cameras": cameras, "namespace": "ego", "node_name": "eyes", "model": str(tiny)})
+    (launched,) = of_kind("Node", actions)
+    remap = ("-r", "/ego/y/image_raw:=/sensors/y")  # as SetRemap around the launch
+    with running(*node_arguments(launched)[1:], *remap, "-p", "threads:=1", node_name="/ego/eyes") as (_, client):
+        assert client.camera_values("y")["topic"] == "/sensors/y"
+        assert client.camera_values("on")["topic"] == "/on/image_raw"
+        assert client.diagnostics["camera y"].name == "ego/eyes: camera y"
+        assert client.state() == "active"

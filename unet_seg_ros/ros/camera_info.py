@@ -1,6 +1,6 @@
 """The camera's own sensor_msgs/CameraInfo, published again with the stamp of each mask.
 
-Neither is read: only the stamp in the serialised message is written over, so that the rest arrives bit by bit as it was.
+Nothing of it is read: only the stamp in the serialised message is written over, the rest stays bit by bit as it was.
 """
 
 from __future__ import annotations

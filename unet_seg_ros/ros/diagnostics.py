@@ -17,7 +17,7 @@ from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.troubles import ERROR, OK
 from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, MODEL, PROCESSED, RECEIVED, TOPIC, Drop
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # PyTorch may still be missing, which configure says
     from unet_seg_ros.segmenter import Segmenter
 
 
@@ -92,21 +92,18 @@ class EngineStats:
     def __init__(self) -> None:
         self.milliseconds: deque[float] = deque(maxlen=200)
 
-    def report(self, facts: dict[str, Any], problem: str) -> Report:
-        """``facts`` are the device, precision, model and terms, empty while not configured; ``problem`` is why there
-        is no engine or it is of no use, empty where nothing is wrong."""
+    def report(self, segmenter: Segmenter | None, problem: str) -> Report:
+        """``segmenter`` is None while not configured; ``problem`` is why there is none or it is of no use, empty where
+        nothing is wrong."""
+        values: dict[str, Any] = {}
+        if segmenter is not None:
+            engine = segmenter.engine
+            values = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
+            values["terms"] = segmenter.manifest.data_terms
         took = list(self.milliseconds)
         if took:
             p50, p95 = np.percentile(took, [50, 95])
-            facts = {**facts, "p50 (ms)": f"{p50:.1f}", "p95 (ms)": f"{p95:.1f}"}
-        message = problem or ("ready" if facts else "not configured")
-        return Report(ENGINE_TASK, ERROR if problem else OK, message, facts, str(facts.get("device", "none")))
-
-
-def engine_facts(segmenter: Segmenter | None) -> dict[str, Any]:
-    """The device, precision, model and terms; empty while there is no segmenter."""
-    if segmenter is None:
-        return {}
-    engine, manifest = segmenter.engine, segmenter.manifest
-    facts = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
-    return {**facts, "terms": manifest.data_terms}
+            values |= {"p50 (ms)": f"{p50:.1f}", "p95 (ms)": f"{p95:.1f}"}
+        message = problem or ("ready" if segmenter is not None else "not configured")
+        device = "none" if segmenter is None else segmenter.engine.device
+        return Report(ENGINE_TASK, ERROR if problem else OK, message, values, device)

@@ -91,7 +91,8 @@ class Bond:
             self._node.destroy_timer(self._timer)
             self._timer = None
             self._status.active = False
-            self._beat()
+            if self._node.context.ok():  # else the process ends, and nobody can be told
+                self._beat()
 
     def _beat(self) -> None:
         self._status.header.stamp = self._node.get_clock().now().to_msg()

@@ -31,7 +31,7 @@ from rclpy.parameter import Parameter
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.ros.bringup import NODE_NAME
-from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report, engine_facts
+from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, EngineStats, Report
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
@@ -213,17 +213,16 @@ class SegmentationNode(LifecycleNode):
     def _reports(self) -> Iterator[Report]:
         """What each part of the node has to say. Names are those that diagnostic_aggregator sorts by."""
         state = self._state_machine.current_state[1]
-        yield Report("node", ERROR if self.problem else OK, self.problem or state, {"state": state})
+        level, message = (ERROR, self.problem) if self.problem else (OK, state)
+        yield Report("node", level, message, {"state": state})
         if self.settings is None:
             for name in self.get_parameter("cameras").value:
-                yield Report(
-                    f"{CAMERA_TASK}{name}", ERROR if self.problem else OK, self.problem or state, hardware_id=name
-                )
+                yield Report(f"{CAMERA_TASK}{name}", level, message, hardware_id=name)
         else:
             for camera in self.cameras.values():
                 yield camera.report(self.settings, self.problem)
             yield from (ground.report() for ground in self.grounds)
-        yield self.engine_stats.report(engine_facts(self.segmenter), self.problem)
+        yield self.engine_stats.report(self.segmenter, self.problem)
 
 
 def main(args: list[str] | None = None) -> None:

@@ -14,7 +14,7 @@ MAX_BYTES = 2**20
 
 
 def misdirected(args: Sequence[str], node: str) -> list[str]:
-    """A sentence for each ``--params-file`` among a process's arguments none of whose keys matches ``node``'s full name."""
+    """A sentence for each ``--params-file`` of a process's arguments that has no key for ``node``, a full name."""
     files = [Path(args[i + 1]) for i, arg in enumerate(args[:-1]) if arg == "--params-file"]
     sentences = []
     for file in files:
