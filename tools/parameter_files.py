@@ -15,7 +15,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from unet_seg_ros.ros.parameter_table import TABLE, Spec  # noqa: E402  (the clone's own)
+from unet_seg_ros.ros.parameter_spec import Spec  # noqa: E402
+from unet_seg_ros.ros.parameter_table import TABLE  # noqa: E402  (the clone's own)
 
 TYPES: dict[str, dict[str, Any]] = {
     "string": {"type": "string"},

@@ -92,18 +92,13 @@ class EngineStats:
     def __init__(self) -> None:
         self.milliseconds: deque[float] = deque(maxlen=200)
 
-    def report(self, segmenter: Segmenter | None, problem: str) -> Report:
-        """``segmenter`` is None while not configured; ``problem`` is why there is none or it is of no use, empty where
-        nothing is wrong."""
-        values: dict[str, Any] = {}
-        if segmenter is not None:
-            engine = segmenter.engine
-            values = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
-            values["terms"] = segmenter.manifest.data_terms
+    def report(self, segmenter: Segmenter, problem: str) -> Report:
+        """``problem`` is why the engine is of no use, empty where nothing is wrong."""
+        engine = segmenter.engine
+        values: dict[str, Any] = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
+        values["terms"] = segmenter.manifest.data_terms
         took = list(self.milliseconds)
         if took:
             p50, p95 = np.percentile(took, [50, 95])
             values |= {"p50 (ms)": f"{p50:.1f}", "p95 (ms)": f"{p95:.1f}"}
-        message = problem or ("ready" if segmenter is not None else "not configured")
-        device = "none" if segmenter is None else segmenter.engine.device
-        return Report(ENGINE_TASK, ERROR if problem else OK, message, values, device)
+        return Report(ENGINE_TASK, ERROR if problem else OK, problem or "ready", values, engine.device)

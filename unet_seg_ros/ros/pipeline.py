@@ -1,0 +1,83 @@
+"""All that the node makes when it is configured: the segmenter, the cameras, the ground; and the worker while active.
+
+Made at configure because only then PyTorch is imported: where it is missing, the node can say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from rclpy.lifecycle import LifecycleNode
+
+from unet_seg_ros.ros.camera import Camera
+from unet_seg_ros.ros.diagnostics import EngineStats, Report
+from unet_seg_ros.ros.ground import GroundPublisher
+from unet_seg_ros.ros.settings import Settings
+from unet_seg_ros.ros.worker import Worker
+from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.share import shipped_or_path
+
+
+class Pipeline:
+    """From its making to ``destroy``; segments between ``start`` and ``stop``.
+
+    Raises ValueError where a setting is of no use, OutOfMemory and DeviceLost.
+    """
+
+    def __init__(self, node: LifecycleNode, settings: Settings) -> None:
+        self._node = node
+        self.settings = settings
+        model = shipped_or_path(settings.model)
+        self.segmenter = Segmenter.load(model, settings.device, settings.threads, settings.max_pixels)
+        self.segmenter.warm_up()
+        self._engine_stats = EngineStats()
+        self._worker: Worker | None = None
+        manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
+        self._ground = GroundPublisher(node, settings, manifest)
+        self.cameras: dict[str, Camera] = {}
+        try:
+            for name in settings.cameras:
+                self.cameras[name] = Camera(node, name, settings, manifest, model_id, self._ground.take)
+        except Exception:
+            self.destroy()
+            raise
+
+    def update(self, settings: Settings) -> None:
+        """Settings of which only those have changed that change at any time."""
+        self.settings = settings
+        for camera in self.cameras.values():
+            camera.announce(settings)
+
+    def start(self, on_device_lost: Callable[[str], None]) -> None:
+        """Subscribe and segment; ``on_device_lost`` is called with the reason, on the worker's own thread."""
+        logger = self._node.get_logger()
+        self._worker = Worker(
+            self.segmenter, self.cameras, self._engine_stats, lambda: self.settings, logger, on_device_lost
+        )
+        for camera in self.cameras.values():
+            camera.open(self._worker.receive)
+            logger.info(f"{camera.name}: segmenting {camera.topic}")
+
+    def stop(self) -> None:
+        for camera in self.cameras.values():
+            camera.close()
+        if self._worker is not None:
+            self._worker.stop()
+            self._worker = None
+
+    def destroy(self) -> None:
+        self.stop()
+        for camera in self.cameras.values():
+            camera.destroy()
+        self._ground.destroy()
+
+    def every_second(self) -> None:
+        for camera in self.cameras.values():
+            camera.every_second()
+
+    def reports(self, problem: str) -> Iterator[Report]:
+        """What diagnostics say of each part. ``problem`` is what is wrong with the whole node, if anything is."""
+        for camera in self.cameras.values():
+            yield camera.report(self.settings, problem)
+        yield self._ground.report()
+        yield self._engine_stats.report(self.segmenter, problem)
