@@ -19,7 +19,7 @@ ROS = re.compile(
     r"(rclpy|launch\w*|ament_\w+|rosidl_\w+|ros2\w+|cv_bridge|tf2\w*|\w+_msgs|\w+_interfaces|\w+_srvs)(\.|$)"
 )
 OPTIONAL = {("unet_seg_ros/data/ros_images.py", "cv_bridge")}  # imported inside the function that needs it
-READS_DRIVES = {"training/pseudo_label.py"}  # bags and videos are read by the replay's readers, which need no ROS
+READS_DRIVES = {"training/model_report.py", "training/pseudo_label.py"}  # the replay's readers need no ROS
 SOURCES = "unet_seg_ros.replay.source"
 # A wing is a folder of modules. A module imports from its own wing and from the wings that are listed after it. ""
 # stands for the modules of the package itself that are not named here.

@@ -44,7 +44,7 @@ def write_report(
         path.unlink()
     images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
-        images.append(_worst_picture(segmenter, score, evaluation))
+        images.append(frame_picture(segmenter, score, evaluation))
         write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
     if images:
         write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
@@ -100,7 +100,7 @@ def worst(frames: list[FrameScore]) -> list[FrameScore]:
     return sorted((score for score in frames if not np.isnan(score.miou)), key=lambda score: score.miou)[:WORST]
 
 
-def _worst_picture(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
+def frame_picture(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
     """Input, label, prediction and error over a legend. Each group shows in the colour of its first class."""
     grouping = evaluation.matrix.grouping
     shown = np.append([members[0] for members in grouping.members], VOID).astype(np.uint8)

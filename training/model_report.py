@@ -1,0 +1,193 @@
+"""All that a model card tells of a bundle: ``python -m training.model_report BUNDLE OUTPUT [--data data]``.
+
+Measures the bundle on every labelled data set that is there (``SETS``) through the Segmenter that drives, and prints
+the tables of the card as Markdown. OUTPUT gets them as ``card.md``, with a report of each set and pictures: the best,
+median and worst frames of each set, and what the bundle sees in cameras and videos without labels
+(``DATA/unlabelled``, grouped by the beginning of the names, and the videos in DATA). Data sets that are not there are
+named.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from training.evaluate import percent
+from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
+from training.evaluation.report import frame_picture, write_report
+from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, palette
+from unet_seg_ros.data.pictures import is_picture, read_image, write_image
+from unet_seg_ros.draw import contact_sheet, legend, overlay
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.files import write_atomically
+from unet_seg_ros.model.unet import UNet
+from unet_seg_ros.replay.source.drive import SourceError, message_pixels
+from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.segmenter import Segmenter
+
+Image = NDArray[np.uint8]
+VIDEOS = (".mp4", ".avi", ".mov")
+SHOWN = 12
+"""Pictures of each camera or video, evenly spread."""
+OF_EACH = 3
+"""Best, median and worst frames of a set."""
+
+
+class LabelledSet(NamedTuple):
+    """A set to measure on: its title, its folder in DATA, its split, the classes that are told apart, its class map.
+
+    Where its labels tell fewer classes apart than Cityscapes' do, ``categories`` is False: they mix those too.
+    """
+
+    title: str
+    folder: str
+    split: str
+    grouping: str
+    class_map: str
+    categories: bool
+
+
+SETS = (
+    LabelledSet("Cityscapes val at 512×256", "cityscapes256", "val", "cityscapes19", "cityscapes", True),
+    LabelledSet("IDD Lite val", "idd", "val", "idd7", "idd7", False),
+    LabelledSet("CamVid val", "camvid", "val", "camvid11", "camvid", False),
+    LabelledSet("synthetic town, unseen drives", "synthetic", "val", "cityscapes19", "cityscapes", True),
+)
+
+
+def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
+    """A row of figures for each set, in percent."""
+    columns = [
+        "data",
+        "frames",
+        "classes",
+        "mIoU",
+        "boundary mIoU",
+        "categories",
+        "pixel accuracy",
+        "calibration error",
+    ]
+    lines = [_row(columns), _row(["---"] * len(columns))]
+    for labelled, evaluation in measured:
+        grouping, figures = evaluation.matrix.grouping, evaluation.summary()
+        cells = [labelled.title, str(len(evaluation.frames)), f"{len(grouping.names)} (`{grouping.name}`)"]
+        cells += [percent(figures[name]) for name in ("miou", "boundary_miou")]
+        cells += [percent(figures["category_miou"]) if labelled.categories else "–"]
+        cells += [percent(figures[name]) for name in ("pixel_accuracy", "expected_calibration_error")]
+        lines.append(_row(cells))
+    return "\n".join(lines)
+
+
+def class_table(evaluation: Evaluation) -> str:
+    """IoU and boundary IoU of each class, in percent."""
+    lines = [_row(["class", "IoU", "boundary IoU"]), _row(["---"] * 3)]
+    rows = zip(evaluation.matrix.grouping.names, evaluation.matrix.iou(), evaluation.boundary.iou(), strict=True)
+    return "\n".join([*lines, *(_row([name, percent(iou), percent(boundary)]) for name, iou, boundary in rows)])
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def card(segmenter: Segmenter, measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
+    """The tables as Markdown, under what the bundle is."""
+    manifest = segmenter.manifest
+    parameters = sum(parameter.numel() for parameter in UNet(manifest.config).parameters())
+    about = f"`{segmenter.model_id}`: {parameters / 1e6:.2f} M parameters, at most {segmenter.max_pixels} pixels"
+    parts = [f"{about}. Terms: {manifest.data_terms or 'none'}.", summary_table(measured)]
+    parts += [f"{labelled.title}:\n\n{class_table(evaluation)}" for labelled, evaluation in measured]
+    return "\n\n".join(parts) + "\n"
+
+
+def best_median_worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
+    """Three of each, the best first; frames without labelled pixels are left out, and no frame comes twice."""
+    ranked = sorted((score for score in scores if score.miou == score.miou), key=lambda score: -score.miou)
+    middle = max(0, (len(ranked) - OF_EACH) // 2)
+    places = [*range(OF_EACH), *range(middle, middle + OF_EACH), *range(len(ranked) - OF_EACH, len(ranked))]
+    return [ranked[place] for place in sorted(set(places)) if 0 <= place < len(ranked)]
+
+
+def measure(segmenter: Segmenter, labelled: LabelledSet, data: Path, output: Path) -> Evaluation:
+    """Evaluate a set; its report and ``best_median_worst.png`` go to a folder of ``output``."""
+    root, folder = data / labelled.folder, output / labelled.folder
+    grouping = GROUPINGS[labelled.grouping]
+    evaluation = evaluate(segmenter, root, labelled.split, grouping, class_map=labelled.class_map)
+    write_report(folder, segmenter, evaluation, {"data": labelled.folder, "split": labelled.split})
+    shown = [frame_picture(segmenter, score, evaluation) for score in best_median_worst(evaluation.frames)]
+    if shown:
+        write_image(folder / "best_median_worst.png", contact_sheet(shown, 1, 1600))
+    return evaluation
+
+
+def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Name and files of each camera without labels: pictures whose names begin alike, and each video."""
+    pictures: dict[str, list[Path]] = {}
+    for path in sorted((data / "unlabelled").glob("*")):
+        if is_picture(path):
+            pictures.setdefault(re.sub(r"[^a-zA-Z]*\d.*$", "", path.stem) or "other", []).append(path)
+    yield from pictures.items()
+    yield from ((path.stem, [path]) for path in sorted(data.glob("*")) if path.suffix.lower() in VIDEOS)
+
+
+def _spread(count: int) -> set[int]:
+    return set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist())
+
+
+def frames_of(files: Sequence[Path]) -> Iterator[Image]:
+    """At most ``SHOWN`` frames, evenly spread, of a video or of picture files. Raises SourceError or ValueError."""
+    if files[0].suffix.lower() not in VIDEOS:
+        yield from (read_image(files[index]) for index in sorted(_spread(len(files))))
+        return
+    drive = open_source(files[0])
+    wanted = _spread(drive.length)
+    yield from (message_pixels(frame.message) for index, frame in enumerate(drive.frames()) if index in wanted)
+
+
+def unlabelled_sheet(segmenter: Segmenter, files: Sequence[Path]) -> Image:
+    """Frames beside what the bundle sees in them, over a legend, uint8[H, 1600, 3] RGB."""
+    colors = palette(CLASS_COLORS)
+    shown = [np.hstack([frame, overlay(frame, segmenter([frame])[0].mask, colors)]) for frame in frames_of(files)]
+    return np.vstack([contact_sheet(shown, 2, 1600), legend(CLASS_NAMES, CLASS_COLORS, 1600)])
+
+
+def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
+    """Write everything; returns the card's tables.
+
+    Raises ValueError if the bundle's classes are not Cityscapes' 19, if no data set is there or if a file can't be
+    read, SourceError for a video that can't be read, OSError if something can't be written, and what the engine raises.
+    """
+    check_classes(segmenter)
+    there = [labelled for labelled in SETS if (data / labelled.folder).is_dir()]
+    if not there:
+        raise ValueError(f"{data}: none of {', '.join(labelled.folder for labelled in SETS)} is there")
+    for labelled in SETS:
+        if labelled not in there:
+            print(f"left out, since {data / labelled.folder} is not there: {labelled.title}", file=sys.stderr)
+    text = card(segmenter, [(labelled, measure(segmenter, labelled, data, output)) for labelled in there])
+    write_atomically(output / "card.md", text)
+    for name, files in unlabelled(data):
+        write_image(output / f"unlabelled_{name}.png", unlabelled_sheet(segmenter, files))
+    return text
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
+    parser.add_argument("output", type=Path, help="folder for card.md, reports and pictures")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="where the data sets are (default: data)")
+    arguments = parser.parse_args()
+    try:
+        print(model_report(Segmenter.load(arguments.bundle), arguments.data, arguments.output), end="")
+    except (OSError, ValueError, SourceError, OutOfMemory, DeviceLost) as error:
+        raise SystemExit(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()
