@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from unet_seg_ros.files import read_bytes
-from unet_seg_ros.text import last_words, quoted
+from unet_seg_ros.text import last_words, one_line, quoted
 
 MAX_BYTES = 2**20
 """Of a YAML file that a person writes."""
@@ -21,59 +21,62 @@ MAX_DEPTH = 20
 """Of lists and mappings within each other."""
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]
-    """PyYAML's safe loader without aliases, deep nesting and names that are there twice."""
+_BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-    depth = 0
 
-    def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):
-            self._refuse("an alias (*NAME): write out what it stands for", self.peek_event())
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            self._refuse(f"more than {MAX_DEPTH} levels of nesting", self.peek_event())
-        try:
-            return super().compose_node(parent, index)
-        finally:
-            self.depth -= 1
+class _Loader(_BASE):  # type: ignore[misc]
+    """PyYAML's safe loader, which refuses a name that is there twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
-                    self._refuse(f"{quoted(key.value)} is there twice", key)
+                    raise _problem(f"{quoted(key.value)} is there twice", key)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
-    @staticmethod
-    def _refuse(problem: str, where: Any) -> None:
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=where.start_mark)
+
+def _problem(text: str, where: Any) -> yaml.MarkedYAMLError:
+    return yaml.MarkedYAMLError(problem=text, problem_mark=where.start_mark)
 
 
-def parse_yaml(text: bytes | str, where: object) -> Any:
-    """What a YAML text holds. Raises ValueError with one line that begins with ``where``."""
-    if len(text) > MAX_BYTES:
-        raise ValueError(f"{where}: larger than {MAX_BYTES} bytes")
+def _check(text: bytes | str) -> None:
+    """Aliases and depth, by the events alone: nothing is built yet. Raises yaml.YAMLError."""
+    depth = 0
+    for event in yaml.parse(text, _BASE):
+        if isinstance(event, yaml.AliasEvent):
+            raise _problem("an alias (*NAME): write out what it stands for", event)
+        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise _problem(f"more than {MAX_DEPTH} levels of nesting", event)
+        elif isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            depth -= 1
+
+
+def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES) -> Any:
+    """What a YAML text of at most ``limit`` bytes holds. Raises ValueError with one line that begins with ``where``."""
+    if len(text) > limit:
+        raise ValueError(f"{where}: larger than {limit} bytes")
     try:
+        _check(text)
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}: " if mark else ""
-        raise ValueError(
-            f"{where}: not YAML: {place}{last_words(ValueError(error.problem or error.context))}"
-        ) from error
+        raise ValueError(f"{where}: not YAML: {place}{one_line(error.problem or error.context)}") from error
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"{where}: not YAML: {last_words(error)}") from error  # such as a date that there isn't
 
 
-def read_yaml(path: Path) -> Any:
+def read_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
     """What a YAML file holds. Raises ValueError with one line that names it."""
     try:
-        text = read_bytes(path, MAX_BYTES)
+        text = read_bytes(path, limit)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or last_words(error)}") from error
-    return parse_yaml(text, path)
+    return parse_yaml(text, path, limit)
 
 
 def parse_json(text: bytes | str, limit: int) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unet_seg_ros.text import one_line
+
 
 class Problems:
     """The first text of each kind, and how often the kind occurred."""
@@ -11,8 +13,8 @@ class Problems:
         self._counts: dict[str, int] = {}
 
     def add(self, kind: str, text: str) -> None:
-        """Of ``text`` the first line counts."""
-        self._first.setdefault(kind, text.split("\n")[0])
+        """``text`` may hold words from outside: it becomes one line."""
+        self._first.setdefault(kind, one_line(text.split("\n")[0]))
         self._counts[kind] = self._counts.get(kind, 0) + 1
 
     def lines(self) -> list[str]:

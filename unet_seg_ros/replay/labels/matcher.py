@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -24,7 +25,7 @@ from unet_seg_ros.replay.source.drive import (
     SourceError,
     header_stamp,
 )
-from unet_seg_ros.replay.source.salvage import Raw
+from unet_seg_ros.replay.source.records import Raw
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
@@ -68,6 +69,7 @@ class Truth:
         self._problems = problems
         self._source = source
         self._given = self._without = 0
+        self._valid = False
         self._used: set[tuple[str, int]] = set()
         self._topics: dict[str, LabelTopic] = {}
         for camera, topic in source.topics:
@@ -79,10 +81,30 @@ class Truth:
             if name in self._topics:
                 raise SourceError(f"labels: {name} has both {self._topics[name].topic} and {topic}; give one")
             self._topics[name] = LabelTopic(drive.source, topic)
+        self._repeated = self._repeated_stamps(drive)
+
+    def _repeated_stamps(self, drive: Drive) -> set[tuple[str, int]]:
+        """Cameras and stamps of several frames or several labels: nobody knows which belongs to which."""
+        if drive.stamps is None or not (self._source.folder or self._topics):
+            return set()
+        frames = Counter(drive.stamps())
+        found = {key for key, count in frames.items() if count > 1}
+        found |= {(camera, stamp) for camera, topic in self._topics.items() for stamp in topic.repeated}
+        if found:
+            camera, stamp_ns = min(found)
+            self._problems.add(
+                "repeated stamps",
+                f"{len(found)} stamps, the first {stamp_ns} of {camera}, are those of several frames or labels: these "
+                "are not compared",
+            )
+        return found
 
     def label(self, camera: str, stamp_ns: int, file: Path | None, shape: tuple[int, ...]) -> Array | None:
         """Train ids, H×W uint8, of a frame of ``shape`` H, W: of its ``file`` or, without one, of the camera's topic.
-        None where there is no label, or a wrong one."""
+        None where there is no label, or a wrong one, or the stamp is not this frame's alone."""
+        if (camera, stamp_ns) in self._repeated:
+            self.skip(camera, stamp_ns)
+            return None
         try:
             ids = read_label(file) if file else self._of_topic(camera, stamp_ns)
         except (ValueError, SourceError) as error:
@@ -110,7 +132,9 @@ class Truth:
                 f"{other} ids, say --label-ids {other}",
             )
         self._given += 1
-        return (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
+        found: Array = (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
+        self._valid = self._valid or bool((found != VOID).any())
+        return found
 
     def skip(self, camera: str, stamp_ns: int) -> None:
         """A frame without pixels needs no label."""
@@ -124,6 +148,8 @@ class Truth:
     def finish(self, whole: bool) -> None:
         """At the end of the drive: that no label was a frame's is a problem. Where the ``whole`` drive's frames have
         asked, so are labels of a topic that were no frame's while frames had none; a folder may hold other drives'."""
+        if self._given and not self._valid:
+            self._problems.add("void labels", "no pixel of any label has a class: nothing could be compared")
         if self._source.folder is None and not self._topics:
             return
         every = sum(len(topic.stamps) for topic in self._topics.values())
@@ -148,7 +174,9 @@ class LabelTopic:
     def __init__(self, bag: Path, topic: str) -> None:
         self.topic = topic
         self._bag = bag
-        self.stamps = {stamp_ns for stamp_ns, _ in self._messages()}
+        counts = Counter(stamp_ns for stamp_ns, _ in self._messages())
+        self.stamps = counts.keys()
+        self.repeated = {stamp_ns for stamp_ns, count in counts.items() if count > 1}
         self._ahead = self._messages()
         self._kept: dict[int, Raw] = {}
 

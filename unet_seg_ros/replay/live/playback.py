@@ -60,7 +60,7 @@ class Sent:
     """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
     its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name, as the node tells
     them; ``repeated`` where the camera sent its stamp more than once, so that its masks can't be told apart;
-    ``problem`` is why the frame has no pixels, if that is known."""
+    ``problem`` is why the frame has no pixels, if that is known, ``note`` what else is odd."""
 
     camera: str
     index: int
@@ -72,6 +72,7 @@ class Sent:
     stages: dict[str, float] | None = None
     repeated: bool = False
     problem: str = ""
+    note: str = ""
 
     @property
     def latency(self) -> float | None:

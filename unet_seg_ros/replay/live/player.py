@@ -248,7 +248,8 @@ class Player:
         cdr = bytes(TYPES.serialize_cdr(frame.message, self._drive.message_type))
         self._tell_time()
         self._last_ns = monotonic_ns()
-        sent = Sent(frame.camera, index, frame.stamp_ns, frame.at_ns, self._last_ns, frame.label, problem=frame.problem)
+        sent = Sent(frame.camera, index, frame.stamp_ns, frame.at_ns, self._last_ns, frame.label)
+        sent.problem, sent.note = frame.problem, frame.note
         self._frames.append(sent)
         same = self._by_stamp.setdefault((frame.camera, frame.stamp_ns), [])
         same.append(sent)

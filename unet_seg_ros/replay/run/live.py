@@ -84,6 +84,8 @@ def _summed(
     table, stamps = Table(), Stamps()
     for sent in live.playback.frames:
         stamps.take(sent.camera, sent.stamp_ns)
+        if sent.note:
+            problems.add("note", sent.note)
         if sent.problem:
             problems.add(Drop.MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
         table.append(_row(drive, sent, seen.get(sent.index, {})))

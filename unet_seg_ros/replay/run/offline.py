@@ -101,6 +101,8 @@ class Offline:
             "latency": sum(seen.stages.values()) if not seen.dropped else math.nan,
             **{name: seen.stages.get(name, math.nan) for name in WORK_STAGES},
         }
+        if frame.note:
+            self.problems.add("note", frame.note)
         if seen.says:
             kind = seen.dropped or "against"
             self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.says}")

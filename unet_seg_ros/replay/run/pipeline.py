@@ -43,6 +43,7 @@ def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
         start = perf_counter()
         if frame.problem:
             seen.dropped, seen.says = Drop.MALFORMED.value, frame.problem
+            truth.skip(frame.camera, frame.stamp_ns)
             yield seen
             continue
         try:

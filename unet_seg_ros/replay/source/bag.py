@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb
-from unet_seg_ros.replay.source.bag_reader import BAG_SUFFIXES, METADATA, Topic, bag_files, messages, topics
+from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
+from unet_seg_ros.replay.source.bag_reader import BAG_SUFFIXES, METADATA, DamagedBag, Topic, bag_files, messages, topics
 from unet_seg_ros.replay.source.drive import (
     COMPRESSED_IMAGE,
     IMAGE,
     TYPES,
     Drive,
+    DriveClock,
     Frame,
     SourceError,
     header_stamp,
     image_message,
     message_stamp,
 )
-from unet_seg_ros.replay.source.salvage import Raw
+from unet_seg_ros.replay.source.records import Raw
 from unet_seg_ros.ros.bringup import NODE_NAME
+from unet_seg_ros.text import VALUE, listed, one_line
 
 OUTPUTS = ("mask", "confidence", "color", "overlay")
 """Images that the node itself puts out: a bag of an earlier replay holds them beside the camera's."""
 DEPTH = ("16UC1", "32FC1", "mono16")
 """Encodings of images that nobody expects to be segmented."""
+MAX_LISTED = 50
+"""Topics of a bag that an error lists."""
 
 
 def is_bag(path: Path) -> bool:
@@ -48,21 +53,22 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
     """
     found = topics(path)
     encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
-    kinds = {topic.name: f"{topic.kind} {encodings.get(topic.name, '')}".strip() for topic in found.values()}
-    listed = ", ".join(f"{name} ({kind})" for name, kind in kinds.items()) or "none"
+    kinds = [f"{topic.name} ({f'{topic.kind} {encodings.get(topic.name, str())}'.strip()})" for topic in found.values()]
+    there = listed(kinds, MAX_LISTED) or "none"
     missing = [name for name in (*only, *labels) if name not in found]
     if missing:
-        raise SourceError(f"{path}: no topic {', '.join(missing)} in this bag; its topics: {listed}")
+        raise SourceError(f"{path}: no topic {listed(missing)} in this bag; its topics: {there}")
     others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
     if others:
-        raise SourceError(f"{path}: {', '.join(others)} holds no images; the bag's topics: {listed}")
+        raise SourceError(f"{path}: {listed(others)} holds no images; the bag's topics: {there}")
     cameras = {name: found[name] for name in only} if only else _cameras(found, labels)
     unknown = {} if only else {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
-    played = {name: topic for name, topic in cameras.items() if name not in unknown}
+    depth = () if only else [name for name in cameras if _is_compressed_depth(found[name])]
+    played = {name: topic for name, topic in cameras.items() if name not in unknown and name not in depth}
     if not played:
-        raise SourceError(f"{path}: no camera images in this bag; its topics: {listed}")
+        raise SourceError(f"{path}: no camera images in this bag; its topics: {there}")
     transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
-    absolute = [f"/{name.strip('/').removesuffix('/compressed')}" for name in played]
+    absolute = [f"/{name.strip('/').removesuffix('/compressed') or 'camera'}" for name in played]
     names = camera_names(absolute)
     by_topic = dict(zip(played, names, strict=True))
     return Drive(
@@ -73,10 +79,12 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
         lambda: _frames(path, by_topic, transport),
         tuple(bag_files(path)),
         tuple(
-            f"{name}: left out, {encoding} is no encoding that can be decoded; there are {', '.join(ENCODINGS)}"
+            f"{one_line(name, VALUE)}: left out, {encoding} is no encoding that can be decoded; there are "
+            f"{', '.join(ENCODINGS)}"
             for name, encoding in unknown.items()
             if encoding not in DEPTH
         ),
+        lambda: _stamps(path, by_topic),
     )
 
 
@@ -86,7 +94,19 @@ def camera_names(topics: list[str]) -> list[str]:
     kept = [[token for token in tokens if not token.startswith("image")] or ["camera"] for tokens in parts]
     short = [tokens[-1] for tokens in kept]
     names = short if len(set(short)) == len(short) else ["_".join(tokens) for tokens in parts]
-    return [name if not name[0].isdigit() else f"camera_{name}" for name in names]
+    return _distinct([_token(name) for name in names])
+
+
+def _token(name: str) -> str:
+    """A name that can be part of a ROS topic, of a file's name and of a table, whatever the bag calls the camera."""
+    token = re.sub(r"\W", "_", name[:VALUE], flags=re.ASCII) or "camera"
+    return f"camera_{token}" if token[0].isdigit() else token
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) == len(names):
+        return names
+    return [f"{name}_{number}" for number, name in enumerate(names, 1)]
 
 
 def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topic]:
@@ -109,17 +129,39 @@ def _encoding(topic: Topic) -> str:
         message: Any = TYPES.deserialize_cdr(topic.first, IMAGE)
     except Exception:  # rosbags checks nothing: whatever comes of it
         return ""
-    return str(message.encoding)
+    return one_line(message.encoding, VALUE)
+
+
+def _is_compressed_depth(topic: Topic) -> bool:
+    """By the format of the first message."""
+    if topic.kind != COMPRESSED_IMAGE:
+        return False
+    try:
+        message: Any = TYPES.deserialize_cdr(topic.first, COMPRESSED_IMAGE)
+    except Exception:  # rosbags checks nothing: whatever comes of it
+        return False
+    return bool(not_a_picture(message.format))
+
+
+def _stamps(path: Path, cameras: dict[str, str]) -> Iterator[tuple[str, int]]:
+    try:
+        for raw in messages(path, cameras):
+            yield cameras[raw.topic], header_stamp(raw.cdr, raw.time_ns)
+    except DamagedBag:
+        return  # which the frames tell
 
 
 def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Frame]:
-    start: int | None = None
+    clock = DriveClock()
     for raw in messages(path, cameras):
-        start = raw.time_ns if start is None else start
+        at_ns = clock.at(raw.time_ns)
         message = _message(raw)
+        problem = ""
         if transport == "raw" and message.__msgtype__ == COMPRESSED_IMAGE:
-            message = _decoded(message)
-        yield Frame(cameras[raw.topic], raw.time_ns - start, message_stamp(message), message)
+            message, problem = _decoded(message)
+        camera = cameras[raw.topic]
+        note = f"{camera}: {clock.jump}" if clock.jump else ""
+        yield Frame(camera, at_ns, message_stamp(message), message, problem=problem, note=note)
 
 
 def _message(raw: Raw) -> Any:
@@ -133,10 +175,11 @@ def _message(raw: Raw) -> Any:
         return TYPES.types[COMPRESSED_IMAGE](empty.header, "", np.zeros(0, np.uint8))
 
 
-def _decoded(message: Any) -> Any:
-    """A compressed image as a raw one; one that can't be decoded as one without pixels."""
+def _decoded(message: Any) -> tuple[Any, str]:
+    """A compressed image as a raw one, and why it has no pixels if it can't be decoded."""
+    problem = ""
     try:
         pixels = compressed_to_rgb(message)
-    except ImageError:
-        pixels = np.zeros((0, 0, 3), np.uint8)
-    return image_message(pixels, "rgb8", message_stamp(message), message.header.frame_id)
+    except ImageError as error:
+        pixels, problem = np.zeros((0, 0, 3), np.uint8), str(error)
+    return image_message(pixels, "rgb8", message_stamp(message), message.header.frame_id), problem

@@ -1,22 +1,35 @@
-"""The messages of a rosbag2, whole or damaged: MCAP or sqlite3, split, compressed, of any ROS 2 distribution."""
+"""The messages of a rosbag2, whole or damaged: MCAP or sqlite3, split, compressed, of any ROS 2 distribution.
+
+Only the topics that are asked for are read: what another topic holds, and how it is defined, does not matter.
+"""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
+import shutil
+import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import Any, cast
 
-from rosbags.highlevel import AnyReader
+import zstandard
 
-from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, IMAGE, TYPES, SourceError
-from unet_seg_ros.replay.source.salvage import Raw, salvage
+from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.files import natural_order, open_regular
+from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, IMAGE, SourceError
+from unet_seg_ros.replay.source.mcap_file import McapFile
+from unet_seg_ros.replay.source.records import BagFile, Damaged, Raw, no_room
+from unet_seg_ros.replay.source.sqlite_file import SqliteFile
+from unet_seg_ros.text import last_words, listed, one_line
 
 BAG_SUFFIXES = (".mcap", ".db3")
 METADATA = "metadata.yaml"
-NUMBERS = re.compile(r"(\d+)")
+MAX_METADATA = 2**24
+"""Bytes of metadata.yaml: those of a bag of ten thousand files."""
+PACKED = ".zstd"
+MAX_RATIO = 200
+"""How many times its size a compressed file may unpack to, beyond the first gigabyte."""
 
 
 @dataclass
@@ -29,86 +42,131 @@ class Topic:
     first: bytes = b""
 
 
+class DamagedBag(SourceError):
+    """All that can be read of a bag has been read, and it was not everything."""
+
+
 def bag_files(path: Path) -> list[Path]:
-    """The files that hold messages, of a bag that is a folder or a file, in order: a split bag's are numbered."""
+    """The files that hold messages, of a bag that is a folder or a file, in order: a split bag's are numbered. Hidden
+    files are none."""
     if not path.is_dir():
         return [path]
-    files = (file for file in path.iterdir() if set(file.suffixes[-2:]) & set(BAG_SUFFIXES))
-    return sorted(files, key=lambda file: [int(n) if i % 2 else n for i, n in enumerate(NUMBERS.split(file.name))])
+    files = [file for file in path.iterdir() if _may_be_a_bag(file)]
+    return sorted(files, key=natural_order)
+
+
+def _may_be_a_bag(file: Path) -> bool:
+    return bool(set(file.suffixes[-2:]) & set(BAG_SUFFIXES)) and not file.name.startswith(".") and file.is_file()
 
 
 def topics(path: Path) -> dict[str, Topic]:
     """Of all topics that hold something, by name. Raises SourceError if no message can be read."""
-    try:
-        with _reader(path) as reader:
-            found = {c.topic: Topic(c.topic, c.msgtype) for c in reader.connections if c.msgcount}
-            for connection in reader.connections:
-                if connection.msgcount:
-                    topic = found[connection.topic]
-                    topic.count += connection.msgcount
-                    if topic.kind in (IMAGE, COMPRESSED_IMAGE) and not topic.first:
-                        topic.first = bytes(next(reader.messages([connection]))[2])
-            return found
-    except (Damaged, StopIteration) as error:
-        damage = error
-    found = {}
-    for raw in _salvaged(path):
-        topic = found.setdefault(raw.topic, Topic(raw.topic, raw.kind, first=raw.cdr))
-        topic.count += 1
-    if not found:
+    found: dict[str, Topic] = {}
+    damage = ""
+    for file in _ordered(path)[0]:
+        try:
+            with _opened(file) as bag:
+                for (name, kind), count in bag.counts().items():
+                    found.setdefault(name, Topic(name, kind)).count += count
+                missing = {t.name for t in found.values() if t.kind in (IMAGE, COMPRESSED_IMAGE) and not t.first}
+                for raw in bag.messages(missing) if missing else ():
+                    if raw.topic in missing:
+                        found[raw.topic].first = raw.cdr
+                        missing.remove(raw.topic)
+                    if not missing:
+                        break
+                damage = damage or bag.damage
+        except Damaged as error:
+            damage = damage or str(error)
+    if not found and damage:
         raise SourceError(f"{path}: can't be read as a bag: {damage}")
     return found
-
-
-class DamagedBag(SourceError):
-    """All that can be read of a bag has been read, and it was not everything."""
 
 
 def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
     """Those of the topics ``wanted``, in order of recording. Of a damaged bag all that can be read come, and then
     DamagedBag is raised."""
-    given: Counter[str] = Counter()
+    files, damage = _ordered(path)
+    read = 0
+    for file in files:
+        try:
+            with _opened(file) as bag:
+                for raw in bag.messages(wanted):
+                    read += 1
+                    yield raw
+                damage = damage or bag.damage
+        except Damaged as error:
+            damage = damage or str(error)
+    expected = sum(count for name, count in _expected(path).items() if name in wanted)
+    if read < expected:
+        damage = damage or f"{METADATA} says that there are {expected}"
+    if damage:
+        raise DamagedBag(f"{path}: damaged, {read} messages could be read: {damage}")
+
+
+def _ordered(path: Path) -> tuple[list[Path], str]:
+    """The bag's files in order, and what is wrong with the list of them; empty if nothing is."""
+    files = bag_files(path)
+    if not path.is_dir():
+        return files, ""
+    if not (path / METADATA).exists():
+        if len(files) > 1:
+            raise SourceError(f"{path}: {len(files)} bag files and no {METADATA}; name one of the files")
+        return files, ""
     try:
-        with _reader(path) as reader:
-            connections = [connection for connection in reader.connections if connection.topic in wanted]
-            for connection, time_ns, cdr in reader.messages(connections) if connections else ():
-                given[connection.topic] += 1
-                yield Raw(connection.topic, connection.msgtype, time_ns, cdr)
-            return
-    except Damaged as error:
-        damage = error
-    read = sum(given.values())
-    for raw in _salvaged(path):
-        if raw.topic in wanted:
-            if given[raw.topic]:
-                given[raw.topic] -= 1
-            else:
-                read += 1
-                yield raw
-    raise DamagedBag(f"{path}: damaged, {read} messages could be read: {damage}")
+        names = [PurePath(name).name for name in _metadata(path)["relative_file_paths"]]
+    except Exception as error:  # whatever it holds instead of a mapping of the right kind
+        return files, f"{METADATA} can't be read: {last_words(error)}"
+    there = {file.name: file for file in files}
+    missing = [name for name in names if name not in there and f"{name}{PACKED}" not in there]
+    if missing:
+        return files, f"files are missing: {listed(missing)}"
+    return [there.get(name) or there[f"{name}{PACKED}"] for name in names], ""
 
 
-class Damaged(Exception):
-    """What rosbags says of a bag that it can't read, in one line."""
+def _metadata(path: Path) -> dict[str, Any]:
+    return cast("dict[str, Any]", read_yaml(path / METADATA, MAX_METADATA)["rosbag2_bagfile_information"])
+
+
+def _expected(path: Path) -> dict[str, int]:
+    """Messages by topic, as metadata.yaml says; empty where it says nothing."""
+    try:
+        entries = _metadata(path)["topics_with_message_count"]
+        return {entry["topic_metadata"]["name"]: int(entry["message_count"]) for entry in entries}
+    except Exception:  # there is none, or it holds something else: the messages are read all the same
+        return {}
 
 
 @contextmanager
-def _reader(path: Path) -> Iterator[AnyReader]:
-    """Whatever rosbags raises becomes Damaged."""
-    files = bag_files(path)
-    if path.is_dir() and not (path / METADATA).exists():
-        if len(files) > 1:
-            raise SourceError(f"{path}: {len(files)} bag files and no {METADATA}; name one of the files")
-        path = files[0]
-    try:
-        with AnyReader([path], default_typestore=TYPES) as reader:
-            yield reader
-    except (SourceError, GeneratorExit, StopIteration):
-        raise
-    except Exception as error:  # rosbags lets many kinds through: struct, sqlite3, YAML, assertions
-        raise Damaged(" ".join(str(error).split()) or type(error).__name__) from error
+def _opened(file: Path) -> Iterator[BagFile]:
+    """Raises Damaged where nothing can be read."""
+    with ExitStack() as stack:
+        bag: BagFile
+        try:
+            damage = ""
+            open_regular(file).close()  # sqlite would wait for ever for a pipe's other end
+            if file.suffix == PACKED:
+                file, damage = _unpacked(file, stack)
+            bag = SqliteFile(file) if ".db3" in file.suffixes[-1:] else McapFile(file)
+        except OSError as error:
+            raise Damaged(one_line(error.strerror or error)) from error
+        stack.callback(bag.close)
+        bag.damage = bag.damage or damage
+        yield bag
 
 
-def _salvaged(path: Path) -> Iterator[Raw]:
-    for file in bag_files(path):
-        yield from salvage(file)
+def _unpacked(file: Path, stack: ExitStack) -> tuple[Path, str]:
+    """A file that was compressed as a whole, unpacked, and what was wrong with it. Raises Damaged, OSError."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    limit = min(2**30 + MAX_RATIO * file.stat().st_size, shutil.disk_usage(folder).free // 2)
+    target, damage, size = folder / file.stem, "", 0
+    with open_regular(file) as packed, target.open("wb") as out:
+        try:
+            for block in zstandard.ZstdDecompressor().read_to_iter(packed):
+                size += len(block)
+                if size > limit:
+                    raise no_room(file)
+                out.write(block)
+        except zstandard.ZstdError as error:
+            damage = f"{file.name}: {last_words(error)}"
+    return target, damage

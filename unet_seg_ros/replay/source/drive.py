@@ -26,6 +26,13 @@ TYPES = get_typestore(Stores.ROS2_JAZZY)
 """Images are the same in every ROS 2 distribution."""
 
 
+MAX_STAMP = 2**31 * 10**9 - 1
+"""Nanoseconds: what a message's stamp can hold."""
+MAX_STEP = 60 * 10**9
+"""Nanoseconds between two frames: a longer gap of the recording, such as the jump of a clock that is set, is played as
+this one."""
+
+
 class SourceError(Exception):
     """A drive that can't be played; the text says in one line what is wrong and what would be right."""
 
@@ -37,7 +44,7 @@ class Frame:
     ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
     the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids. ``name`` is
     an image file's, without suffixes, or the number of a frame of a video. ``problem`` says why the message has no
-    pixels, if that is known.
+    pixels, if that is known; ``note`` what else is odd.
     """
 
     camera: str
@@ -47,6 +54,28 @@ class Frame:
     label: Path | None = None
     name: str = ""
     problem: str = ""
+    note: str = ""
+
+
+class DriveClock:
+    """When the frames of a recording are due: a clock that was set meanwhile is not waited for."""
+
+    def __init__(self) -> None:
+        self.jump = ""
+        """What was wrong with the last frame's time, empty if nothing was."""
+        self._last_ns: int | None = None
+        self._at_ns = 0
+
+    def at(self, time_ns: int) -> int:
+        """Nanoseconds since the drive began, of a message that was recorded at ``time_ns``; never less than before."""
+        step = 0 if self._last_ns is None else time_ns - self._last_ns
+        self._last_ns = time_ns
+        self._at_ns += min(max(step, 0), MAX_STEP)
+        self.jump = ""
+        if not 0 <= step <= MAX_STEP:
+            played = "no time" if step < 0 else f"{MAX_STEP / 1e9:.0f} s"
+            self.jump = f"the recording's clock jumps by {step / 1e9:.3g} s: played as {played}"
+        return self._at_ns
 
 
 @dataclass(frozen=True)
@@ -54,7 +83,8 @@ class Drive:
     """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
     raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
     the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from;
-    ``problems`` what of the source is not played though one would expect it."""
+    ``problems`` what of the source is not played though one would expect it. ``stamps()`` gives camera and stamp of
+    every frame without its pixels; None where each stamp is there once."""
 
     source: Path
     cameras: dict[str, str]
@@ -63,6 +93,7 @@ class Drive:
     frames: Callable[[], Iterator[Frame]]
     files: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
+    stamps: Callable[[], Iterator[tuple[str, int]]] | None = None
 
     def topic(self, camera: str) -> str:
         """Where the camera's images are published."""
@@ -93,7 +124,7 @@ def header_stamp(cdr: bytes, otherwise: int) -> int:
     """The same of a serialised message: each begins with four bytes of CDR's own and its header, and that with the
     stamp. ``otherwise`` if it is too short for one."""
     if len(cdr) < 12:
-        return otherwise
+        return min(otherwise, MAX_STAMP)
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
     return int(seconds) * 10**9 + int(nanoseconds)
 

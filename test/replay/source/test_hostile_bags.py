@@ -1,0 +1,412 @@
+"""Bags that were made to mislead, or that a recorder left behind when it was killed: inputs made by code."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import sqlite3
+import struct
+import tracemalloc
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import zstandard
+from mcap.writer import CompressionType, Writer
+from rosbags.rosbag2 import StoragePlugin
+
+from test.replay import drives
+from unet_seg_ros.data.ros_images import ImageError
+from unet_seg_ros.replay.source import mcap_file, records
+from unet_seg_ros.replay.source.bag import camera_names
+from unet_seg_ros.replay.source.bag_reader import bag_files, messages, topics
+from unet_seg_ros.replay.source.drive import IMAGE, MAX_STEP, TYPES, SourceError, message_pixels
+from unet_seg_ros.replay.source.video_and_folder import open_source
+
+FRONT = "/front/image_raw"
+SECOND = 10**9
+STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
+
+
+def cdr(index: int) -> bytes:
+    return bytes(TYPES.serialize_cdr(drives.raw(index), IMAGE))
+
+
+def write_mcap(
+    path: Path,
+    others: dict[str, tuple[str, str, bytes]] | None = None,
+    times: list[int] | None = None,
+    compression: CompressionType = CompressionType.ZSTD,
+    chunk_size: int = 1,
+    topic: str = FRONT,
+) -> Path:
+    """A camera's frames, and a message of each of the ``others``: topic → schema's name, encoding and text."""
+    with path.open("wb") as stream:
+        writer = Writer(stream, chunk_size=chunk_size, compression=compression)
+        writer.start("ros2", "test")
+        schema = writer.register_schema(IMAGE, "ros2msg", b"")
+        camera = writer.register_channel(topic, "cdr", schema)
+        for name, (kind, encoding, text) in (others or {}).items():
+            channel = writer.register_channel(name, "cdr", writer.register_schema(kind, encoding, text))
+            writer.add_message(channel, 1, b"\0\1\0\0", 1)
+        for index, time_ns in enumerate(times or [SECOND * (1 + index) for index in range(4)]):
+            writer.add_message(camera, time_ns, cdr(index), time_ns)
+        writer.finish()
+    return path
+
+
+def stamps(path: Path) -> tuple[list[int], str]:
+    """Of the frames that can be read, as their number, and what is said at the end."""
+    found, said = [], ""
+    try:
+        for frame in open_source(path).frames():
+            found.append((frame.stamp_ns - drives.STAMP) // 10**8)
+    except SourceError as error:
+        said = str(error)
+    return found, said
+
+
+OTHERS = {
+    "CRLF": ("my_msgs/msg/A", "ros2msg", b"int32 a\r\nint32 b\r\n"),
+    "Latin-1": ("my_msgs/msg/A", "ros2msg", b"int32 a # gr\xf6\xdfe\n"),
+    "jsonschema": ("Thing", "jsonschema", b'{"type": "object"}'),
+    "protobuf": ("foxglove.Thing", "protobuf", b"\x0a\x10\xff\xfe"),
+    "a union": ("my_msgs/msg/U", "ros2idl", b"union U switch (long) { case 1: long a; };"),
+    "an unknown language": ("Thing", "chinese", b""),
+    "a name that is not text": ("my_msgs/msg/A", "ros2msg", b""),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_another_topics_definition_condemns_nothing(name: str, tmp_path: Path) -> None:
+    path = write_mcap(tmp_path / "bag.mcap", {"/other": OTHERS[name]})
+    if name.endswith("not text"):
+        path.write_bytes(path.read_bytes().replace(b"/other", b"/oth\xe9r"))  # the checksums of chunks are then wrong
+        assert stamps(path)[0]
+        return
+    assert stamps(path) == ([0, 1, 2, 3], "")
+
+
+@pytest.mark.parametrize("compression", list(CompressionType))
+@pytest.mark.parametrize("chunk_size", [1, 10**7])
+def test_frames_come_in_order_of_time(compression: CompressionType, chunk_size: int, tmp_path: Path) -> None:
+    """Whatever the order in which they lie in the file."""
+    times = [SECOND * time for time in (4, 1, 3, 2)]
+    path = write_mcap(tmp_path / "bag.mcap", times=times, compression=compression, chunk_size=chunk_size)
+    assert stamps(path) == ([1, 3, 2, 0], "")
+
+
+def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
+    from mcap.writer import IndexType
+
+    with (tmp_path / "bag.mcap").open("wb") as stream:
+        writer = Writer(
+            stream, index_types=IndexType.NONE, repeat_channels=False, repeat_schemas=False, use_statistics=False
+        )
+        writer.start("ros2", "test")
+        camera = writer.register_channel(FRONT, "cdr", writer.register_schema(IMAGE, "ros2msg", b""))
+        for index in range(3):
+            writer.add_message(camera, index, cdr(index), index)
+        writer.finish()
+    assert stamps(tmp_path / "bag.mcap") == ([0, 1, 2], "")
+
+
+def test_fewer_messages_than_the_statistics_say_is_told(tmp_path: Path) -> None:
+    path = write_mcap(tmp_path / "bag.mcap")
+    data = path.read_bytes()
+    pair = struct.pack("<HQ", 1, 4)
+    assert data.count(pair) == 1
+    path.write_bytes(data.replace(pair, struct.pack("<HQ", 1, 9)))
+    found, said = stamps(path)
+    assert found == [0, 1, 2, 3]
+    assert f"it has 4 of the 9 messages of {FRONT}" in said
+
+
+def bomb(size: int) -> bytes:
+    """Zstandard's frame of ``size`` zeros, a few thousand times smaller."""
+    out = io.BytesIO()
+    with zstandard.ZstdCompressor(level=3).stream_writer(out, closefd=False) as writer:
+        for _ in range(size >> 20):
+            writer.write(bytes(2**20))
+    return out.getvalue()
+
+
+@STORAGES
+def test_a_message_that_unpacks_to_gigabytes_is_not_unpacked(
+    storage: StoragePlugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(records, "MAX_MESSAGE", 2**22)
+    monkeypatch.setattr(records.unpacked, "__defaults__", (2**22,))
+    packed = bomb(2**28)
+    assert len(packed) < 2**17
+    bag = tmp_path / "bag.db3"
+    if storage == StoragePlugin.SQLITE3:
+        write_sqlite(bag, [(SECOND, cdr(0)), (2 * SECOND, packed), (3 * SECOND, cdr(2))])
+    else:
+        bag = tmp_path / "bag.mcap"
+        with bag.open("wb") as stream:
+            writer = Writer(stream)
+            writer.start("ros2", "test")
+            camera = writer.register_channel(FRONT, "cdr", writer.register_schema(IMAGE, "ros2msg", b""))
+            for index, data in enumerate([cdr(0), packed, cdr(2)]):
+                writer.add_message(camera, index, data, index)
+            writer.finish()
+    tracemalloc.start()
+    try:
+        found, said = stamps(bag)
+        assert tracemalloc.get_traced_memory()[1] < 2**25
+    finally:
+        tracemalloc.stop()
+    assert found == [0, 2]
+    assert "unpack to more than" in said
+
+
+def chunk_record(records_: bytes, size: int, compression: bytes = b"zstd") -> bytes:
+    head = struct.pack("<QQQI", 1, 1, size, 0) + struct.pack("<I", len(compression)) + compression
+    body = head + struct.pack("<Q", len(records_)) + records_
+    return struct.pack("<BQ", 6, len(body)) + body
+
+
+@pytest.mark.parametrize("size", [2**27, 2**40, 10])
+def test_a_chunk_that_unpacks_to_gigabytes_is_not_unpacked(
+    size: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mcap_file, "MAX_MESSAGE", 2**24)
+    whole = write_mcap(tmp_path / "bag.mcap", chunk_size=1).read_bytes()
+    end = whole.index(struct.pack("<BQ", 6, 0)[:1], 8)
+    path = tmp_path / "bomb.mcap"
+    path.write_bytes(whole[:end] + chunk_record(bomb(2**27), size))
+    tracemalloc.start()
+    try:
+        with pytest.raises(SourceError):
+            list(messages(path, [FRONT]))
+        assert tracemalloc.get_traced_memory()[1] < 2**26
+    finally:
+        tracemalloc.stop()
+
+
+def test_chunks_that_overlap_are_read_once(tmp_path: Path) -> None:
+    """An index that names one chunk a million times would be read for ever."""
+    path = write_mcap(tmp_path / "bag.mcap", compression=CompressionType.NONE)
+    data = path.read_bytes()
+    index = mcap_file.McapFile(path)
+    first, second = (place.offset for place in index._chunks[:2])
+    index.close()
+    for_second = struct.pack("<Q", second)
+    place = data.rindex(for_second)
+    path.write_bytes(data[:place] + struct.pack("<Q", first) + data[place + 8 :])
+    found, said = stamps(path)
+    assert found == [0, 1, 2, 3]
+    assert "overlap" in said
+
+
+TABLES = """
+CREATE TABLE topics(id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL, serialization_format TEXT NOT NULL,
+                    offered_qos_profiles TEXT NOT NULL);
+CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER NOT NULL, timestamp INTEGER NOT NULL,
+                      data BLOB NOT NULL);
+"""
+
+
+def write_sqlite(path: Path, rows: list[tuple[Any, Any]], tables: str = TABLES, topic: str = FRONT) -> Path:
+    base = sqlite3.connect(path)
+    base.executescript(tables)
+    base.execute("INSERT INTO topics VALUES (1, ?, ?, 'cdr', '')", (topic, IMAGE))
+    base.executemany("INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)", rows)
+    base.commit()
+    base.close()
+    return path
+
+
+def test_a_recorder_that_was_killed_loses_nothing_of_its_log(tmp_path: Path) -> None:
+    """With sqlite's write-ahead log the last messages lie beside the file."""
+    source = tmp_path / "source.db3"
+    write_sqlite(source, [(index, cdr(index)) for index in range(4)])
+    base = sqlite3.connect(source)
+    base.execute("PRAGMA journal_mode = WAL")
+    base.execute("PRAGMA wal_autocheckpoint = 0")
+    base.executemany(
+        "INSERT INTO messages(topic_id, timestamp, data) VALUES (1, ?, ?)", [(i, cdr(i)) for i in range(4, 10)]
+    )
+    base.commit()
+    bag = tmp_path / "bag" / "bag.db3"
+    bag.parent.mkdir()
+    for ending in ("", "-wal"):  # as they lie there when the recorder is killed
+        shutil.copy(f"{source}{ending}", f"{bag}{ending}")
+    base.close()
+    before = {file.name: file.read_bytes() for file in bag.parent.iterdir()}
+    assert stamps(bag) == (list(range(10)), "")
+    assert {file.name: file.read_bytes() for file in bag.parent.iterdir()} == before
+
+
+def test_rows_of_wrong_types_cost_themselves(tmp_path: Path) -> None:
+    tables = TABLES.replace(" NOT NULL", "")
+    rows = [(1, cdr(0)), (None, cdr(1)), ("soon", cdr(1)), (2, None), (3, "text"), (4, 5), (5, cdr(5)), (2.5, cdr(1))]
+    bag = write_sqlite(tmp_path / "bag.db3", rows, tables)
+    base = sqlite3.connect(bag)
+    base.execute("INSERT INTO topics VALUES (2, NULL, NULL, NULL, NULL)")
+    base.execute("INSERT INTO topics VALUES (3, x'ff00', x'00', 5, NULL)")
+    base.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES (NULL, 9, ?)", (cdr(1),))
+    base.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES ('x', 9, ?)", (cdr(1),))
+    base.commit()
+    base.close()
+    found, said = stamps(bag)
+    assert found == [0, 5]
+    assert said.startswith(f"{bag}: damaged, 2 messages could be read: ")
+
+
+def test_a_topic_whose_name_is_not_text_condemns_nothing(tmp_path: Path) -> None:
+    bag = write_sqlite(tmp_path / "bag.db3", [(1, cdr(0))])
+    base = sqlite3.connect(bag)
+    base.execute("INSERT INTO topics VALUES (2, CAST(x'ff2f61' AS TEXT), 'a/msg/B', 'cdr', '')")
+    base.commit()
+    base.close()
+    assert stamps(bag) == ([0], "")
+
+
+@pytest.mark.parametrize(
+    "messages_",
+    [
+        "CREATE VIEW messages AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) "
+        "SELECT i AS id, 1 AS topic_id, i AS timestamp, x'00' AS data FROM n;",
+        "CREATE TABLE messages(id INTEGER PRIMARY KEY, topic_id INTEGER, timestamp INTEGER, "
+        "data BLOB AS (zeroblob(900000000)));",
+    ],
+)
+def test_tables_that_never_end_are_refused(messages_: str, tmp_path: Path) -> None:
+    bag = tmp_path / "bag.db3"
+    base = sqlite3.connect(bag)
+    base.executescript(TABLES.split("CREATE TABLE messages")[0] + messages_)
+    base.execute("INSERT INTO topics VALUES (1, ?, ?, 'cdr', '')", (FRONT, IMAGE))
+    base.commit()
+    base.close()
+    with pytest.raises(SourceError, match="it has no ordinary table messages"):
+        open_source(bag)
+
+
+@pytest.mark.parametrize("topic", ["/", "", "//", "/image", "/=cmd|' /C calc'!A0", "/a b\n[ERROR] c", "/" + "x" * 5000])
+@STORAGES
+def test_topics_of_any_name_become_cameras_with_a_name(topic: str, storage: StoragePlugin, tmp_path: Path) -> None:
+    if storage == StoragePlugin.MCAP:
+        bag = write_mcap(tmp_path / "bag.mcap", topic=topic)
+    else:
+        bag = write_sqlite(tmp_path / "bag.db3", [(1, cdr(0)), (2, cdr(1)), (3, cdr(2)), (4, cdr(3))], topic=topic)
+    drive = open_source(bag)
+    (camera,) = drive.cameras
+    assert camera.isidentifier()
+    assert camera.isascii()
+    assert len(camera) <= 100
+    assert len(list(drive.frames())) == 4
+
+
+def test_names_of_cameras_are_distinct() -> None:
+    names = camera_names(["/a b/image", "/a-b/image", "/a_b/image"])
+    assert len(set(names)) == 3
+    assert all(name.isidentifier() for name in names)
+
+
+@STORAGES
+def test_messages_too_short_for_a_stamp_at_absurd_times(storage: StoragePlugin, tmp_path: Path) -> None:
+    times = [0, 2**63 - 1] if storage == StoragePlugin.SQLITE3 else [0, 2**63 - 1, 2**64 - 1]
+    data = [b"", b"\0\1\0\0", b"\0\1\0\0\1\0\0"]
+    if storage == StoragePlugin.SQLITE3:
+        bag = write_sqlite(tmp_path / "bag.db3", list(zip(times, data, strict=False)))
+    else:
+        bag = tmp_path / "bag.mcap"
+        with bag.open("wb") as stream:
+            writer = Writer(stream)
+            writer.start("ros2", "test")
+            camera = writer.register_channel(FRONT, "cdr", writer.register_schema(IMAGE, "ros2msg", b""))
+            for time_ns, contents in zip(times, data, strict=False):
+                writer.add_message(camera, time_ns, contents, time_ns)
+            writer.finish()
+    frames = list(open_source(bag).frames())
+    assert len(frames) == len(times)
+    for frame in frames:
+        assert 0 <= frame.at_ns <= MAX_STEP * len(times)
+        with pytest.raises(ImageError):
+            message_pixels(frame.message)
+        TYPES.serialize_cdr(frame.message, IMAGE)  # it can be sent and recorded
+
+
+@STORAGES
+def test_a_clock_that_jumps_is_not_waited_for(storage: StoragePlugin, tmp_path: Path) -> None:
+    """As that of a robot without a battery does at its first NTP sync."""
+    start, synced = 5 * SECOND, 1_700_000_000 * SECOND
+    times = [start, start + SECOND, synced, synced + SECOND]
+    if storage == StoragePlugin.MCAP:
+        bag = write_mcap(tmp_path / "bag.mcap", times=times)
+    else:
+        bag = write_sqlite(tmp_path / "bag.db3", [(time_ns, cdr(i)) for i, time_ns in enumerate(times)])
+    frames = list(open_source(bag).frames())
+    assert [frame.at_ns for frame in frames] == [0, SECOND, SECOND + MAX_STEP, 2 * SECOND + MAX_STEP]
+    assert [bool(frame.note) for frame in frames] == [False, False, True, False]
+    assert "the recording's clock jumps by 1.7e+09 s" in frames[2].note
+
+
+def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(SourceError, match="no such file or folder"):
+        open_source(loop)
+    os.mkfifo(tmp_path / "pipe.mcap")
+    os.mkfifo(tmp_path / "pipe.db3")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    for name in ("pipe.mcap", "pipe.db3", "pipe.mp4"):
+        with pytest.raises(SourceError, match="not a regular file"):
+            open_source(tmp_path / name)
+
+
+def test_hidden_files_are_no_part_of_a_bag(tmp_path: Path) -> None:
+    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, StoragePlugin.MCAP)
+    (bag / "._bag.mcap").write_bytes(b"\0\5\x16\7")
+    (bag / ".hidden.mcap").mkdir()
+    (bag / "folder.mcap").mkdir()
+    assert [file.name for file in bag_files(bag)] == ["bag.mcap"]
+
+
+@STORAGES
+def test_a_path_of_any_bytes_is_read(storage: StoragePlugin, tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9 #1?mode=rw%41")
+    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage)
+    bag.rename(odd)
+    assert stamps(odd) == ([0], "")
+
+
+def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path) -> None:
+    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0), drives.raw(1)]}, StoragePlugin.MCAP)
+    about = (bag / "metadata.yaml").read_text()
+    for old, new, says in (
+        ("message_count: 2", "message_count: 7", "metadata.yaml says that there are 7"),
+        ("bag.mcap", "other.mcap", "files are missing: other.mcap"),
+        ("rosbag2_bagfile_information:", "- [", "metadata.yaml can't be read"),
+        ("rosbag2_bagfile_information:", "a: &a [1]\nb: *a\nrosbag2_bagfile_information:", "alias"),
+    ):
+        (bag / "metadata.yaml").write_text(about.replace(old, new))
+        found, said = stamps(bag)
+        assert found == [0, 1], says
+        assert says in said
+
+
+def test_depth_that_was_compressed_is_left_out(tmp_path: Path) -> None:
+    depth = drives.compressed(0)
+    depth.format = "16UC1; compressedDepth png"
+    topics_ = {"/front/image_raw": [drives.raw(0)], "/depth/image_raw/compressedDepth": [depth]}
+    bag = drives.write_bag(tmp_path / "bag", topics_, StoragePlugin.MCAP)
+    assert open_source(bag).cameras == {"front": FRONT}
+    assert open_source(bag).problems == ()
+    alone = drives.write_bag(tmp_path / "alone", {"/depth/image_raw/compressedDepth": [depth]}, StoragePlugin.MCAP)
+    with pytest.raises(SourceError, match="no camera images"):
+        open_source(alone)
+
+
+def test_damage_of_one_topic_costs_no_other(tmp_path: Path) -> None:
+    """Two topics in one file: what is read is the camera's own."""
+    bag = write_mcap(tmp_path / "bag.mcap", {"/other": ("a/msg/B", "ros2msg", b"")})
+    assert set(topics(bag)) == {FRONT, "/other"}
+    assert [raw.topic for raw in messages(bag, [FRONT])] == [FRONT] * 4
+    assert zlib.crc32(b"") == 0
+    assert np.array_equal(message_pixels(next(iter(open_source(bag).frames())).message), drives.picture(0))

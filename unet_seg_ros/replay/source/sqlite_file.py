@@ -1,0 +1,141 @@
+"""A sqlite3 file of rosbag2: its tables read within bounds, row by row where they are damaged.
+
+A file whose recorder was killed may have its last messages in a log beside it (``-wal`` or ``-journal``). The two are
+then copied, so that sqlite can bring them together without changing the bag.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+
+from unet_seg_ros.replay.source.records import Damaged, Raw, kind_of, message, no_room
+from unet_seg_ros.text import last_words
+
+LOGS = ("-wal", "-journal")
+BLIND = 1000
+"""Broken rows in a row after which there will be no other."""
+ROW_BYTES = 8
+"""What a row takes in the file, at least: more rows than that are a table whose pages lead in circles."""
+STEPS = 10**9
+"""Of sqlite's machine, for a single row."""
+
+
+class SqliteFile:
+    """Raises Damaged where nothing can be read, OSError where the file can't be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.damage = ""
+        self._stack = ExitStack()
+        try:
+            self._base = self._stack.enter_context(closing(self._opened(path)))
+            self._rows_at_most = path.stat().st_size // ROW_BYTES
+            self._topics = self._read_topics(path)
+        except sqlite3.Error as error:
+            self.close()
+            raise Damaged(f"{path.name}: {last_words(error)}") from error
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        self._stack.close()
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Messages by topic and kind; every row is counted."""
+        found = Counter(topic for _, topic, _ in self._ids())
+        by_kind: Counter[tuple[str, str]] = Counter()
+        for topic, count in found.items():
+            by_kind[self._topics[topic]] += count
+        return dict(by_kind)
+
+    def messages(self, wanted: Collection[str]) -> Iterator[Raw]:
+        """In order of time."""
+        topics = {number for number, (name, _) in self._topics.items() if name in wanted}
+        for row, topic, time_ns in self._ids() if topics else ():
+            if topic not in topics:
+                continue
+            try:
+                found = self._base.execute("SELECT data FROM messages WHERE rowid = ?", (row,)).fetchone()
+                if found is None or type(found[0]) is not bytes:
+                    raise Damaged("a message is not bytes")
+                yield message(*self._topics[topic], time_ns, found[0])
+            except (sqlite3.Error, Damaged) as error:
+                self._note(last_words(error))
+
+    def _note(self, damage: str) -> None:
+        self.damage = self.damage or damage
+
+    def _opened(self, path: Path) -> sqlite3.Connection:
+        logs = [log for ending in LOGS if _size(log := path.with_name(path.name + ending))]
+        how = "?mode=ro&immutable=1"
+        if logs:
+            path, how = self._copied(path, logs), ""
+        base = sqlite3.connect(f"{path.resolve().as_uri()}{how}", uri=True, check_same_thread=False)
+        base.text_factory = lambda data: data.decode(errors="backslashreplace")
+        base.execute("PRAGMA writable_schema = ON")  # else a file that is shorter than it says is not read at all
+        base.execute("PRAGMA trusted_schema = OFF")
+        base.set_progress_handler(lambda: 1, STEPS)
+        return base
+
+    def _copied(self, path: Path, logs: list[Path]) -> Path:
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
+        if shutil.disk_usage(folder).free < 2 * sum(_size(file) for file in (path, *logs)):
+            raise no_room(path)
+        for file in (path, *logs):
+            shutil.copyfile(file, folder / file.name)
+        return folder / path.name
+
+    def _read_topics(self, path: Path) -> dict[int, tuple[str, str]]:
+        """Kind and name by number; rows that hold something else are left out."""
+        for table in ("topics", "messages"):
+            found = self._base.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (table,)).fetchall()
+            ordinary = len(found) == 1 and found[0][0] == "table" and "virtual" not in str(found[0][1]).lower()
+            if not ordinary or any(row[6] for row in self._base.execute(f"PRAGMA table_xinfo({table})")):
+                raise Damaged(f"{path.name}: it has no ordinary table {table}")
+        columns = {row[1] for row in self._base.execute("PRAGMA table_info(topics)")}
+        encoding = "serialization_format" if "serialization_format" in columns else "'cdr'"
+        topics = {}
+        for number, name, kind, form in self._base.execute(f"SELECT id, name, type, {encoding} FROM topics"):
+            if type(number) is int and isinstance(name, str) and isinstance(kind, str):
+                topics[number] = name, kind_of(kind, str(form))
+            else:
+                self._note(f"{path.name}: its table of topics holds something else")
+        return topics
+
+    def _ids(self) -> Iterator[tuple[int, int, int]]:
+        """Row, topic and time of the messages in order of time or, where the table is damaged, of their rows."""
+        try:
+            query = "SELECT rowid, topic_id, timestamp FROM messages ORDER BY timestamp, rowid"
+            found: Iterable[tuple[int, int, int]] = self._base.execute(query).fetchmany(self._rows_at_most)
+        except sqlite3.Error as error:
+            self._note(last_words(error))
+            found = self._row_by_row()
+        for row, topic, time_ns in found:
+            if type(time_ns) is int and type(topic) is int and topic in self._topics:
+                yield row, topic, time_ns
+            else:
+                self._note("a message has no topic or no time")
+
+    def _row_by_row(self) -> Iterator[tuple[int, int, int]]:
+        query = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
+        last = misses = count = 0
+        while misses < BLIND:
+            try:
+                for row in self._base.execute(query, (last,)):
+                    last, misses, count = row[0], 0, count + 1
+                    if count > self._rows_at_most:
+                        return
+                    yield row
+                return
+            except sqlite3.Error:
+                last, misses = last + 1, misses + 1  # that row can't be read; those after it may be
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
