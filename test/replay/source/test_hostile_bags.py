@@ -8,11 +8,9 @@ import shutil
 import sqlite3
 import struct
 import tracemalloc
-import zlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import zstandard
 from mcap.writer import CompressionType, Writer
@@ -22,7 +20,7 @@ from test.replay import drives
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.replay.source import mcap_file, records
 from unet_seg_ros.replay.source.bag import camera_names
-from unet_seg_ros.replay.source.bag_reader import bag_files, messages, topics
+from unet_seg_ros.replay.source.bag_reader import bag_files, messages
 from unet_seg_ros.replay.source.drive import IMAGE, MAX_STEP, TYPES, SourceError, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 
@@ -401,12 +399,3 @@ def test_depth_that_was_compressed_is_left_out(tmp_path: Path) -> None:
     alone = drives.write_bag(tmp_path / "alone", {"/depth/image_raw/compressedDepth": [depth]}, StoragePlugin.MCAP)
     with pytest.raises(SourceError, match="no camera images"):
         open_source(alone)
-
-
-def test_damage_of_one_topic_costs_no_other(tmp_path: Path) -> None:
-    """Two topics in one file: what is read is the camera's own."""
-    bag = write_mcap(tmp_path / "bag.mcap", {"/other": ("a/msg/B", "ros2msg", b"")})
-    assert set(topics(bag)) == {FRONT, "/other"}
-    assert [raw.topic for raw in messages(bag, [FRONT])] == [FRONT] * 4
-    assert zlib.crc32(b"") == 0
-    assert np.array_equal(message_pixels(next(iter(open_source(bag).frames())).message), drives.picture(0))
