@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import zstandard
-from mcap.writer import CompressionType, Writer
+from mcap.writer import CompressionType, IndexType, Writer
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
@@ -98,8 +98,6 @@ def test_frames_come_in_order_of_time(compression: CompressionType, chunk_size: 
 
 
 def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
-    from mcap.writer import IndexType
-
     with (tmp_path / "bag.mcap").open("wb") as stream:
         writer = Writer(
             stream, index_types=IndexType.NONE, repeat_channels=False, repeat_schemas=False, use_statistics=False
