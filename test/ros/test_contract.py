@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from sensor_msgs.msg import Image
 
+from test.pages import rows
 from test.ros.client import BEST_EFFORT, RELIABLE, image, noise, running
 from training.synthetic import DriveConfig, drive
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
@@ -224,3 +225,22 @@ def test_labelled_frames_give_the_confusion_of_the_segmenter(node: Any, tiny: Pa
     assert direct.matrix.sum() == 10 * 200 * 150
     np.testing.assert_array_equal(direct.matrix, over_dds.matrix)
     client.node.destroy_publisher(publisher)
+
+
+def test_the_page_of_topics_lists_what_the_node_publishes_and_takes(node: Any) -> None:
+    _, client = node
+    name, namespace = "segmentation", "/"
+    found = {
+        (topic.replace("/segmentation/camera/", "~/C/").replace("/segmentation/", "~/"), kind.replace("/msg/", "/"))
+        for topic, kinds in client.node.get_publisher_names_and_types_by_node(name, namespace)
+        for kind in kinds
+        if "/side/" not in topic and topic not in ("/rosout", "/parameter_events", "/bond")
+    }
+    found.discard(("~/transition_event", "lifecycle_msgs/TransitionEvent"))  # every lifecycle node has it
+    listed = rows("topics.md", "topic")
+    outputs = {(topic, kind) for topic, kind, when, _ in listed if when != "input"}
+    where_installed = {("~/C/label_info", "vision_msgs/LabelInfo")}
+    assert found | where_installed == outputs
+    taken = {topic for topic, _ in client.node.get_subscriber_names_and_types_by_node(name, namespace)}
+    assert "/segmentation/camera/image" in taken
+    assert ["~/C/image", "input"] in [[topic, when] for topic, _, when, _ in listed]
