@@ -32,7 +32,7 @@ def kept_picture(root: Path, split: str, classes: Mapping[str, Mapping[str, floa
         image, label_ids = read_pair(pairs[index])
         labels = ID_TO_TRAIN_ID[label_ids]
         rows.append(np.hstack([image, overlay(image, labels, colors), colorize(labels, colors)]))
-    sheet, names = contact_sheet(rows, 1, WIDTH), legend(CLASS_NAMES, CLASS_COLORS, WIDTH)
+    sheet, names = contact_sheet(rows, 2, WIDTH), legend(CLASS_NAMES, CLASS_COLORS, WIDTH)
     return np.vstack([sheet, names, _chart(classes)])
 
 
