@@ -1,6 +1,6 @@
-"""Drives through a synthetic town, with exact labels: ``python -m training.synthetic OUTPUT --drives 20``.
+"""Render drives through a synthetic town, with exact labels: ``python -m training.synthetic OUTPUT --drives 20``.
 
-Every drive has its own street, weather and camera, all from its seed: the same configuration gives the same bytes.
+Each drive has a street, weather and camera of its own, made from its seed. The same configuration gives the same bytes.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "seconds": (0.01, 3600),
 }
 NEAREST = 1.0
-"""Flat pictures nearer than this are not drawn, metres."""
+"""A flat picture is not drawn if it is nearer than this, metres."""
 Array = NDArray[np.float64]
 
 
@@ -53,7 +53,7 @@ class DriveConfig:
             if isinstance(value, bool) or not isinstance(value, int if whole else (int, float)):
                 raise ValueError(f"{name} must be {'a whole number' if whole else 'a number'}, not {value!r}")
             if not low <= value <= high:
-                raise ValueError(f"{name} is {value}, must be from {low:g} to {high:g}")
+                raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value}")
 
     @property
     def frames(self) -> int:
@@ -93,7 +93,7 @@ def _pose(town: Town, ego: tuple[float, float, float], height: float, pitch: flo
 
 
 def _local(points: Array, s: float, t: float, yaw: float) -> Array:
-    """Points (forward, right, up) of something at (s, t) turned by ``yaw`` → street coordinates."""
+    """Points (forward, right, up) of an object that stands at (s, t), turned by ``yaw``, in street coordinates."""
     cos, sin = np.cos(yaw), np.sin(yaw)
     forward, right = points[:, 0], points[:, 1]
     return np.stack([s + forward * cos - right * sin, t + forward * sin + right * cos, points[:, 2]], 1)
@@ -109,7 +109,7 @@ def _footprint(thing: Thing) -> Array:
 
 
 def _draw_thing(raster: Raster, thing: Thing, spot: tuple[float, float], foot: Array, time: float, sun: Array) -> None:
-    """Draw what stands at ``spot`` (s, t), which is ``foot`` in camera coordinates, float[3]."""
+    """Draw the thing that stands at ``spot`` (s, t); ``foot`` is that point in camera coordinates, float[3]."""
     distance = float(np.hypot(foot[0], foot[2]))
     if isinstance(thing.look, Mesh):
         mesh = thing.look
@@ -123,7 +123,7 @@ def _draw_thing(raster: Raster, thing: Thing, spot: tuple[float, float], foot: A
 
 
 def _draw(raster: Raster, town: Town, ego: tuple[float, float, float], time: float) -> None:
-    """Ground, shadows, then all else from far to near."""
+    """Draw the ground, the shadows, and then everything else from far to near."""
     blocks, ground = town.blocks(ego[0])
     raster.ground(ground)
     place, eye = raster.pose.place, np.array([ego[0], ego[1], raster.pose.height])
@@ -190,12 +190,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=__doc__)
     parser.add_argument("output", type=Path, help="folder to write, in the Cityscapes layout")
     parser.add_argument("--split", default="train")
-    parser.add_argument("--drives", type=int, default=1, help="how many, with seeds SEED, SEED + 1, …")
-    parser.add_argument("--seed", type=int, default=0, help="of the first drive")
+    parser.add_argument("--drives", type=int, default=1, help="number of drives; their seeds are SEED, SEED + 1, …")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first drive")
     parser.add_argument("--width", type=int, default=640)
     parser.add_argument("--height", type=int, default=480)
     parser.add_argument("--fps", type=float, default=10.0)
-    parser.add_argument("--seconds", type=float, default=10.0, help="length of each drive")
+    parser.add_argument("--seconds", type=float, default=10.0, help="length of each drive in seconds")
     options = parser.parse_args(arguments)
     try:
         configs = [

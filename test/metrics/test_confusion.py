@@ -114,7 +114,7 @@ def test_counts_of_another_grouping() -> None:
     camvid = GROUPINGS["camvid11"]
     matrix = matrix_of(frames(1, 0), "camvid11")
     before = matrix.matrix.copy()
-    with pytest.raises(ValueError, match="grouping camvid11 cannot take those of reversed"):
+    with pytest.raises(ValueError, match="counts of reversed cannot be added to counts of camvid11"):
         matrix += ConfusionMatrix(Grouping("reversed", camvid.names[::-1], camvid.members[::-1]))
     assert (matrix.matrix == before).all()
 

@@ -206,5 +206,5 @@ def test_sums_of_a_large_frame_are_exact() -> None:
 
 @pytest.mark.parametrize(("shape", "other"), [((3, 4), (4, 3)), ((3, 4), (3, 5)), ((0, 4), (0, 4)), ((3,), (3,))])
 def test_wrong_sizes(shape: Any, other: Any) -> None:
-    with pytest.raises(ValueError, match="must have one size, and pixels"):
+    with pytest.raises(ValueError, match="must have the same size and not be empty"):
         measure(np.zeros(shape, np.uint8), np.zeros(other, np.uint8), 19)

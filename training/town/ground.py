@@ -34,7 +34,7 @@ class Band:
 
 @dataclass(frozen=True)
 class Surface:
-    """What is the same in all blocks of a street: markings, and bands from the kerb outwards at the left and right."""
+    """What all blocks of a street have in common: markings, and the bands from the kerb outwards, left and right."""
 
     asphalt: Color
     bands: tuple[tuple[Band, ...], tuple[Band, ...]]
@@ -52,8 +52,8 @@ class Surface:
 
 @dataclass(frozen=True)
 class Ground:
-    """A stretch of ground from ``start`` metres along: label ids uint8[S, T], and colours uint8[S, T, 3], of which
-    each level has a quarter of the last one's rows."""
+    """A stretch of ground that begins ``start`` metres along the street: label ids uint8[S, T], and colours in levels.
+    The first level is uint8[S, T, 3]; each further one has a quarter of the rows of the level before."""
 
     start: float
     label: NDArray[np.uint8]
@@ -61,7 +61,7 @@ class Ground:
 
 
 def join(start: float, colors: Sequence[NDArray[np.uint8]], labels: Sequence[NDArray[np.uint8]]) -> Ground:
-    """Consecutive blocks, as ``paint_block`` makes them, in one piece."""
+    """Join consecutive blocks, as ``paint_block`` makes them, into one stretch of ground."""
     levels = [np.concatenate(colors)]
     for _ in range(3):
         rows, columns = levels[-1].shape[:2]
@@ -79,7 +79,7 @@ def _rows(s0: float, s1: float) -> slice:
 
 
 def _markings(surface: Surface, start: float, paint: NDArray[np.float32]) -> None:
-    """Opacity of the paint on the road, written into ``paint`` (float32[rows, columns])."""
+    """Write the opacity of the paint on the road into ``paint`` (float32[rows, columns])."""
     along = start + np.arange(paint.shape[0]) * CELL_S
     dashes = (along % (3 * surface.dash) < surface.dash).astype(np.float32)[:, None]
     line = 0.07
@@ -103,7 +103,7 @@ def _markings(surface: Surface, start: float, paint: NDArray[np.float32]) -> Non
 def _paint_road(
     rng: np.random.Generator, surface: Surface, start: float, junction: tuple[float, float] | None, color: Array
 ) -> None:
-    """Asphalt, what lies in it and on it, between the kerbs; written into ``color`` (float32[S, T, 3])."""
+    """Write the road between the kerbs into ``color`` (float32[S, T, 3]): asphalt, repairs, manholes, wheel tracks."""
     road = _columns(-surface.half, surface.half)
     rows, columns = color.shape[0], road.stop - road.start
     color[:, road] = np.asarray(surface.asphalt, np.float32) * grain(rng, rows, columns, 0.04)
@@ -141,7 +141,7 @@ def paint_block(
     junction: tuple[float, float] | None,
     shadows: Sequence[Shadow],
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The block that begins ``start`` metres along: colours uint8[S, T, 3] and label ids uint8[S, T].
+    """Paint the block that begins ``start`` metres along the street: colours uint8[S, T, 3] and label ids uint8[S, T].
 
     ``junction`` is where, within the block, a side street crosses; ``shadows`` are polygons of (along, across).
     """

@@ -34,7 +34,7 @@ def body(
 
 
 def person(seed: int) -> tuple[Texture, ...]:
-    """A pedestrian, 1.0 × 1.85 m: one texture per phase of the walk, the first one standing."""
+    """A pedestrian, 1.0 × 1.85 m: one texture for each phase of a step; in the first the person stands."""
     phases = []
     for stride in (0.0, 0.6, 1.0, 0.5):
         rng = np.random.default_rng(seed)  # the same clothes in every phase
@@ -51,7 +51,7 @@ def person(seed: int) -> tuple[Texture, ...]:
 
 
 def two_wheeler(rng: np.random.Generator, motor: bool, ridden: bool, sideways: bool) -> Texture:
-    """A bicycle or a motorcycle (``motor``), 2.0 × 1.9 m, from its side or its end, with a rider or parked."""
+    """A bicycle or a motorcycle (``motor``), 2.0 × 1.9 m, seen from its side or its end, with a rider or parked."""
     canvas, label, human = Canvas(2.0, 1.9, 56), ID["motorcycle" if motor else "bicycle"], ID["rider"]
     paint, coat, legs = pick(rng, PAINTS, 20), pick(rng, CLOTHES), pick(rng, CLOTHES)
     seat = 0.85

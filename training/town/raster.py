@@ -1,7 +1,7 @@
-"""The pinhole camera, and drawing into its image and its label at once.
+"""A pinhole camera, and functions that draw into its image and its label image in one call.
 
-Camera coordinates: x right, y down, z forward, metres. A pixel takes its label from where its centre looks; nothing is
-antialiased, so image and label agree to the pixel.
+Camera coordinates are x to the right, y down and z forward, in metres. A pixel gets the label of the object that its
+centre shows. Nothing is antialiased, so image and label agree in every pixel.
 """
 
 from __future__ import annotations
@@ -55,7 +55,8 @@ class Pose:
 
 
 class Raster:
-    """One frame being drawn, far things first; ``haze`` is the colour of the distance, ``sight`` its metres."""
+    """A frame while it is drawn, the farthest objects first. ``haze`` is the colour that distant objects
+    take on, ``sight`` the distance in metres over which they do."""
 
     def __init__(self, camera: Camera, pose: Pose, haze: tuple[float, float, float], sight: float) -> None:
         self.camera, self.pose, self.haze, self.sight = camera, pose, np.asarray(haze), sight
@@ -78,7 +79,7 @@ class Raster:
         return np.asarray((z > NEAR).any(-1) & ~left & ~right)
 
     def ground(self, ground: Ground) -> None:
-        """Everything below the horizon."""
+        """Draw the ground: everything below the horizon."""
         camera, pose = self.camera, self.pose
         rows = np.arange(self.horizon, camera.height)
         if not rows.size:
@@ -121,7 +122,7 @@ class Raster:
             cv2.copyTo(cv2.convertScaleAbs(part, alpha=factor), mask, part)
 
     def _outline(self, points: Array) -> NDArray[np.int32] | None:
-        """The polygon cut off at NEAR, as pixels × 16; None if nothing is left or it is far outside the image."""
+        """The polygon, clipped at distance ``NEAR``, in sixteenths of a pixel; None if nothing is in the image."""
         if (points[:, 2] < NEAR).any():
             kept = []
             for a, b in zip(points, np.roll(points, -1, 0), strict=True):
@@ -137,9 +138,9 @@ class Raster:
         return None if outside else np.round(np.clip(pixels, -30000, 30000) * 16).astype(np.int32)
 
     def mesh(self, points: Array, starts: NDArray[np.int64], colors: Array, label: int, distance: float) -> None:
-        """Convex faces ``points[starts[i]:starts[i + 1]]`` (camera coordinates, float[n, 3]) of RGB ``colors[i]``.
+        """Draw convex faces ``points[starts[i]:starts[i + 1]]`` (camera coordinates, float[n, 3]) in RGB ``colors[i]``.
 
-        Only those are drawn whose outside, their right-handed side on a map with height upwards, is towards the camera.
+        A face is drawn only if its outside faces the camera. The outside is its right-handed side, with height upwards.
         """
         fog = self._fog(distance)
         tones = np.clip(colors * (1 - fog) + self.haze * fog, 0, 255).tolist()
@@ -155,7 +156,7 @@ class Raster:
                 cv2.fillConvexPoly(self.label, outline, (label,), cv2.LINE_8, 4)
 
     def panel(self, corners: Array, texture: Texture, distance: float, light: float) -> None:
-        """A texture on the parallelogram with these top left, top right and bottom left corners, float[3, 3]."""
+        """Draw a texture on a parallelogram; ``corners`` are top left, top right and bottom left, float[3, 3]."""
         camera, origin, u, v = self.camera, corners[0], corners[1] - corners[0], corners[2] - corners[0]
         columns = texture.label.shape[1]
         nearest, slope = float(origin[2] + min(0.0, v[2])), float(u[2])
@@ -176,7 +177,7 @@ class Raster:
             self._texture(texture, (first, last), (*low, *high), np.linalg.inv(uv_to_pixel), distance, light)
 
     def picture(self, foot: Array, width: float, height: float, texture: Texture, distance: float) -> None:
-        """A texture that faces the camera, its bottom's middle at ``foot`` (float[3]), in metres."""
+        """Draw a texture that faces the camera; ``foot`` (float[3], metres) is the middle of its lower edge."""
         camera, (x, y, z) = self.camera, foot.tolist()
         left, top = camera.fx * (x - width / 2) / z + camera.cx, camera.fy * (y - height) / z + camera.cy
         wide, high = camera.fx * width / z, camera.fy * height / z
@@ -186,8 +187,8 @@ class Raster:
 
     def _texture(self, texture: Texture, columns: tuple[int, int], box: tuple[float, float, float, float],
                  pixel_to_uv: Array, distance: float, light: float) -> None:  # fmt: skip
-        """Some columns of a texture, which fill the ``box`` (left, top, right, bottom); ``pixel_to_uv`` is the
-        homography from pixels to 0..1 across and down the texture."""
+        """Draw some columns of a texture into the ``box`` (left, top, right, bottom); ``pixel_to_uv`` is the homography
+        from pixels to 0..1 across and down the texture."""
         left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
         right = min(self.camera.width, int(np.ceil(box[2])) + 1)
         bottom = min(self.camera.height, int(np.ceil(box[3])) + 1)

@@ -1,7 +1,7 @@
 """The shapes of the synthetic town: textures for flat panels, and meshes of vehicles.
 
-Every shape is drawn once, colour and label by the same call, and reused in all frames. Lengths are metres, colours
-RGB 0..255, labels Cityscapes label ids; 0 in a texture's label is see-through.
+Every shape is drawn once and reused in all frames; one call draws both its colour and its label. Lengths are in metres,
+colours are RGB 0..255, labels are Cityscapes label ids; where a texture's label is 0 the texture is transparent.
 """
 
 from __future__ import annotations
@@ -57,22 +57,23 @@ def pick(rng: np.random.Generator, colors: Sequence[Color], spread: float = 12) 
 
 
 def shade(color: Color, factor: float) -> Color:
-    """``color`` made darker (factor < 1) or lighter."""
+    """``color`` darker (factor < 1) or lighter (factor > 1)."""
     r, g, b = (min(255.0, channel * factor) for channel in color)
     return r, g, b
 
 
 @dataclass(frozen=True)
 class Texture:
-    """``label``: uint8[h, w], 0 = not there; ``levels``: uint8, the full size and its repeated halves, RGB, or RGB and
-    opacity for what one sees through but which owns its gaps, as annotators have it: railings and bare trees."""
+    """A picture and its label. ``label`` is uint8[h, w], 0 = transparent. ``levels`` are uint8 pictures at full size,
+    half size and so on: RGB, or RGB and opacity. Opacity is for railings and bare trees: one sees through their gaps,
+    but annotators label the gaps as part of them."""
 
     label: NDArray[np.uint8]
     levels: tuple[NDArray[np.uint8], ...]
 
 
 class Canvas:
-    """A texture being drawn: x metres to the right of the left edge, y metres above the ground."""
+    """A texture while it is drawn: x is metres to the right of the left edge, y metres above the ground."""
 
     def __init__(self, width: float, height: float, scale: float, color: Color = (0, 0, 0), label: int = 0) -> None:
         self.scale, self.height = scale, height
@@ -104,7 +105,7 @@ class Canvas:
         cv2.polylines(self.label, pixels, False, (label,), thickness, shift=4)
 
     def texture(self, rng: np.random.Generator, strength: float = 0.08) -> Texture:
-        """The finished texture, with noise over it; halves are means of the visible pixels alone.
+        """The finished texture, with noise on it. The smaller levels are means over visible pixels only.
 
         Where ``veil`` has a label and nothing is drawn, the texture is transparent but has that label.
         """
@@ -201,7 +202,7 @@ def fence(rng: np.random.Generator, width: float, height: float) -> Texture:
 def foliage(
     rng: np.random.Generator, canvas: Canvas, blobs: Sequence[tuple[float, float, float]], color: Color
 ) -> None:
-    """Leaves inside the discs (x, y, radius): ragged at the rim, lit from above, with gaps."""
+    """Draw leaves inside the discs (x, y, radius): ragged at the edge, brighter on top, with gaps."""
     height, width = canvas.label.shape
     y, x = np.mgrid[0:height, 0:width].astype(np.float32) / canvas.scale
     y = np.float32(canvas.height) - y
@@ -253,7 +254,7 @@ def _branch(
     thick: float,
     color: Color,
 ) -> None:
-    """A branch that leaves ``foot`` at ``lean`` radians from upright, and its twigs."""
+    """Draw a branch that starts at ``foot``, ``lean`` radians from upright, and its twigs."""
     tip = foot[0] + long * float(np.sin(lean)), foot[1] + long * float(np.cos(lean))
     canvas.line([foot, tip], thick, color, ID["vegetation"])
     if long > 0.32:
@@ -264,7 +265,7 @@ def _branch(
 
 
 def hedge(rng: np.random.Generator, width: float, height: float) -> Texture:
-    """A hedge that fills its panel but for a ragged top."""
+    """A hedge that fills its panel; its top is ragged."""
     canvas, radius = Canvas(width, height, 24), height * 0.75
     blobs = [(float(x), height * 0.35, radius) for x in np.arange(0, width + 0.5, 0.5)]
     blobs += [(float(x), height * 0.05, radius) for x in np.arange(0, width + 0.5, 0.5)]
@@ -274,7 +275,7 @@ def hedge(rng: np.random.Generator, width: float, height: float) -> Texture:
 
 
 def lamp(rng: np.random.Generator, height: float) -> Texture:
-    """A street lamp, 2 m wide, its post in the middle."""
+    """A street lamp in a texture of 2 m width, with the post in the middle."""
     canvas, color, label = Canvas(2.0, height, 30), pick(rng, METALS), ID["pole"]
     canvas.line([(1, 0), (1, height - 0.3), (1.3, height - 0.12), (1.9, height - 0.1)], 0.18, color, label)
     canvas.box(0.88, 0, 1.12, 1.2, color, label)

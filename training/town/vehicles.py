@@ -15,11 +15,11 @@ Point = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Mesh:
-    """Faces in drawing order; faces seen from behind are not drawn.
+    """Faces in the order in which they are drawn; a face that is seen from behind is not drawn.
 
-    ``vertices``: float64[n, 3], metres forward, right and up of the spot on the ground under the vehicle's middle;
-    face ``i`` is ``vertices[starts[i]:starts[i + 1]]``, its right-handed side, where ``normals[i]`` points, is outside;
-    ``colors[i]`` is its RGB.
+    ``vertices`` are float64[n, 3], metres forward, right and up from the ground below the vehicle's centre.
+    Face ``i`` is ``vertices[starts[i]:starts[i + 1]]``; its outside is the right-handed side, to which ``normals[i]``
+    points; ``colors[i]`` is its RGB.
     """
 
     vertices: NDArray[np.float64]
@@ -71,7 +71,7 @@ class _Builder:
             self.face(points, (0, side, 0), shade(color, 0.95))
 
     def side_panes(self, panes: Sequence[Sequence[tuple[float, float]]], half: float, color: Color = GLASS) -> None:
-        """Polygons of (forward, up) on both sides."""
+        """Add polygons of (forward, up) on both sides."""
         for side in (-1, 1):
             for pane in panes:
                 self.face([(f, side * half, u) for f, u in pane], (0, side, 0), color)
@@ -83,7 +83,7 @@ class _Builder:
             self.side_panes([[(axle + f, u) for f, u in rim] for axle in axles], half, color)
 
     def end(self, forward: float, boxes: Sequence[tuple[float, float, float, float, Color]]) -> None:
-        """Boxes (left, low, right, high, color) on the front (forward > 0) or rear face."""
+        """Add boxes (left, low, right, high, color) on the front face (forward > 0) or the rear face."""
         for r0, u0, r1, u1, color in boxes:
             corners = [(forward, r0, u0), (forward, r1, u0), (forward, r1, u1), (forward, r0, u1)]
             self.face(corners, (1 if forward > 0 else -1, 0, 0), color)
@@ -173,7 +173,7 @@ def bus(rng: np.random.Generator) -> Mesh:
 
 
 def tram(rng: np.random.Generator) -> Mesh:
-    """A tram of one long body with slanted ends; Cityscapes calls it a train."""
+    """A tram with one long body and slanted ends; Cityscapes' class for it is train."""
     build, label = _Builder(), ID["train"]
     paint, band = pick(rng, [(226, 226, 220), (196, 40, 36), (230, 196, 60), (50, 110, 90)], 14), pick(rng, PAINTS, 20)
     end, half, high = float(rng.uniform(9, 14)), 1.25, 3.3

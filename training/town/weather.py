@@ -11,7 +11,7 @@ from training.town.shapes import GREENS, ID, Color, noise, pick
 from training.town.world import VIEW
 
 AZIMUTHS = 3600
-"""Directions of the skyline, all around."""
+"""Number of directions, all around, in which the skyline has a height."""
 
 
 class Weather:
@@ -41,7 +41,7 @@ class Weather:
         self.noise = rng.normal(0, strength, (size[0] + 32, size[1] + 32, 3)).astype(np.int16)
 
     def _skyline(self, rng: np.random.Generator) -> None:
-        """What closes the view: per direction how high it rises (tangent), its label and its colour."""
+        """Choose the skyline: for each direction its height (tangent of the angle), its label and its colour."""
         wave = noise()[500, np.arange(AZIMUTHS) % 1024]
         hills = rng.uniform(0.01, 0.06) + 0.012 * np.abs(wave)
         self.rise = np.asarray(hills, np.float64)
@@ -59,7 +59,7 @@ class Weather:
         self.rise_color = self.rise_color * (1 - fog) + np.asarray(self.haze) * fog
 
     def backdrop(self, raster: Raster, heading: float) -> None:
-        """Sky and skyline above the horizon, for a camera that looks towards ``heading`` (radians)."""
+        """Draw sky and skyline above the horizon, for a camera that looks towards ``heading`` (radians)."""
         lens, end = raster.camera, raster.horizon
         if not end:
             return
@@ -68,7 +68,7 @@ class Weather:
         up = np.tan(raster.pose.pitch) + (lens.cy - np.arange(end)) / lens.fy
         mix = np.clip(up * 1.6, 0, 1)[:, None]
         shades = (self.low * (1 - mix) + self.zenith * mix).astype(np.float32)[:, None]
-        # Clouds lie on a plane overhead: towards the horizon they crowd together.
+        # Clouds lie on a plane above the town, so they are smaller and closer together towards the horizon.
         depth = 1 / (0.15 + np.maximum(up, 0))
         across = np.clip(512 + 130 * np.outer(depth, np.sin(azimuth) / np.cos(azimuth - heading)), 0, 1022)
         along = np.clip(150 + 130 * np.outer(depth, np.cos(azimuth) / np.cos(azimuth - heading)), 0, 1022)
@@ -80,7 +80,7 @@ class Weather:
         raster.label[:end] = np.where(behind, self.rise_label[column], ID["sky"])
 
     def expose(self, image: NDArray[np.uint8], label: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-        """What the sensor makes of the scene (which is overwritten): a bright sky above it, blur, tone, noise."""
+        """The picture that the sensor takes: exposure, blur, tone curve and noise. ``image`` is overwritten."""
         if self.ambient < 1:
             scene = (label != ID["sky"]).astype(np.uint8)
             cv2.copyTo(cv2.convertScaleAbs(image, alpha=self.ambient), scene, image)

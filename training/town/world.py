@@ -1,7 +1,8 @@
-"""The synthetic town: a street, what stands beside it and who moves on it, all from one seed.
+"""The synthetic town: a street, the objects beside it and the traffic on it, all made from one seed.
 
-Places are street coordinates: ``s`` metres along the street's middle line, ``t`` metres to its right, ``h`` metres up.
-The street is made in blocks, each from its own random stream, so a drive of any length holds only what is in view.
+Positions are street coordinates: ``s`` metres along the street's middle line, ``t`` metres to its right, ``h`` metres
+up. The street consists of blocks, each with a random generator of its own. So only the blocks in view are in memory,
+however long the drive is.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from training.town.shapes import (
 from training.town.vehicles import Mesh, bus, car, tram, truck
 
 VIEW = 150.0
-"""How far ahead things are drawn, metres."""
+"""Objects are drawn up to this distance ahead, metres."""
 
 
 @dataclass(frozen=True)
@@ -48,22 +49,22 @@ class Panel:
 
     @cached_property
     def normal(self) -> NDArray[np.float64]:
-        """Length 1, to either side."""
+        """The unit normal; which of the two sides it points to does not matter."""
         normal = np.cross(self.corners[1] - self.corners[0], self.corners[2] - self.corners[0])
         return np.asarray(normal / np.linalg.norm(normal))
 
     def light(self, sun: NDArray[np.float64], eye: NDArray[np.float64]) -> float:
-        """How bright the side is that is seen from ``eye``; ``sun`` points to the sun (both s, t, h)."""
+        """Brightness of the side that is seen from ``eye``; ``sun`` points to the sun (both in s, t, h)."""
         towards = float(np.sign(self.normal @ (eye - self.corners[0])))
         return 0.8 + 0.25 * towards * float(self.normal @ sun)
 
 
 @dataclass(frozen=True)
 class Thing:
-    """A vehicle, or a flat picture that faces the camera, at one spot or moving.
+    """A vehicle, or a flat picture that faces the camera. It stands or moves.
 
-    ``speed`` and ``drift`` are m/s along and across; ``reach`` is the distance after which a walker turns round
-    (0: never). ``paced`` things keep their distance ``s`` ahead of the camera.
+    ``speed`` and ``drift`` are m/s along and across; ``reach`` is the distance after which a pedestrian turns
+    round (0: never). A ``paced`` thing stays ``s`` metres ahead of the camera.
     """
 
     s: float
@@ -90,7 +91,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Block:
-    """A stretch of street: ground colours uint8[S, T, 3] and label ids uint8[S, T], and what stands there."""
+    """A part of the street: ground colours uint8[S, T, 3], label ids uint8[S, T], and the objects on it."""
 
     color: NDArray[np.uint8]
     label: NDArray[np.uint8]
@@ -160,7 +161,7 @@ class Town:
             lines.append(edge)
             sides.append(tuple(bands))
         rails = tuple(k * self.lane / 2 + r for k in (-1, 1) for r in (-0.72, 0.72)) if self.has_tram else ()
-        self.lines, self.fronts = tuple(lines), tuple(fronts)  # where houses and where garden walls stand, per side
+        self.lines, self.fronts = tuple(lines), tuple(fronts)  # for each side: distances of houses and garden walls
         edges: list[Color | None] = [None, (200, 170, 60), (214, 214, 210)]
         return Surface(
             asphalt=asphalt,
@@ -198,7 +199,7 @@ class Town:
         return self.cars[int(rng.integers(len(self.cars)))]
 
     def _vehicle(self, rng: np.random.Generator) -> Mesh:
-        """What drives in the lanes."""
+        """A vehicle of the moving traffic."""
         odds = [0.5, 0.1, 0.1, 0.3] if self.has_tram else [0.72, 0.14, 0.14, 0]
         kind = int(rng.choice(4, p=odds))
         return self._car(rng) if kind == 0 else (truck, bus, tram)[kind - 1](rng)
@@ -290,7 +291,7 @@ class Town:
 
     def _plot(self, rng: np.random.Generator, start: float, span: tuple[float, float], number: int,
               panels: list[Panel], things: list[Thing], shadows: list[Shadow]) -> None:  # fmt: skip
-        """One plot of land: a house, a park or a walled yard, and what parts it from the pavement."""
+        """Add one plot of land: a house, a park or a yard, and the fence, wall or hedge at the sidewalk."""
         s0, s1, side = start + span[0], start + span[1], 2 * number - 1
         kind, line, front = int(rng.choice(3, p=self.lots)), self.lines[number], self.fronts[number]
         if kind == 0:
@@ -332,7 +333,7 @@ class Town:
 
     def _furnish(self, rng: np.random.Generator, start: float, number: int, junction: tuple[float, float] | None,
                  things: list[Thing]) -> None:  # fmt: skip
-        """Posts, signs, people, trees and parked vehicles along one kerb of a block."""
+        """Add posts, signs, people, trees and parked vehicles along one kerb of a block."""
         side, fullness = 2 * number - 1, self.fullness
         kerb, line = side * (self.half + 0.45), self.lines[number]
         blocked = (junction[0] - 5, junction[1] + 3) if junction else (-1.0, -1.0)
@@ -381,5 +382,5 @@ class Town:
 def _upright(
     left: tuple[float, float], right: tuple[float, float], high: float, texture: Texture, low: float = 0
 ) -> Panel:
-    """A panel that stands on the line between two spots (s, t), from ``low`` to ``high`` metres."""
+    """An upright panel between two points (s, t) of the ground; it reaches from ``low`` to ``high`` metres."""
     return Panel(np.array([(*left, high), (*right, high), (*left, low)], np.float64), texture)

@@ -1,4 +1,5 @@
-"""Boundary IoU (Cheng et al. 2021, arXiv:2103.16562), per class: IoU of the pixels near the outlines alone."""
+"""Boundary IoU (Cheng et al. 2021, arXiv:2103.16562), for each class: the IoU of only those pixels that are near an
+outline."""
 
 from __future__ import annotations
 
@@ -12,9 +13,9 @@ Mask = NDArray[np.uint8]
 
 
 def band(mask: Mask, distance: int) -> NDArray[np.bool_]:
-    """The pixels of a mask (H×W uint8, 0 or 1) at most ``distance`` steps (in 8 directions) from a pixel outside it.
+    """The pixels of a mask (H×W uint8, 0 or 1) that are at most ``distance`` steps (in 8 directions) from a 0.
 
-    What lies beyond the image counts as outside, as in the authors' code.
+    Everything beyond the image's border counts as 0, as in the authors' code.
     """
     square = np.ones((3, 3), np.uint8)
     inner = cv2.erode(mask, square, iterations=distance, borderType=cv2.BORDER_CONSTANT, borderValue=0)
@@ -23,11 +24,11 @@ def band(mask: Mask, distance: int) -> NDArray[np.bool_]:
 
 
 class BoundaryIoU:
-    """Pixel counts per class of a grouping, over all frames: ``intersection`` and ``union``, int64[n].
+    """Pixel counts for each class of a grouping, over all frames: ``intersection`` and ``union``, int64[n].
 
-    A band is as wide as ``dilation_ratio`` of the image's diagonal, at least one pixel. Pixels whose label is void
-    are outside every class, in label and prediction, whatever is predicted there: bands run along them as along the
-    image's border, and a prediction that is right at every labelled pixel has an IoU of 1.
+    A band's width is ``dilation_ratio`` times the image's diagonal, at least one pixel. A pixel whose label is void
+    belongs to no class, in the label and in the prediction, whatever was predicted there. So a void area has bands
+    along it as the image's border has, and a prediction that is right at every labelled pixel has an IoU of 1.
     """
 
     def __init__(self, grouping: Grouping, dilation_ratio: float = 0.02) -> None:
@@ -50,21 +51,21 @@ class BoundaryIoU:
                 self.union[k] += np.count_nonzero(bands[0] | bands[1])
 
     def __iadd__(self, other: BoundaryIoU) -> BoundaryIoU:
-        """Add the frames of another one; ValueError if its grouping or dilation ratio differs."""
+        """Add the counts of other frames. Raises ValueError if the grouping or the dilation ratio differs."""
         if (self.grouping, self.dilation_ratio) != (other.grouping, other.dilation_ratio):
             ours, theirs = (f"{of.grouping.name} at {of.dilation_ratio}" for of in (self, other))
-            raise ValueError(f"counts of grouping {ours} cannot take those of {theirs}")
+            raise ValueError(f"counts of {theirs} cannot be added to counts of {ours}")
         self.intersection += other.intersection
         self.union += other.union
         return self
 
     def iou(self) -> NDArray[np.float64]:
-        """Boundary IoU per class, 0..1; NaN for a class that neither labels nor predictions hold."""
+        """Boundary IoU of each class, 0..1; NaN for a class that is neither in labels nor in predictions."""
         iou = np.full(len(self.union), np.nan)
         np.divide(self.intersection, self.union, out=iou, where=self.union > 0)
         return iou
 
     def mean_iou(self) -> float:
-        """Mean of those that are not NaN; NaN if all are."""
+        """Mean over the classes that are not NaN; NaN if all are."""
         iou = self.iou()
         return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")

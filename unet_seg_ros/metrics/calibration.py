@@ -1,4 +1,5 @@
-"""How far confidences can be trusted: expected calibration error (Guo et al. 2017, arXiv:1706.04599)."""
+"""Whether a confidence of 80 % is right in 80 % of the pixels: expected calibration error (Guo et al. 2017,
+arXiv:1706.04599)."""
 
 from __future__ import annotations
 
@@ -9,10 +10,10 @@ from unet_seg_ros.data.labels import VOID, Grouping
 
 
 class Calibration:
-    """Pixel counts ``counts[confidence, right]``, int64[256, 2], over all frames; void labels are left out.
+    """Pixel counts ``counts[confidence, right]``, int64[256, 2], over all frames; pixels with a void label are ignored.
 
-    A prediction is right if it is of the label's group. ``bins`` of equal width divide the confidences 0..1; a
-    confidence on the edge of two bins is in the upper one.
+    A prediction is right if its class is in the label's group. ``bins`` of equal width divide the confidences 0..1; a
+    confidence on the edge between two bins belongs to the upper one.
     """
 
     def __init__(self, grouping: Grouping, bins: int = 15) -> None:
@@ -27,21 +28,21 @@ class Calibration:
         """
         if not label.shape == prediction.shape == confidence.shape:
             shapes = f"{label.shape} (height, width), {prediction.shape} and {confidence.shape}"
-            raise ValueError(f"label, prediction and confidence are {shapes}, not of one size")
+            raise ValueError(f"label, prediction and confidence must have the same size, not {shapes}")
         label, prediction = self.grouping.table[label], self.grouping.table[prediction]
         known = label != VOID
         right = label[known] == prediction[known]
         self.counts += np.bincount(2 * confidence[known].astype(np.int64) + right, minlength=512).reshape(256, 2)
 
     def __iadd__(self, other: Calibration) -> Calibration:
-        """Add the frames of another one; ValueError if its grouping differs."""
+        """Add the counts of other frames. Raises ValueError if the grouping differs."""
         if self.grouping != other.grouping:
-            raise ValueError(f"counts of grouping {self.grouping.name} cannot take those of {other.grouping.name}")
+            raise ValueError(f"counts of {other.grouping.name} cannot be added to counts of {self.grouping.name}")
         self.counts += other.counts
         return self
 
     def reliability(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
-        """Mean confidence, accuracy (both float64[bins], NaN where there are no pixels) and pixels (int64[bins])."""
+        """For each bin: mean confidence and accuracy (float64[bins], NaN without pixels), and pixels (int64[bins])."""
         levels = np.arange(256)
         of_bin = np.minimum(levels * self.bins // 255, self.bins - 1)
         pixels = np.bincount(of_bin, self.counts.sum(axis=1), self.bins)
@@ -52,7 +53,8 @@ class Calibration:
         return confidence, accuracy, pixels.astype(np.int64)
 
     def ece(self) -> float:
-        """Mean distance of confidence and accuracy over the bins, by their pixels, 0..1; NaN without pixels."""
+        """Mean difference of confidence and accuracy over the bins, weighted by their pixels, 0..1; NaN without
+        pixels."""
         confidence, accuracy, pixels = self.reliability()
         if not pixels.any():
             return float("nan")

@@ -1,6 +1,6 @@
 """Confusion matrix, IoU and pixel accuracy, as cityscapesScripts' ``evalPixelLevelSemanticLabeling`` defines them.
 
-Counts are summed over all frames before any ratio is taken: the IoU of a drive is not the mean of its frames' IoUs.
+The counts of all frames are summed before a ratio is taken. So the IoU of a drive is not the mean of its frames' IoUs.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from unet_seg_ros.data.labels import VOID, Grouping
 class ConfusionMatrix:
     """Pixel counts ``matrix[label, prediction]``, int64[n, n + 1], for the ``n`` classes of a grouping.
 
-    The last column holds labelled pixels that were predicted void: they count as missed. Pixels whose label is void
-    are left out.
+    The last column counts labelled pixels that were predicted void; they count as wrong. Pixels whose label is void
+    are ignored.
     """
 
     def __init__(self, grouping: Grouping) -> None:
@@ -36,14 +36,15 @@ class ConfusionMatrix:
         self.matrix += np.bincount(index, minlength=n * (n + 1)).reshape(n, n + 1)
 
     def __iadd__(self, other: ConfusionMatrix) -> ConfusionMatrix:
-        """Add the frames of another one; ValueError if its grouping differs."""
+        """Add the counts of other frames. Raises ValueError if the grouping differs."""
         if self.grouping != other.grouping:
-            raise ValueError(f"counts of grouping {self.grouping.name} cannot take those of {other.grouping.name}")
+            raise ValueError(f"counts of {other.grouping.name} cannot be added to counts of {self.grouping.name}")
         self.matrix += other.matrix
         return self
 
     def iou(self) -> NDArray[np.float64]:
-        """IoU per class, TP / (TP + FP + FN), 0..1; NaN for a class that neither labels nor predictions hold."""
+        """IoU of each class, TP / (TP + FP + FN), 0..1; NaN for a class that is neither in labels nor in
+        predictions."""
         true_positive = np.diag(self.matrix).astype(np.float64)
         union = self.matrix.sum(axis=1) + self.matrix[:, :-1].sum(axis=0) - true_positive
         iou = np.full(len(union), np.nan)

@@ -1,4 +1,4 @@
-"""How much of a frame, or of a region of it, each class covers, and how sure the network was."""
+"""How much of a frame, or of a region of it, each class covers, and with which confidence."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 from unet_seg_ros.data.labels import VOID
 
 WHOLE_IMAGE = "image"
-"""Name of the region that every coverage starts with; no other region may have it."""
+"""Name of the first region of every coverage, the whole frame. No other region may have this name."""
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Region:
-    """A polygon in a frame, of any size: ``polygon`` are (x, y) as fractions 0..1 of its width and height.
+    """A polygon in a frame of any size. ``polygon`` holds points (x, y) as fractions 0..1 of width and height.
 
-    It is filled by the even-odd rule; the last point is joined to the first. ``cameras`` names the cameras whose
-    frames it is measured in; empty means all. Raises ValueError, naming the parameter that is wrong.
+    The last point is joined to the first, and the even-odd rule says what is inside. ``cameras`` names the cameras
+    that the region belongs to; empty means all. Raises ValueError, naming the parameter that is wrong.
     """
 
     name: str
@@ -36,12 +36,12 @@ class Region:
         if len(self.polygon) < 3:
             raise ValueError(f"{_parameter(self.name)}: {len(self.polygon)} points, a polygon has at least 3")
         for number in (number for point in self.polygon for number in point):
-            if not 0 <= number <= 1:  # NaN is not either
+            if not 0 <= number <= 1:  # true for NaN as well
                 raise ValueError(f"{_parameter(self.name)}: {number} is not a fraction of the frame, 0 to 1")
 
     @classmethod
     def from_flat(cls, name: str, numbers: Sequence[float], cameras: Sequence[str] = ()) -> Region:
-        """From the parameter ``region.NAME.polygon``: x0, y0, x1, y1, …; raises ValueError as the class does."""
+        """A region from the numbers x0, y0, x1, y1, … of the parameter ``region.NAME.polygon``. Raises ValueError."""
         try:
             values = [float(number) for number in numbers]
         except (TypeError, ValueError):
@@ -51,7 +51,7 @@ class Region:
         return cls(name, tuple(zip(values[::2], values[1::2], strict=True)), tuple(cameras))
 
     def pixels(self, height: int, width: int) -> NDArray[np.bool_]:
-        """H×W bool, read-only: pixels whose centre is inside. Kept, since frames of one size follow each other."""
+        """H×W bool, read-only: the pixels whose centre is inside. Cached, since most frames have the same size."""
         return _inside(self.polygon, height, width)
 
 
@@ -61,15 +61,16 @@ def _parameter(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _inside(polygon: tuple[Point, ...], height: int, width: int) -> NDArray[np.bool_]:
-    """A centre is inside if the ray to its right crosses an odd number of edges.
+    """H×W bool: a pixel is inside if the ray from its centre to the right crosses an odd number of edges.
 
-    Each edge toggles, in every row that it crosses, all pixels left of the crossing: it marks the first pixel that
-    is not, and the marks are summed from the right.
+    In every row that an edge crosses, it toggles all pixels left of the crossing. To do so it marks the first pixel
+    that is not toggled; the sum of the marks from the right then counts the crossings.
     """
     xs, ys = (np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height
     marks = np.zeros((height, width + 1), np.bool_)
     for start, end in zip(polygon, polygon[1:] + polygon[:1], strict=True):
-        # always from the upper point: regions that share an edge then share no pixel and leave none out
+        # always from the upper point: two regions that share an edge then have no pixel in common and no gap between
+        # them
         (x0, y0), (x1, y1) = sorted((start, end), key=lambda point: point[1])
         rows = np.flatnonzero((y0 <= ys) & (ys < y1))
         if rows.size:
@@ -82,8 +83,9 @@ def _inside(polygon: tuple[Point, ...], height: int, width: int) -> NDArray[np.b
 
 @dataclass(frozen=True, eq=False)
 class RegionCoverage:
-    """One region: ``fraction`` (float32[n], of its valid pixels, all 0 if there are none) and ``mean_confidence``
-    (float32[n], 0..1, NaN where absent) per class; ``valid_pixels`` are those that are not void."""
+    """One region. For each class ``fraction`` is its share of the valid pixels (float32[n], all 0 if there are none),
+    and ``mean_confidence`` the mean over its pixels (float32[n], 0..1, NaN if it has none). ``valid_pixels`` counts
+    pixels that are not void."""
 
     name: str
     valid_pixels: int
@@ -93,8 +95,9 @@ class RegionCoverage:
 
 @dataclass(frozen=True, eq=False)
 class Coverage:
-    """``regions[0]`` is the whole image; ``mean_confidence`` (0..1) and ``low_confidence_fraction`` (share of pixels
-    under the threshold) are over all of its pixels that are not ignored, void ones too."""
+    """All regions of a frame; ``regions[0]`` is the whole frame. ``mean_confidence`` (0..1) and
+    ``low_confidence_fraction`` (share of pixels below the threshold) are over all of the frame's pixels, void ones too,
+    but not over ignored ones."""
 
     regions: tuple[RegionCoverage, ...]
     mean_confidence: float
@@ -109,14 +112,16 @@ def measure(
     confidence_threshold: float = 0.5,
     ignored: int = 0,
 ) -> Coverage:
-    """Coverage of a frame and of each of ``regions``, exact: from pixel counts.
+    """Measure a frame and each of ``regions``; the figures are exact, from pixel counts.
 
     ``mask`` (H×W uint8) holds class ids, 255 = void; ``confidence`` (H×W uint8) 0..255 = 0..1; ``num_classes`` is
-    at most 255. ``ignored`` is how many pixels are out of everything; they have 255 in the mask and confidence 0.
-    Raises ValueError if the two differ in size or are empty.
+    at most 255. ``ignored`` counts the pixels that are left out of every figure: they have 255 in the mask and
+    confidence 0. Raises ValueError if the two differ in size or are empty.
     """
     if mask.shape != confidence.shape or mask.ndim != 2 or mask.size == 0:
-        raise ValueError(f"mask {mask.shape} and confidence {confidence.shape} must have one size, and pixels")
+        raise ValueError(
+            f"mask and confidence must have the same size and not be empty, not {mask.shape} and {confidence.shape}"
+        )
     codes = mask.astype(np.uint16) * np.uint16(256) + confidence
     whole = _histogram(codes.ravel())
     covered = [_region_coverage(WHOLE_IMAGE, whole, num_classes)]
@@ -133,7 +138,7 @@ def measure(
 
 
 def _histogram(codes: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """int64[256, 256]: pixels per class id and confidence."""
+    """int64[256, 256]: the number of pixels of each class id and confidence."""
     return np.bincount(codes, minlength=1 << 16).reshape(256, 256).astype(np.int64)
 
 

@@ -1,4 +1,5 @@
-"""What the masks of a drive are worth, as sums of whole numbers: the sum over two drives is that over both."""
+"""Sums over the frames of a drive that all figures about its masks are computed from. Only whole numbers are summed, so
+the sums of two drives, added, are exactly those of both drives replayed as one."""
 
 from __future__ import annotations
 
@@ -22,28 +23,28 @@ Array = NDArray[np.uint8]
 
 @dataclass
 class Share:
-    """``part`` of ``whole``, both counted."""
+    """A share: ``part`` of ``whole``, both sums over frames."""
 
     part: int = 0
     whole: int = 0
 
     def add(self, part: int, whole: int) -> float:
-        """Returns the share of what is added alone."""
+        """Add to both sums. Returns the share of only what was added."""
         self.part += part
         self.whole += whole
         return part / whole
 
     @property
     def value(self) -> float | None:
-        """None of nothing."""
+        """The share, 0..1; None if ``whole`` is 0."""
         return self.part / self.whole if self.whole else None
 
 
 class Score:
-    """Takes the frames of all cameras in order and keeps a mask a camera.
+    """Takes the frames of all cameras in the order of time. It keeps the last mask of each camera, to measure flicker.
 
     Masks and labels are compared in ``grouping``, also within ``regions``; ``against`` are the masks of a second model,
-    compared as if they were labels.
+    which are compared as labels are.
     """
 
     def __init__(self, grouping: Grouping, regions: Sequence[Region] = ()) -> None:
@@ -63,10 +64,10 @@ class Score:
     ) -> dict[str, Any]:
         """Add a frame, all H×W uint8: train ids of ``mask``, ``label`` and ``other``, and confidence.
 
-        Returns its own figures by name, NaN where there is nothing to compare with: ``miou``, ``pixel_accuracy``,
-        ``flicker``, ``mean_confidence``, ``agreement``; ``labelled``, ``intersection.CLASS`` and ``union.CLASS`` in
-        pixels, of which the figures over any frames are made; ``mask_crc32``, which tells whether two replays saw the
-        same.
+        Returns the frame's own figures by name, NaN where there is nothing to compare with: ``miou``,
+        ``pixel_accuracy``, ``flicker``, ``mean_confidence``, ``agreement``; ``labelled``, ``intersection.CLASS`` and
+        ``union.CLASS`` in pixels, from which figures over any set of frames can be computed; and ``mask_crc32``, which
+        tells whether two replays made the same mask.
         """
         row: dict[str, Any] = {"mask_crc32": zlib.crc32(mask.tobytes())}
         row["mean_confidence"] = self.confidence.add(int(confidence.sum(dtype=np.int64)), 255 * mask.size)
@@ -101,7 +102,7 @@ class Score:
         return row
 
     def __iadd__(self, other: Score) -> Score:
-        """Add the frames of another drive, of the same grouping and regions."""
+        """Add the sums of another drive, which must have the same grouping and regions."""
         self.labelled += other.labelled
         self.confusion += other.confusion
         self.boundary += other.boundary
@@ -119,11 +120,11 @@ class Score:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        """Sums alone are sent to another process."""
+        """What is sent to another process: only the sums."""
         return {**self.__dict__, "_last": {}}
 
 
 def overlaps(confusion: ConfusionMatrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pixels per class, int64[n], that are of it in label and mask, and in label or mask."""
+    """Two int64[n]: for each class, pixels that have it in label and mask, and pixels that have it in label or mask."""
     both = np.diag(confusion.matrix)
     return both, confusion.matrix.sum(axis=1) + confusion.matrix[:, :-1].sum(axis=0) - both
