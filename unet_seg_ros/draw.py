@@ -26,7 +26,8 @@ def colorize(mask: Array, palette: Array) -> Array:
 
 
 def overlay(image: Array, mask: Array, palette: Array, opacity: float = 0.5) -> Array:
-    """The H×W×3 image under its class colours; ``opacity`` 0..1 is the colours' share. Void pixels keep the image.
+    """Blend the H×W×3 image with the colours of its classes; ``opacity`` 0..1 is the colours' share. A void pixel shows
+    only the image.
 
     ``mask`` and ``palette`` are as in ``colorize``. Raises ValueError if image and mask differ in size.
     """
@@ -37,10 +38,10 @@ def overlay(image: Array, mask: Array, palette: Array, opacity: float = 0.5) -> 
 
 
 def contact_sheet(images: Sequence[Array], columns: int, width: int) -> Array:
-    """The images, each H×W×3 of any size, in rows of ``columns`` tiles; the sheet is ``width`` pixels wide.
+    """One picture, ``width`` pixels wide, of several H×W×3 images of any size, in rows of ``columns`` tiles.
 
-    All tiles have the proportions of the first image; others are scaled to fit and get bars at their sides.
-    Raises ValueError if there are no images or no room for them.
+    All tiles have the aspect ratio of the first image; the other images are scaled to fit and get bars at their sides.
+    Raises ValueError if there are no images or a tile would be narrower than a pixel.
     """
     tile_width = (width - GAP * (columns + 1)) // columns
     if not images or tile_width < 1:
@@ -51,7 +52,7 @@ def contact_sheet(images: Sequence[Array], columns: int, width: int) -> Array:
     left = (width - columns * (tile_width + GAP) + GAP) // 2
     for index, image in enumerate(images):
         row, column = divmod(index, columns)
-        # half a pixel more, so that rounding gives no bars to an image of the tile's proportions
+        # half a pixel more, so that rounding gives no bars to an image with the tile's aspect ratio
         scale = min((tile_height + 0.5) / image.shape[0], tile_width / image.shape[1])
         h, w = min(max(1, round(image.shape[0] * scale)), tile_height), max(1, round(image.shape[1] * scale))
         y = GAP + row * (tile_height + GAP) + (tile_height - h) // 2
@@ -63,7 +64,7 @@ def contact_sheet(images: Sequence[Array], columns: int, width: int) -> Array:
 
 
 def legend(names: Sequence[str], colors: Sequence[tuple[int, int, int]], width: int) -> Array:
-    """A strip ``width`` pixels wide that shows each name beside its RGB colour, in as many rows as they need.
+    """A picture, ``width`` pixels wide, that shows each name beside its RGB colour, in as many rows as needed.
 
     Raises ValueError if there are no names, or not one colour for each.
     """
@@ -81,7 +82,7 @@ def legend(names: Sequence[str], colors: Sequence[tuple[int, int, int]], width: 
         row, column = divmod(index, columns)
         x, y = margin + column * (width - margin) // columns, margin // 2 + row * line + (line - swatch) // 2
         cv2.rectangle(strip, (x, y), (x + swatch, y + swatch), color, cv2.FILLED)
-        cv2.rectangle(strip, (x, y), (x + swatch, y + swatch), OUTLINE)  # dark colours stand out too
+        cv2.rectangle(strip, (x, y), (x + swatch, y + swatch), OUTLINE)  # an outline, so that dark colours are visible
         baseline = y + round(19 * scale)
         cv2.putText(strip, name, (x + swatch + margin // 2, baseline), FONT, scale, INK, thickness, cv2.LINE_AA)
     return strip

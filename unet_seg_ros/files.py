@@ -1,4 +1,4 @@
-"""Files that are whole or not there, and reading them within bounds."""
+"""Writes files so that they are complete or absent, and reads files within bounds."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file (text as UTF-8): temporary file beside it, fsync, rename; its folder is made.
+    """Write a file (text as UTF-8) by a temporary file beside it, fsync and rename. Makes its folder.
 
-    A character that UTF-8 doesn't have, such as one that stands for a byte of a file's name, is escaped. Raises
-    OSError, and then leaves what was there.
+    A character that UTF-8 does not have is escaped; such characters occur in file names that are not UTF-8. Raises
+    OSError; the old file, if there was one, is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -42,7 +42,7 @@ def open_regular(path: Path) -> BinaryIO:
 
 
 def read_bytes(path: Path, limit: int) -> bytes:
-    """What a regular file holds. Raises OSError for another kind of file and for more than ``limit`` bytes."""
+    """Read a regular file. Raises OSError for another kind of file and for more than ``limit`` bytes."""
     with open_regular(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
@@ -58,7 +58,8 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
-    """The path, or another way to the same place where its name is not UTF-8: OpenCV ends the process at such a name.
+    """The path itself or, if its name is not UTF-8, a link to it with another name: OpenCV ends the process at such
+    names.
 
     A file need not exist yet. Raises OSError.
     """

@@ -1,4 +1,4 @@
-"""Pixels that are taken out of a segmentation: what a camera sees of its own car, what the network is unsure of."""
+"""Excludes pixels from a segmentation: those that show the car itself, and those with a low confidence."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Ignored:
                 self._pictures.append(_picture(Path(entry).expanduser(), name))
             else:
                 self._polygons.append(polygon)
-        self._pixels = lru_cache(maxsize=4)(self._of_size)  # frames of one size follow each other
+        self._pixels = lru_cache(maxsize=4)(self._of_size)  # most frames have the same size
 
     def __bool__(self) -> bool:
         return bool(self._polygons or self._pictures)
@@ -56,7 +56,7 @@ class Ignored:
 def masked(seen: Segmentation, ignored: Ignored | None = None, unknown_below: float = 0.0) -> Segmentation:
     """The segmentation with 255 in the mask where a pixel is ignored or less probable than ``unknown_below`` (0..1).
 
-    Ignored pixels also have confidence 0 and are out of coverage; nothing is copied where nothing is to be done.
+    Ignored pixels also get confidence 0 and do not count in the coverage. Nothing is copied if nothing changes.
     """
     mask, confidence = seen.mask, seen.confidence
     if unknown_below > 0:
@@ -70,7 +70,7 @@ def masked(seen: Segmentation, ignored: Ignored | None = None, unknown_below: fl
 
 
 def _polygon(entry: str, name: str) -> Region | None:
-    """Of an entry that is numbers; None for a path."""
+    """The polygon of an entry that holds numbers; None if the entry is a path."""
     try:
         numbers = [float(number) for number in entry.replace(",", " ").split()]
     except ValueError:

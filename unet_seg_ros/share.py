@@ -1,4 +1,4 @@
-"""Where the files are that come with the package: launch, config, models."""
+"""Finds the files that come with the package: launch files, configuration, models."""
 
 from pathlib import Path
 
@@ -7,9 +7,9 @@ DEFAULT_MODEL = "unet_nano"
 
 
 def share_folder() -> Path:
-    """The clone that this code is run from, or ``<prefix>/share/unet_seg_ros`` where it is installed.
+    """The clone that this code runs from or, if it is installed, ``<prefix>/share/unet_seg_ros``.
 
-    Raises FileNotFoundError where neither is there.
+    Raises FileNotFoundError if there is neither.
     """
     for folder in Path(__file__).resolve().parents:
         for candidate in (folder, folder / "share" / PACKAGE):
@@ -19,7 +19,8 @@ def share_folder() -> Path:
 
 
 def shipped_or_path(model: str) -> Path:
-    """The bundle of that name or path. Raises ValueError listing the shipped ones if there is none."""
+    """The file of the shipped model ``model`` or, if none has this name, of the path ``model``. Raises ValueError,
+    which lists the shipped models, if there is no such file."""
     models = share_folder() / "models"
     shipped = models / f"{model}.safetensors"
     path = shipped if "/" not in model and shipped.is_file() else Path(model).expanduser()

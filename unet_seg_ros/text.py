@@ -1,23 +1,23 @@
-"""Text that comes from outside (messages, files, names) made safe: one line, bounded, printable.
+"""Makes text from outside (messages, files, names) safe: one line, printable, of limited length.
 
-Everything that is logged, printed, published or written into a report goes through here where it holds a word that
-this program did not choose. A line break could forge a log line, a control character could change a terminal, and a
-megabyte could fill a disk.
+Text that is logged, printed, published or written into a report must go through these functions if a part of it comes
+from outside. A line break could forge a log line, a control character could change the terminal, and a text of a
+megabyte could fill the disk.
 """
 
 from __future__ import annotations
 
 LINE = 500
-"""Characters of a line, at most."""
+"""Most characters of a line."""
 VALUE = 80
-"""Characters of a single value within a line, at most."""
+"""Most characters of a single value within a line."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet takes a cell for a formula by."""
+"""First characters of a cell that make a spreadsheet treat it as a formula."""
 
 
 def one_line(text: object, limit: int = LINE) -> str:
-    """``text`` on one line: what is not printable is escaped (``\\n``, ``\\x1b``), and of more than ``limit``
-    characters the rest is left out and counted."""
+    """``text`` on one line: characters that are not printable are escaped (``\\n``, ``\\x1b``). A longer text is cut
+    after ``limit`` characters, and the number of all its characters follows."""
     whole = str(text)
     kept = whole[:limit]
     line = kept if kept.isprintable() else "".join(map(_printable, kept))
@@ -27,7 +27,7 @@ def one_line(text: object, limit: int = LINE) -> str:
 
 
 def quoted(value: object, limit: int = VALUE) -> str:
-    """A value from outside as part of a message: on one line and short, text in quotes."""
+    """A value from outside, for use in a message: short, on one line, and in quotes if it is text."""
     return f"'{one_line(value, limit)}'" if isinstance(value, str) else one_line(value, limit)
 
 
@@ -39,12 +39,12 @@ def listed(values: object, limit: int = 10) -> str:
 
 
 def last_words(error: BaseException) -> str:
-    """What an exception says, on one line; its kind where it says nothing."""
+    """The message of an exception on one line, or its type if the message is empty."""
     return one_line(" ".join(str(error).split()) or type(error).__name__)
 
 
 def cell(value: object) -> object:
-    """A cell of a CSV file: text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """A cell of a CSV file. Text that a spreadsheet would treat as a formula gets an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 

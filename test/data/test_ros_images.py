@@ -241,7 +241,7 @@ def test_other_encodings_go_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setitem(sys.modules, "cv_bridge", module)
     values = np.arange(2 * 5 * 3, dtype=np.uint16).reshape(2, 5, 3)
     assert (to_rgb(message("rgb16", 5, 2, 30, values.tobytes())) == values).all()
-    with pytest.raises(ImageError, match=r"'32FC1' is left to cv_bridge, which fails: not a color format"):
+    with pytest.raises(ImageError, match=r"'32FC1' is read by cv_bridge, which fails: not a color format"):
         to_rgb(message("32FC1", 5, 2, 20, bytes(40)))
 
 

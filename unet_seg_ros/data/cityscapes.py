@@ -28,12 +28,12 @@ class Pair(NamedTuple):
 
 
 def image_path(root: Path, split: str, city: str, name: str, suffix: str = ".png") -> Path:
-    """Where the image of frame ``name`` (CITY_SEQ_FRAME) lies."""
+    """The path of the image of frame ``name`` (CITY_SEQ_FRAME)."""
     return root / IMAGE_FOLDER / split / city / f"{name}_{IMAGE_FOLDER}{suffix}"
 
 
 def label_path(root: Path, split: str, city: str, name: str, labels: str = "gtFine") -> Path:
-    """Where the label ids of frame ``name`` (CITY_SEQ_FRAME) lie; ``labels`` is one of ``LABEL_FOLDERS``."""
+    """The path of the label ids of frame ``name`` (CITY_SEQ_FRAME); ``labels`` is one of ``LABEL_FOLDERS``."""
     return root / labels / split / city / f"{name}_{labels}_labelIds.png"
 
 
@@ -77,8 +77,8 @@ def label_files(root: Path, split: str, labels: str = "gtFine") -> list[Path]:
 
 
 def missing_labels(root: Path, split: str, labels: str = "gtFine") -> str:
-    """Where a split has a folder for labels and no file of label ids in it: what was looked for, and what lies there
-    instead. Empty where there are labels, or none are expected."""
+    """A sentence for a split that has a folder for labels, but no label file in it: which name was looked for, and
+    which files are there. Empty if the split has labels, or has no folder for them."""
     folder = root / labels / split
     if label_files(root, split, labels) or not folder.is_dir():
         return ""
@@ -89,7 +89,7 @@ def missing_labels(root: Path, split: str, labels: str = "gtFine") -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    """Files in the folders of ``folder`` (its cities), sorted; hidden ones are left out."""
+    """The files in the cities below ``folder``, sorted, without hidden ones."""
     if not folder.is_dir():
         return []
     cities = [city for city in folder.iterdir() if city.is_dir() and not city.name.startswith(".")]

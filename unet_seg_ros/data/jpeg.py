@@ -1,8 +1,8 @@
-"""What a JPEG file says of itself (ITU-T T.81), read strictly: what is not understood is refused.
+"""The header of a JPEG file (ITU-T T.81), read strictly: a file with anything unknown in it is refused.
 
-A decoder allocates what the header asks for, so the header is read first, and exactly as a decoder would read it. Every
-marker segment up to the end of the image is walked; a file that is cut short, or has a part missing between restart
-markers, is refused too.
+A decoder allocates the memory that the header asks for. So the header is read first, exactly as a decoder would read
+it. All marker segments up to the end of the image are read. A file that is cut short, or in which a part between
+restart markers is missing, is refused too.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import NamedTuple
 
 START = b"\xff\xd8"
 MAX_SCANS = 100
-"""A progressive JPEG has about ten; each costs a pass over all pixels."""
+"""Most scans that a file may have. A progressive JPEG has about ten; a decoder goes over all pixels for each."""
 MAX_SCANNED = 2**28
-"""Pixels times scans, at most: 16 scans of the largest picture, a second or two of work."""
+"""Most pixels times scans: 16 scans of the largest picture, which take a second or two to decode."""
 
 _FRAME_HEADERS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
-"""Baseline, extended and progressive, with Huffman or arithmetic coding: those that decoders know."""
+"""The kinds that decoders know: baseline, extended and progressive, with Huffman or arithmetic coding."""
 _OTHER_FRAME_HEADERS = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
-"""Tables, the restart interval, a comment and the applications' own."""
+"""Segments that may stand before a scan: tables, the restart interval, comments, data of applications."""
 _MARKER_IN_SCAN = re.compile(rb"\xff[\x01-\xfe]")
 """Within coded data a 0xFF is followed by 0, or belongs to a marker."""
 _ORIENTATION_TAG = 0x0112
@@ -36,8 +36,8 @@ class PictureError(ValueError):
 
 
 class JpegHeader(NamedTuple):
-    """``width`` and ``height`` in pixels; ``components`` (1 grey, 3 colour, 4 CMYK); ``orientation`` as in EXIF (1 = as
-    it lies)."""
+    """``width`` and ``height`` in pixels; ``components`` (1 grey, 3 colour, 4 CMYK); ``orientation`` as in EXIF (1 =
+    not turned)."""
 
     width: int
     height: int
@@ -46,7 +46,7 @@ class JpegHeader(NamedTuple):
 
 
 class _Walk:
-    """A way through the segments of a file, from its start to its end marker."""
+    """Reads the segments of a file one after another, from the start marker to the end marker."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -169,7 +169,7 @@ def read_header(data: bytes) -> JpegHeader:
 
 
 def orientation_of(tiff: bytes) -> int:
-    """The orientation (1..8) in an EXIF block, which begins as a TIFF file does; 1 where it says none."""
+    """The orientation (1..8) in an EXIF block, which begins as a TIFF file does; 1 if there is none."""
     order = {b"II*\0": "little", b"MM\0*": "big"}.get(tiff[:4])
     if order is None:
         return 1

@@ -3,9 +3,9 @@
 The table is cityscapesScripts' ``helpers/labels.py`` (Cordts et al. 2016); a test compares the two.
 Three encodings of one label image occur:
 
-* *label ids* (0..33): what ``*_gtFine_labelIds.png`` files hold;
-* *train ids* (0..18, 255 = void): what a network puts out and the ``mask`` topic carries;
-* *colours* (RGB): what people look at.
+* *label ids* (0..33) are in ``*_gtFine_labelIds.png`` files;
+* *train ids* (0..18, 255 = void) are the network's output and the values on the topic ``mask``;
+* *colours* (RGB) are for people.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 VOID = 255
-"""Train id of a pixel without a class: not evaluated, not trained on."""
+"""Train id of a pixel without a class. Training and evaluation ignore such pixels."""
 
 
 class Label(NamedTuple):
@@ -101,7 +101,7 @@ def palette(colors: tuple[tuple[int, int, int], ...] = CLASS_COLORS) -> NDArray[
 
 
 def train_ids_from_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Undo ``palette()[mask]``: H×W×3 uint8 RGB → H×W uint8 train ids; colours of no class become void."""
+    """The inverse of ``palette()[mask]``: H×W×3 uint8 RGB → H×W uint8 train ids; other colours become void."""
     keys = (image.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(axis=-1, dtype=np.uint32)
     known = np.array([(r << 16) | (g << 8) | b for r, g, b in CLASS_COLORS], np.uint32)
     order = np.argsort(known)

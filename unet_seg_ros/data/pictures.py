@@ -1,9 +1,9 @@
-"""The one reader of pictures: JPEG, PNG and BMP, from a file or a message, by the same rules.
+"""Reads pictures (JPEG, PNG, BMP) from files and messages; all code of the project uses these functions.
 
-* The size is bounded before anything is decoded (``MAX_PIXELS``), and a picture that is cut short or damaged is
-  refused, though a decoder would fill its rest with grey.
-* Pixels stay as they lie: an EXIF orientation is not applied, since labels and calibrations are not rotated either.
-* A file is read by Python and decoded from memory, whatever bytes its name is made of.
+* The size is checked against ``MAX_PIXELS`` before anything is decoded. A picture that is cut short or damaged is
+  refused, although a decoder would fill the missing part with grey.
+* An EXIF orientation is not applied: labels and calibrations are for the pixels as the camera stored them.
+* Python reads a file, and it is decoded from memory. So any file name works, whatever its characters.
 """
 
 from __future__ import annotations
@@ -36,30 +36,31 @@ def _limit() -> int:
 
 
 MAX_PIXELS = _limit()
-"""Larger pictures and images are refused: 4096×4096, unless the environment sets another limit, up to 2^30."""
+"""Pictures and images with more pixels are refused. 4096×4096, unless the environment sets another limit, up to
+2^30."""
 MAX_BYTES = 2**28
-"""Of a file."""
+"""Largest file that is read, bytes."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
-"""Of files that are taken for pictures, in small letters."""
+"""Suffixes of the files that count as pictures, in lower case."""
 NO_LABEL = "not an 8-bit single-channel image, as label ids are"
 _CMYK = 4
 
 
 class Picture(NamedTuple):
-    """``pixels`` uint8[H, W, 3] RGB or, where one channel was kept, uint8 or uint16[H, W]; ``orientation`` as in EXIF,
-    which is not applied (1 = there is none)."""
+    """``pixels`` is uint8[H, W, 3] RGB or, if one channel was asked for, uint8 or uint16[H, W]. ``orientation`` is
+    EXIF's, which is not applied (1 = not turned)."""
 
     pixels: NDArray[Any]
     orientation: int = 1
 
 
 def is_picture(path: Path) -> bool:
-    """By its name; hidden files, such as those that macOS leaves beside each file (``._NAME``), are not."""
+    """Whether a file is a picture, by its name. Hidden files, such as the ``._NAME`` files of macOS, are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises PictureError for an empty picture and for one above ``MAX_PIXELS``."""
+    """Raises PictureError for an empty picture and for one with more than ``MAX_PIXELS``."""
     if width < 1 or height < 1:
         raise PictureError(f"image of {width}×{height}: width and height must be at least 1")
     if width * height > MAX_PIXELS:
@@ -69,7 +70,8 @@ def check_size(width: int, height: int) -> None:
 
 
 def decode(data: bytes, grey: bool = False) -> Picture:
-    """A picture in RGB of 8 bits or, where ``grey`` and it has one channel, as that lies. Raises PictureError."""
+    """Decode a picture to 8-bit RGB. With ``grey``, a picture of one channel keeps it and its 8 or 16 bits. Raises
+    PictureError."""
     for start, decoder in _KINDS:
         if data.startswith(start):
             return decoder(data, grey)
@@ -77,12 +79,12 @@ def decode(data: bytes, grey: bool = False) -> Picture:
 
 
 def read_image(path: Path) -> Array:
-    """A picture file as H×W×3 uint8 RGB, its pixels as they lie. Raises ValueError naming the file."""
+    """A picture file as H×W×3 uint8 RGB, not turned. Raises ValueError, which names the file."""
     return read_picture(path).pixels
 
 
 def read_picture(path: Path) -> Picture:
-    """The same with what the file says of its orientation. Raises ValueError naming the file."""
+    """The same, with the orientation that the file states. Raises ValueError, which names the file."""
     try:
         return decode(read_bytes(path, MAX_BYTES))
     except OSError as error:
@@ -109,7 +111,7 @@ def decode_label(data: bytes) -> Array:
 
 
 def write_image(path: Path, pixels: Array) -> None:
-    """Write H×W×3 uint8 RGB or H×W uint8 pixels as a file of the kind that its suffix names. Raises OSError."""
+    """Write H×W×3 uint8 RGB or H×W uint8 pixels; the suffix says in which format. Raises OSError."""
     bgr = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if pixels.ndim == 3 else pixels
     write_atomically(path, cv2.imencode(path.suffix, bgr)[1].tobytes())
 
@@ -119,7 +121,7 @@ def _jpeg(data: bytes, grey: bool) -> Picture:
     check_size(header.width, header.height)
     space = "CMYK" if header.components == _CMYK else "GRAY" if grey and header.components == 1 else "RGB"
     try:
-        pixels = simplejpeg.decode_jpeg(data, space, strict=True)  # what libjpeg warns of is refused
+        pixels = simplejpeg.decode_jpeg(data, space, strict=True)  # strict: libjpeg's warnings are errors
     except Exception as error:  # its errors are of several kinds
         size = f"{header.width}×{header.height}"
         raise PictureError(f"JPEG of {size} can't be decoded: {last_words(error)}") from error
@@ -157,7 +159,7 @@ def _bmp(data: bytes, grey: bool) -> Picture:
 
 
 def _by_opencv(data: bytes, flags: int) -> NDArray[Any]:
-    """H×W×3 RGB for ``IMREAD_COLOR``, else as it lies."""
+    """H×W×3 RGB for ``IMREAD_COLOR``, else the channels and bits of the file."""
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
     except cv2.error as error:

@@ -1,8 +1,8 @@
-"""What a PNG file says of itself (ISO/IEC 15948), read strictly: what is not understood is refused.
+"""The header of a PNG file (ISO/IEC 15948), read strictly: a file with anything unknown in it is refused.
 
-Chunk lengths must lie within the data and checksums must be right. The decoder, which refuses pixels that are too few,
-is then given the chunks that make the picture and nothing else: texts and colour profiles may be compressed, and unpack
-to gigabytes.
+The length of each chunk must lie within the data, and its checksum must be right. The decoder then gets only the chunks
+that hold the picture, because compressed texts and colour profiles can expand to gigabytes. The decoder itself refuses
+a file with too few pixels.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from unet_seg_ros.data.jpeg import PictureError
 
 START = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-"""Samples of a pixel by the header's colour type: grey, RGB, palette, grey with alpha, RGB with alpha."""
+"""Samples of a pixel, by colour type: grey, RGB, palette, grey with alpha, RGB with alpha."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 
 
 class PngHeader(NamedTuple):
-    """``width`` and ``height`` in pixels; ``channels`` (1 grey or palette, 2, 3, 4); ``depth`` in bits a sample;
-    ``palette`` where pixels are indices of colours."""
+    """``width`` and ``height`` in pixels; ``channels`` (1 grey or palette, 2, 3, 4); ``depth`` is the bits of a sample;
+    ``palette``: the pixels are indices into a table of colours."""
 
     width: int
     height: int
@@ -34,7 +34,7 @@ class PngHeader(NamedTuple):
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Kind, start and end of the contents of each chunk, up to IEND."""
+    """For each chunk up to IEND: its type, and where its contents start and end."""
     at = len(START)
     while True:
         if at + 12 > len(data):
@@ -64,13 +64,13 @@ def read_header(data: bytes) -> PngHeader:
 
 
 def checked(data: bytes) -> bytes:
-    """The file with the chunks that make the picture alone, each of them checked. Raises PictureError."""
+    """The file without chunks that are not needed for the pixels; each chunk is checked. Raises PictureError."""
     kept = [START]
     for number, (kind, start, end) in enumerate(_chunks(data)):
         if (kind == b"IHDR") != (number == 0):
             raise PictureError("its header must be the first chunk, and the only one")
         if kind in _ANIMATION:
-            raise PictureError("it is animated, and a frame is one picture")
+            raise PictureError("it is animated: a frame must be a single picture")
         if kind not in _KEPT:
             if kind[:1].isupper():
                 raise PictureError(f"its chunk {kind.decode('ascii')} is not known")

@@ -1,7 +1,7 @@
-"""ROS image messages ⇄ arrays, without importing ROS.
+"""Converts ROS image messages to arrays and arrays to messages. Imports no ROS.
 
-Every function takes any object with the attributes of ``sensor_msgs/Image`` or ``sensor_msgs/CompressedImage``:
-messages of rclpy (``data`` is an ``array('B')``) and of rosbags (``data`` is an ndarray) alike.
+The functions take any object with the attributes of ``sensor_msgs/Image`` or ``sensor_msgs/CompressedImage``: messages
+of rclpy (``data`` is an ``array('B')``) as well as those of rosbags (``data`` is an ndarray).
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from unet_seg_ros.data.pictures import PictureError, check_size, decode
 from unet_seg_ros.text import last_words, one_line, quoted
 
 MAX_FORMAT = 200
-"""Characters of a compressed image's format that are looked at."""
+"""Only so many characters of a compressed image's format are read."""
 DEPTH = ("16UC1", "32FC1")
-"""Encodings of images of distances, which nobody expects to be segmented."""
+"""Encodings of depth images, which are not segmented."""
 
 Array = NDArray[np.uint8]
 
 
 class ImageError(ValueError):
-    """A message that holds no usable image; the text says in one line what is wrong and what would be right."""
+    """A message that holds no usable image. The text says in one line what is wrong and what would be right."""
 
     def __init__(self, text: str) -> None:
         super().__init__(one_line(text))
@@ -52,12 +52,12 @@ class CompressedImageMessage(Protocol):
 
 
 class _Encoding(NamedTuple):
-    """How the bytes of an encoding lie and what makes RGB of them."""
+    """The layout of an encoding's bytes, and the function that converts them to RGB."""
 
     channels: int  # bytes per pixel within a row
     to_rgb: Callable[[Array], Array]  # rows×W×channels, rows at any stride → H×W×3
-    block: tuple[int, int] = (1, 1)  # width and height are multiples of these: pixels that share a colour
-    rows: tuple[int, int] = (1, 1)  # rows of data per rows of pixels; more than 1 where a colour plane follows
+    block: tuple[int, int] = (1, 1)  # width and height must be multiples of these, since pixels share a colour
+    rows: tuple[int, int] = (1, 1)  # rows of data for rows of pixels; not 1:1 if a colour plane follows
     smallest: int = 1  # least width and height
 
 
@@ -66,7 +66,8 @@ def _as_is(pixels: Array) -> Array:
 
 
 def _by(code: int) -> Callable[[Array], Array]:
-    """OpenCV reads rows at any stride, and is twenty times faster here than copying a numpy view of the channels."""
+    """Convert by OpenCV. It reads rows at any stride and is 20 times faster than copying a NumPy view of the
+    channels."""
     return lambda pixels: cast(Array, cv2.cvtColor(pixels, code))
 
 
@@ -100,18 +101,18 @@ _MOSAICS = {
     )
     for bits in (8, 16)
 }
-"""What makes RGB of a mosaic that was compressed as a grey picture."""
+"""OpenCV's conversion of a Bayer mosaic that was compressed as a grey picture."""
 
 ENCODINGS: tuple[str, ...] = tuple(_ENCODINGS)
-"""Encodings that need nothing but this module; cv_bridge, where it is installed, is asked for any other."""
+"""Encodings that this module converts itself. If cv_bridge is installed, it is used for all others."""
 
 
 def to_rgb(msg: ImageMessage) -> Array:
     """The frame as an H×W×3 uint8 RGB array.
 
-    The array of an ``rgb8`` message is a view of the message's own memory (and read-only where that is): do not
-    write to it. YUV is taken as BT.601 with studio range (16 to 235), as cameras send it. A last row without its
-    padding is accepted. Raises ImageError.
+    The array of an ``rgb8`` message is a view of the message's memory (read-only if that is): do not write to it.
+    YUV is converted as BT.601 with studio range (16 to 235), as cameras send it. The last row may lack its padding.
+    Raises ImageError.
     """
     width, height, step = int(msg.width), int(msg.height), int(msg.step)
     try:
@@ -141,8 +142,8 @@ def to_rgb(msg: ImageMessage) -> Array:
 def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
     """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.pictures`` reads them.
 
-    ``format`` counts where it says that the picture is a mosaic of colours (``bayer_rggb8; jpeg compressed``), which is
-    demosaiced, or holds depth, which is refused. Raises ImageError.
+    A picture whose ``format`` names a Bayer mosaic (``bayer_rggb8; jpeg compressed``) is demosaiced; one whose
+    ``format`` names depth is refused. Raises ImageError.
     """
     if reason := not_a_picture(msg.format):
         raise ImageError(reason)
@@ -160,21 +161,21 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
 
 
 def encoding_of(compressed_format: str) -> str:
-    """The encoding of the image before it was compressed, as image_transport writes it; empty where it is not told."""
+    """The encoding of the image before it was compressed, as image_transport writes it; empty if there is none."""
     encoding, semicolon, _ = compressed_format[:MAX_FORMAT].partition(";")
     return encoding.strip() if semicolon else ""
 
 
 def not_a_picture(compressed_format: str) -> str:
-    """Why a compressed image of this format is not segmented; empty for one that is."""
+    """The reason why a compressed image of this format is not segmented; empty if it is segmented."""
     encoding = encoding_of(compressed_format)
     if encoding in DEPTH or "compressedDepth" in compressed_format[:MAX_FORMAT]:
-        return f"format {quoted(compressed_format)} holds depth, not colours: give the camera's picture"
+        return f"format {quoted(compressed_format)} holds depth, not colours: subscribe to the colour image"
     return ""
 
 
 def fill(msg: ImageMessage, pixels: Array) -> None:
-    """Put an H×W (``mono8``) or H×W×3 (``rgb8``) uint8 array into ``msg``: everything but its header.
+    """Put an H×W (``mono8``) or H×W×3 (``rgb8``) uint8 array into ``msg``. Its header stays as it is.
 
     Raises ImageError for an array of any other shape or type.
     """
@@ -188,20 +189,20 @@ def fill(msg: ImageMessage, pixels: Array) -> None:
 
 
 def fill_compressed(msg: CompressedImageMessage, mask: Array) -> None:
-    """Put an H×W uint8 array into ``msg`` as a PNG, without loss: everything but its header.
+    """Put an H×W uint8 array into ``msg`` as a PNG, without loss. Its header stays as it is.
 
     Raises ImageError for an array of any other shape or type.
     """
     if mask.ndim != 2 or mask.dtype != np.uint8:
         raise ImageError(f"an array of {mask.shape} {mask.dtype} is not H×W uint8")
-    # OpenCV's defaults are tuned for speed; naming any compression level makes it three times slower, for nothing
+    # OpenCV's defaults are fast; any explicit compression level makes it three times slower and the file no smaller
     png = cv2.imencode(".png", mask)[1]
     msg.format = "png"
     msg.data = _bytes(cast(Array, png))
 
 
 def _bytes(contiguous: Array) -> array.array[int]:
-    """What rclpy takes without looking at each byte: hundreds of times faster than giving it an ndarray."""
+    """The type that rclpy accepts without checking each byte; an ndarray takes it hundreds of times longer."""
     data = array.array("B")
     data.frombytes(contiguous.data)
     return data
@@ -214,8 +215,8 @@ def _by_cv_bridge(msg: ImageMessage) -> Array:
         return cast(Array, CvBridge().imgmsg_to_cv2(msg, "rgb8"))
     except ImportError:
         raise ImageError(
-            f"unknown encoding {quoted(msg.encoding)}: known without cv_bridge are {', '.join(ENCODINGS)}"
+            f"unknown encoding {quoted(msg.encoding)}: without cv_bridge, these can be read: {', '.join(ENCODINGS)}"
         ) from None
-    except Exception as error:  # cv_bridge raises whatever numpy, OpenCV or its C++ half do
-        text = f"encoding {quoted(msg.encoding)} is left to cv_bridge, which fails: {last_words(error)}"
+    except Exception as error:  # cv_bridge raises whatever NumPy, OpenCV or its C++ part raises
+        text = f"encoding {quoted(msg.encoding)} is read by cv_bridge, which fails: {last_words(error)}"
         raise ImageError(text) from error

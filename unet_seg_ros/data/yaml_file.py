@@ -1,7 +1,7 @@
-"""YAML and JSON files from outside, read within bounds.
+"""Reads YAML and JSON files that come from outside, within bounds.
 
-A file of a few hundred bytes can stand for gigabytes by aliases, and a deep one can exhaust the stack: both are
-refused, and so is a name that is there twice, of which one would be lost.
+With aliases, a file of a few hundred bytes can expand to gigabytes; deep nesting can exhaust the stack. Both are
+refused. A key that occurs twice is refused as well, because one of its values would be lost.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from unet_seg_ros.files import read_bytes
 from unet_seg_ros.text import last_words, one_line, quoted
 
 MAX_BYTES = 2**20
-"""Of a YAML file that a person writes."""
+"""Largest YAML file that is read, bytes."""
 MAX_DEPTH = 20
-"""Of lists and mappings within each other."""
+"""Most levels of lists and mappings inside each other."""
 
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_BASE):  # type: ignore[misc]
-    """PyYAML's safe loader, which refuses a name that is there twice."""
+    """PyYAML's safe loader that also refuses a key that occurs twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         seen = set()
@@ -42,7 +42,7 @@ def _problem(text: str, where: Any) -> yaml.MarkedYAMLError:
 
 
 def _check(text: bytes | str) -> None:
-    """Aliases and depth, by the events alone: nothing is built yet. Raises yaml.YAMLError."""
+    """Check for aliases and depth while only events are parsed and no object is built. Raises yaml.YAMLError."""
     depth = 0
     for event in yaml.parse(text, _BASE):
         if isinstance(event, yaml.AliasEvent):
@@ -56,7 +56,7 @@ def _check(text: bytes | str) -> None:
 
 
 def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES) -> Any:
-    """What a YAML text of at most ``limit`` bytes holds. Raises ValueError with one line that begins with ``where``."""
+    """Parse a YAML text of at most ``limit`` bytes. Raises ValueError with one line that begins with ``where``."""
     if len(text) > limit:
         raise ValueError(f"{where}: larger than {limit} bytes")
     try:
@@ -71,7 +71,7 @@ def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES) -> Any:
 
 
 def read_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
-    """What a YAML file holds. Raises ValueError with one line that names it."""
+    """Read a YAML file. Raises ValueError with one line that names the file."""
     try:
         text = read_bytes(path, limit)
     except OSError as error:
@@ -80,7 +80,7 @@ def read_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
 
 
 def parse_json(text: bytes | str, limit: int) -> Any:
-    """What a JSON text of at most ``limit`` bytes holds. Raises ValueError, one line, also for one too deep."""
+    """Parse a JSON text of at most ``limit`` bytes. Raises ValueError with one line, also if it is nested too deep."""
     if len(text) > limit:
         raise ValueError(f"larger than {limit} bytes")
     try:
