@@ -150,32 +150,82 @@ def _draw(raster: Raster, town: Town, ego: tuple[float, float, float], time: flo
             _draw_thing(raster, things[i], (float(spots[i, 0]), float(spots[i, 1])), feet[i], time, town.sun)
 
 
+class Scene(NamedTuple):
+    """A moment of a drive: where the car is (s, t, yaw), the camera's pose over the ground, its heading (radians to the
+    right of the map's upright), and the time in seconds."""
+
+    ego: tuple[float, float, float]
+    pose: Pose
+    heading: float
+    time: float
+
+
+class Drive:
+    """A drive's town, camera and weather. ``height`` is the camera's, in metres; ``pitch`` how far it looks down, in
+    radians, on average: the car bounces by ``bounce`` about it."""
+
+    def __init__(self, config: DriveConfig) -> None:
+        self.config = config
+        self.town, self.lens, self.rng = Town(config.seed, config.seconds), camera(config), _rng(config, 1)
+        self.weather = Weather(self.rng, (config.height, config.width))
+        spans = ((1.2, 1.9), (-0.05, 0.06), (0, 0.004))
+        self.height, self.pitch, self.bounce = (float(self.rng.uniform(*span)) for span in spans)
+
+    def scenes(self) -> Iterator[Scene]:
+        """The moments of the frames, in order."""
+        for index in range(self.config.frames):
+            time = index / self.config.fps
+            ego = self.town.ego(time)
+            pitch = self.pitch + self.bounce * float(np.sin(9 * time))
+            yield Scene(ego, *_pose(self.town, ego, self.height, pitch), time)
+
+    def render(self, scene: Scene, lens: Camera) -> Raster:
+        """What a camera like ``lens`` sees at a moment: colours and labels."""
+        raster = Raster(lens, scene.pose, self.weather.haze, self.weather.sight)
+        self.weather.backdrop(raster, scene.heading)
+        _draw(raster, self.town, scene.ego, scene.time)
+        return raster
+
+    def frames(self) -> Iterator[Frame]:
+        """The frames, in order."""
+        for scene in self.scenes():
+            raster = self.render(scene, self.lens)
+            image = self.weather.expose(raster.image, raster.label, self.rng)
+            yield Frame(image, raster.label, round(scene.time * 1e9))
+
+    def calibration(self) -> str:
+        """Where its camera is, as a parameter file of the node: the car's frame is on the ground under the camera."""
+        lens = self.lens
+        return (
+            "# The camera of a synthetic drive. The node takes it with --params-file, the replay with --calibration.\n"
+            "/**:\n"
+            "  ros__parameters:\n"
+            f"    ground.camera.size: [{lens.width:.1f}, {lens.height:.1f}]\n"
+            f"    ground.camera.intrinsics: [{lens.fx!r}, {lens.fy!r}, {lens.cx!r}, {lens.cy!r}]\n"
+            f"    ground.camera.z: {self.height!r}\n"
+            f"    ground.camera.pitch: {self.pitch!r}\n"
+        )
+
+
 def drive(config: DriveConfig) -> Iterator[Frame]:
     """The frames of a drive, in order."""
-    town, lens, rng = Town(config.seed, config.seconds), camera(config), _rng(config, 1)
-    weather = Weather(rng, (config.height, config.width))
-    height, level, bounce = (float(rng.uniform(*span)) for span in ((1.2, 1.9), (-0.05, 0.06), (0, 0.004)))
-    for index in range(config.frames):
-        time = index / config.fps
-        ego = town.ego(time)
-        pose, heading = _pose(town, ego, height, level + bounce * float(np.sin(9 * time)))
-        raster = Raster(lens, pose, weather.haze, weather.sight)
-        weather.backdrop(raster, heading)
-        _draw(raster, town, ego, time)
-        yield Frame(weather.expose(raster.image, raster.label, rng), raster.label, round(time * 1e9))
+    return Drive(config).frames()
 
 
 def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterator[str]:
     """Write a drive in the Cityscapes layout under ``root``; yields the name of each frame when it is on disk.
 
-    The city is the drive, ``town0007`` for seed 7; its camera's intrinsics lie in ``camera.json`` beside the images.
+    The city is the drive, ``town0007`` for seed 7. Beside the images lie its camera's intrinsics in ``camera.json``, and
+    these with the camera's pose in ``calibration.yaml``, a parameter file of the node that the replay reads too.
     """
     city = f"town{config.seed:04d}"
     first = image_path(root, split, city, "x")
     first.parent.mkdir(parents=True, exist_ok=True)
     label_path(root, split, city, "x").parent.mkdir(parents=True, exist_ok=True)
-    (first.parent / "camera.json").write_text(json.dumps(asdict(camera(config)), indent=2) + "\n")
-    for index, frame in enumerate(drive(config)):
+    made = Drive(config)
+    (first.parent / "camera.json").write_text(json.dumps(asdict(made.lens), indent=2) + "\n")
+    (first.parent / "calibration.yaml").write_text(made.calibration())
+    for index, frame in enumerate(made.frames()):
         name = f"{city}_000000_{index:06d}"
         for path, pixels in (
             (image_path(root, split, city, name), frame.image),
