@@ -215,8 +215,8 @@ def drive(config: DriveConfig) -> Iterator[Frame]:
 def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterator[str]:
     """Write a drive in the Cityscapes layout under ``root``; yields the name of each frame when it is on disk.
 
-    The city is the drive, ``town0007`` for seed 7. Beside the images lie its camera's intrinsics in ``camera.json``, and
-    these with the camera's pose in ``calibration.yaml``, a parameter file of the node that the replay reads too.
+    The city is the drive, ``town0007`` for seed 7. Beside the images lie its camera's intrinsics in ``camera.json``,
+    and these with its pose in ``calibration.yaml``, a parameter file of the node that the replay reads too.
     """
     city = f"town{config.seed:04d}"
     first = image_path(root, split, city, "x")

@@ -43,7 +43,7 @@ def test_a_class_has_the_cost_of_its_name_at_its_value_in_the_mask(tmp_path: Pat
         ("ground: {road: 0.5}\nstanding: {}", "not 0.5"),
         ("ground: {raod: 0}\nstanding: {}", "names no class of the model"),
         ("ground: {road: 0}\nstanding: {road: 3}", "cannot be in `ground` and in `standing`"),
-        ("ground: {road: 0\nstanding", "cannot be read as YAML"),
+        ("ground: {road: 0\nstanding", "not YAML"),
     ],
 )
 def test_a_wrong_file_is_refused_in_one_line(text: str, says: str, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None
         ("ground.camera.intrinsics:=[400.0, 400.0]", "ground.camera: size must be the two whole numbers"),
         ("ground.camera.z:=-1.0", "ground.camera: the camera is -1 m over the ground"),
         ("ground.area:=[0.0, 1.0]", "ground.area: must be the four numbers"),
-        ("ground.costs:=/nowhere.yaml", "/nowhere.yaml: cannot be read"),
+        ("ground.costs:=/nowhere.yaml", "/nowhere.yaml: No such file"),
     ],
 )
 def test_a_wrong_parameter_is_named(tiny: Path, argument: str, says: str) -> None:

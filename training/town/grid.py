@@ -22,6 +22,14 @@ GROUND = {"road": 0, "sidewalk": 60, "terrain": 70}
 Array = NDArray[np.float64]
 
 
+def intersection_and_union(
+    found: NDArray[np.uint8], true: NDArray[np.uint8], cost: int, within: NDArray[np.bool_]
+) -> NDArray[np.int64]:
+    """How many cells have ``cost`` in both grids and in either, among those of ``within``: int64[2]."""
+    one, other = (found == cost) & within, (true == cost) & within
+    return np.array([(one & other).sum(), (one | other).sum()])
+
+
 def finer(lens: Camera) -> Camera:
     """The same camera with ``FINE`` times the pixels in each direction."""
     cx, cy = ((c + 0.5) * FINE - 0.5 for c in (lens.cx, lens.cy))
@@ -45,9 +53,9 @@ def true_grid(grid: Grid, lens: Camera, pose: Pose, label: NDArray[np.uint8]) ->
     pixels = grid.resolution**2 * lens.fx * lens.fy * pose.height / np.maximum(depth, 1e-6) ** 3
     known = inside & (pixels >= 1)
     seen = label[np.where(inside, row, 0), np.where(inside, column, 0)]
-    cost = np.where(known, costs[seen], np.uint8(UNKNOWN))
-    cost[_feet(grid, finer(lens), pose, costs[label] != UNKNOWN, label != ID["sky"])] = 100
-    return np.where(known, cost, np.uint8(UNKNOWN)).reshape(grid.shape)
+    cells = np.where(known, costs[seen], np.uint8(UNKNOWN))
+    cells[_feet(grid, finer(lens), pose, costs[label] != UNKNOWN, label != ID["sky"])] = 100
+    return np.asarray(np.where(known, cells, np.uint8(UNKNOWN)).reshape(grid.shape))
 
 
 def _project(lens: Camera, pose: Pose, x: Array, y: Array) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:

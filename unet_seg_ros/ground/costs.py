@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
+from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.ground.grid import LETHAL, UNKNOWN
 from unet_seg_ros.share import share_folder
 
@@ -30,10 +30,7 @@ def load_costs(path: Path | None, class_names: Sequence[str], class_ids: Sequenc
     """The costs in a YAML file like ``config/costs.yaml`` (None: that one), for a model's classes and their values in
     the mask. Raises ValueError that names the file and what is wrong in it."""
     path = path or share_folder() / "config" / "costs.yaml"
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ValueError(f"{path}: cannot be read as YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict) or set(content) != {"ground", "standing"}:
         raise ValueError(f"{path}: must have exactly the keys `ground` and `standing`")
     ground, standing = (_section(path, name, content[name]) for name in ("ground", "standing"))

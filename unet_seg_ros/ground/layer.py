@@ -20,6 +20,8 @@ PROBE = 10
 
 STEEP = 10
 """An edge that rises by this many samples from one ray to the next is the side of a thing."""
+ASIDE = 0.25
+"""A foot reaches this share of the angle between two rays to each side."""
 BETWEEN = 3
 """Feet that are put between those of two neighbouring rays."""
 
@@ -77,16 +79,17 @@ def _feet(view: View, costs: Costs, classes: NDArray[np.uint8], sure: NDArray[np
     before, ray, surest = before[believed], ray[believed], surest[believed]
     cost = costs.cost[classes[rays.pixel[before + 1, ray]]]
     feet = _Feet(rays.ways[ray], (rays.ranges[before] + rays.ranges[before + 1]) / 2, cost, surest)
-    return _joined(feet, before, ray)
+    return _joined(feet, before, ray, rays.step)
 
 
-def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64]) -> _Feet:
-    """The feet, and between the nearest ones of neighbouring rays some more, so that a wall that leads away from the
-    camera has no gaps."""
+def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64], step: float) -> _Feet:
+    """The feet as wide as their rays are apart, and between the nearest ones of neighbouring rays some more, so that a
+    wall that leads away from the camera has no gaps. ``step`` is the angle between two rays in radians."""
     rays, first = np.unique(ray, return_index=True)  # they are in order of their distance
     joins = np.flatnonzero((np.diff(rays) == 1) & (np.abs(np.diff(before[first])) <= STEEP))
     here, there = first[joins], first[joins + 1]
-    parts = [feet]
+    aside = feet.way[:, ::-1] * (-1, 1) * (step * ASIDE)
+    parts = [feet, feet._replace(way=feet.way + aside), feet._replace(way=feet.way - aside)]
     for share in np.arange(1, BETWEEN + 1) / (BETWEEN + 1):
         way = feet.way[here] * (1 - share) + feet.way[there] * share
         contact = feet.contact[here] * (1 - share) + feet.contact[there] * share

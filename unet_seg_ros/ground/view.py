@@ -39,10 +39,12 @@ class Calibration:
 @dataclass(frozen=True, eq=False)
 class Rays:
     """Points on the ground along rays: ``ranges``, float64[r], metres from under the camera, ascending; ``ways``,
-    float64[a, 2], the directions of length 1; ``pixel``, int64[r, a], row-major; ``seen``, bool[r, a]."""
+    float64[a, 2], the directions of length 1, ``step`` radians apart; ``pixel``, int64[r, a], row-major; ``seen``,
+    bool[r, a]."""
 
     ranges: Array
     ways: Array
+    step: float
     pixel: Index
     seen: NDArray[np.bool_]
 
@@ -52,13 +54,14 @@ class View:
 
     ``pixel``, int64[cells], is the row-major pixel of each cell's centre (0 where unseen); ``share``, float32[cells],
     0..1, grows with the number n of pixels that the cell covers, as n / (n + 1), and is 0 where it is unseen.
-    ``size`` is the image's (height, width). Raises CalibrationError if the camera sees nothing of the grid.
+    ``camera`` is that of images of ``size``, which is (height, width). Raises CalibrationError if it sees nothing of the
+    grid.
     """
 
     def __init__(self, calibration: Calibration, grid: Grid, size: tuple[int, int]) -> None:
         self.grid, self.size = grid, size
         self.pose = calibration.pose
-        self._camera = calibration.camera.scaled(size[1], size[0])
+        self.camera = calibration.camera.scaled(size[1], size[0])
         self.pixel, seen = self._look(grid.points())
         self.share = np.where(seen, self._areas(), 0).astype(np.float32)
         self.share[self.share < SMALLEST] = 0
@@ -72,7 +75,7 @@ class View:
 
     def _look(self, points: Array) -> tuple[Index, NDArray[np.bool_]]:
         """The row-major pixel of points on the ground, int64[n], and whether they are seen, bool[n]."""
-        at, seen = self._camera.project(self.pose.to_camera(points))
+        at, seen = self.camera.project(self.pose.to_camera(points))
         column, row = np.rint(np.where(seen[:, None], at, 0)).astype(np.int64).T
         pixel = np.asarray(row * self.size[1] + column)
         return np.where(seen, pixel, 0), seen
@@ -81,7 +84,7 @@ class View:
         """How many pixels each cell covers, float64[cells]; 0 where its middle is not wholly in the image."""
         low, high = INNER
         corners = [
-            self._camera.project(self.pose.to_camera(self.grid.points(offset)))
+            self.camera.project(self.pose.to_camera(self.grid.points(offset)))
             for offset in ((low, low), (high, low), (high, high), (low, high))
         ]
         (a, b, c, d), seen = (corner.at for corner in corners), np.all([corner.seen for corner in corners], axis=0)
@@ -91,7 +94,7 @@ class View:
     def _cast(self) -> Rays:
         cells = self.grid.points()[self.share > 0, :2] - (self.pose.x, self.pose.y)
         distance = np.hypot(*cells.T)
-        step = max(self.grid.resolution / 2 / distance.max(), 1 / max(self._camera.fx, self._camera.fy))
+        step = max(self.grid.resolution / 2 / distance.max(), 1 / max(self.camera.fx, self.camera.fy))
         angle = _covered(np.arctan2(cells[:, 1], cells[:, 0]), step)
         ways = np.stack([np.cos(angle), np.sin(angle)], 1)
         spare = self.grid.resolution
@@ -100,7 +103,7 @@ class View:
         )
         pixel, seen = self._look(self.along(ways[None], ranges[:, None]).reshape(-1, 3))
         shape = len(ranges), len(ways)
-        return Rays(ranges, ways, pixel.reshape(shape), seen.reshape(shape))
+        return Rays(ranges, ways, step, pixel.reshape(shape), seen.reshape(shape))
 
     def along(self, ways: Array, ranges: Array) -> Array:
         """Points on the ground in the directions ``ways``, float64[..., 2], at ``ranges`` metres, float64[...]."""
@@ -110,7 +113,7 @@ class View:
     def _ranges(self, ways: Array, nearest: float, farthest: float) -> Array:
         """Distances along the rays, as far apart as cells or pixels ask for, whichever is more."""
         fine = np.arange(nearest, farthest + self.grid.resolution, self.grid.resolution / 8)
-        at, seen = self._camera.project(self.pose.to_camera(self.along(ways[None], fine[:, None]).reshape(-1, 3)))
+        at, seen = self.camera.project(self.pose.to_camera(self.along(ways[None], fine[:, None]).reshape(-1, 3)))
         at, seen = at.reshape(len(fine), -1, 2), seen.reshape(len(fine), -1)
         moved = np.where(seen[1:] & seen[:-1], np.hypot(*np.moveaxis(np.diff(at, axis=0), -1, 0)), 0).max(1)
         per_cell = np.diff(fine) / self.grid.resolution

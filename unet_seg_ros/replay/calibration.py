@@ -1,0 +1,47 @@
+"""``--calibration``: a parameter file of the node, of which the parameters ``ground.*`` are read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.ground.settings import GroundSettings
+from unet_seg_ros.ros.parameter_table import coerced, names_of, spec_of
+from unet_seg_ros.text import quoted
+
+
+def load_calibration(path: Path, cameras: Sequence[str]) -> GroundSettings:
+    """What the file says of the grid and of a drive's ``cameras``; those of other cameras are left out.
+
+    Raises ValueError, one line that names the file: for a parameter that there is none of, a value that can't be, or
+    a file that says nothing of any of the cameras.
+    """
+    content = read_yaml(path)
+    node = next(iter(content.values()), None) if isinstance(content, dict) else None
+    parameters = node.get("ros__parameters") if isinstance(node, dict) else None
+    if not isinstance(parameters, dict):
+        raise ValueError(f"{path}: must be a parameter file: '/**:', in it 'ros__parameters:', in it 'ground.…'")
+    given = {name: value for name, value in _flat(parameters) if name.startswith("ground.")}
+    specs = {name: spec for name, spec in names_of(list(cameras), []).items() if name.startswith("ground.")}
+    unknown = [name for name in given if spec_of(name) is None]
+    if unknown:
+        raise ValueError(f"{path}: {quoted(unknown[0])}: there is no such parameter")
+    try:
+        values = {name: coerced(spec, name, given.get(name, spec.default)) for name, spec in specs.items()}
+        settings = GroundSettings.of(values, cameras)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if not any(own.camera and own.pose for own in settings.cameras.values()):
+        raise ValueError(f"{path}: says for none of the drive's cameras ({', '.join(cameras)}) what it is and where")
+    return settings
+
+
+def _flat(parameters: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    """Names with dots, however the file nests them."""
+    for name, value in parameters.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value

@@ -1,0 +1,82 @@
+"""The grids of a drive: made of its masks as the node makes them, recorded, and drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from unet_seg_ros.ground.camera import CalibrationError
+from unet_seg_ros.ground.costs import load_costs
+from unet_seg_ros.ground.grid import UNKNOWN
+from unet_seg_ros.ground.mapper import Mapper
+from unet_seg_ros.ground.picture import draw_grid
+from unet_seg_ros.ground.settings import GroundSettings
+from unet_seg_ros.ground.view import Calibration
+from unet_seg_ros.replay.errors import Problems
+from unet_seg_ros.replay.record.recorder import Recorder, typestore
+from unet_seg_ros.replay.source.drive import Array
+from unet_seg_ros.ros.bringup import NODE_NAME
+
+GRID = "nav_msgs/msg/OccupancyGrid"
+THRESHOLD = 0.5
+"""The node's default of ``confidence_threshold``."""
+
+
+class Grids:
+    """Takes the masks of a drive's cameras; ``class_names`` are the masks' classes and ``class_ids`` their values.
+
+    A camera without a usable calibration is one of ``problems``. Raises ValueError where the costs can't be read.
+    """
+
+    def __init__(
+        self, settings: GroundSettings, class_names: Sequence[str], class_ids: Sequence[int], problems: Problems
+    ) -> None:
+        self._settings, self._problems = settings, problems
+        self._mapper = Mapper(settings.grid, load_costs(settings.costs, class_names, class_ids))
+        self._types = typestore()
+        self._newest = np.full(settings.grid.shape, UNKNOWN, np.uint8)
+
+    def take(self, camera: str, header: Any, mask: Array, confidence: Array, recorder: Recorder | None) -> None:
+        """Put a frame's mask on the ground; both topics go to ``recorder``. ``header`` is the frame's."""
+        given = self._settings.cameras[camera]
+        if given.camera is None or given.pose is None:
+            self._problems.add(
+                f"ground {camera}", f"{camera}: no grid: the calibration file does not describe it whole"
+            )
+            return
+        try:
+            calibration = Calibration(given.camera, given.pose)
+            layer = self._mapper.layer(camera, calibration, mask, confidence, THRESHOLD)
+        except CalibrationError as error:
+            self._problems.add(f"ground {camera}", f"{camera}: no grid: {error}")
+            return
+        stamp = header.stamp.sec + header.stamp.nanosec / 1e9
+        self._newest = self._mapper.add(camera, layer, stamp)
+        if recorder:
+            for topic, cost in ((f"/{NODE_NAME}/{camera}/ground", layer.cost), (f"/{NODE_NAME}/ground", self._newest)):
+                self._record(recorder, topic, header, cost)
+
+    def picture(self, height: int) -> Array:
+        """The newest grid of all cameras, H×W×3 uint8 RGB, ``height`` pixels high."""
+        return draw_grid(self._newest, self._settings.grid, height)
+
+    def _record(self, recorder: Recorder, topic: str, header: Any, cost: Array) -> None:
+        kinds, grid = self._types.types, self._settings.grid
+        message = kinds[GRID](
+            kinds["std_msgs/msg/Header"](header.stamp, self._settings.frame),
+            kinds["nav_msgs/msg/MapMetaData"](
+                header.stamp,
+                grid.resolution,
+                grid.columns,
+                grid.rows,
+                kinds["geometry_msgs/msg/Pose"](
+                    kinds["geometry_msgs/msg/Point"](grid.x_min, grid.y_min, 0.0),
+                    kinds["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0),
+                ),
+            ),
+            cost.view(np.int8).ravel(),
+        )
+        stamp_ns = int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
+        recorder.write(topic, GRID, stamp_ns, bytes(self._types.serialize_cdr(message, GRID)))
