@@ -54,8 +54,8 @@ class View:
 
     ``pixel``, int64[cells], is the row-major pixel of each cell's centre (0 where unseen); ``share``, float32[cells],
     0..1, grows with the number n of pixels that the cell covers, as n / (n + 1), and is 0 where it is unseen.
-    ``camera`` is that of images of ``size``, which is (height, width). Raises CalibrationError if it sees nothing of the
-    grid.
+    ``camera`` is that of images of ``size``, which is (height, width). Raises CalibrationError if it sees nothing of
+    the grid.
     """
 
     def __init__(self, calibration: Calibration, grid: Grid, size: tuple[int, int]) -> None:
