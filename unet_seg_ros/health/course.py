@@ -1,0 +1,86 @@
+"""Signals that need the frames before: a frozen picture, dirt that stays, flicker, stamps that jump."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.health.picture import Signals
+
+Array = NDArray[np.uint8]
+
+KEPT = 8
+"""Small pictures from the past that the present one is compared with."""
+APART = 0.5
+"""Seconds from one kept picture to the next."""
+SAME = 6
+"""Grey levels by which a cell may differ and still be called unchanged."""
+UPPER = 0.75
+"""Dirt is looked for above this share of the height: below, the car's own bonnet stays where it is too."""
+GAPS = 30
+"""Stamps that the usual gap is taken from."""
+
+
+class Course:
+    """One camera's frames over time. ``unchanging`` are the classes that look the same for minutes (road, sky)."""
+
+    def __init__(self, unchanging: Sequence[int] = ()) -> None:
+        self._unchanging = np.isin(np.arange(256), list(unchanging))
+        self._kept: deque[tuple[int, Array]] = deque(maxlen=KEPT)
+        self._gaps: deque[float] = deque(maxlen=GAPS)
+        self._last: tuple[int, Array, Array, Array] | None = None
+        self._repeats = 0
+
+    def signals(self, frame: Array, small: Array, classes: Array, stamp_ns: int) -> Signals:
+        """Of a frame uint8[H, W, 3], its cells uint8[60, 80, 3], the cells' classes uint8[60, 80] and its stamp.
+
+        ``repeats``: frames in a row whose pixels equal those before while the stamp moved; ``stuck``: share of cells
+        that have not changed since any kept picture while the rest has; ``flicker``: share of cells whose class
+        changed since the last frame and whose pixels did not; ``gap``: time since the last frame, as a multiple of the
+        usual; ``backwards``: seconds that the stamp lies before the last one's. NaN where there is nothing to compare.
+        """
+        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+        seen = frame[::8]
+        signals = {"stuck": self._stuck(grey, classes, stamp_ns), "flicker": math.nan, "gap": math.nan}
+        signals["backwards"] = 0.0
+        if self._last is not None:
+            last_ns, last_seen, last_grey, last_classes = self._last
+            seconds = (stamp_ns - last_ns) / 1e9
+            same = np.array_equal(seen, last_seen)
+            self._repeats = self._repeats + 1 if same and seconds else 0 if not same else self._repeats
+            signals["flicker"] = _flicker(grey, last_grey, classes, last_classes)
+            signals |= self._timing(seconds)
+        signals["repeats"] = float(self._repeats)
+        self._last = stamp_ns, seen.copy(), grey, classes
+        return signals
+
+    def _timing(self, seconds: float) -> Signals:
+        usual = float(np.median(self._gaps)) if len(self._gaps) >= 5 else math.nan
+        if seconds > 0:
+            self._gaps.append(seconds)
+        return {"gap": seconds / usual if seconds > 0 else math.nan, "backwards": max(0.0, -seconds)}
+
+    def _stuck(self, grey: Array, classes: Array, stamp_ns: int) -> float:
+        share = math.nan
+        if len(self._kept) == KEPT:
+            changes = np.stack([cv2.absdiff(grey, kept) for _, kept in self._kept])
+            most = changes.max(axis=0)[: int(UPPER * len(grey))]
+            moving = ~self._unchanging[classes[: len(most)]]
+            scene = float(np.median(most))
+            share = float((moving & (most < SAME)).mean()) if scene > 3 * SAME else 0.0
+        if not self._kept or abs(stamp_ns - self._kept[-1][0]) >= APART * 1e9:
+            self._kept.append((stamp_ns, grey))
+        return share
+
+
+def _flicker(grey: Array, before: Array, classes: Array, classes_before: Array) -> float:
+    still = cv2.absdiff(grey, before) < SAME
+    cells = np.count_nonzero(still)
+    if cells < still.size // 5:
+        return math.nan  # the picture as a whole has changed
+    return float(np.count_nonzero(still & (classes != classes_before)) / cells)

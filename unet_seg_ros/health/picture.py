@@ -1,0 +1,193 @@
+"""Signals of one frame's pixels: light, detail, noise, colour, steps, rows. About half a millisecond a frame."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.uint8]
+Signals = dict[str, float]
+
+MOST_PIXELS = 480 * 360
+"""A larger frame is shrunk to this many pixels before anything is measured."""
+CELLS = (80, 60)
+"""Columns and rows of the small picture that colours, blocks and the course over time are taken from."""
+BLOCKS = (20, 15)
+"""Columns and rows of the blocks in which detail is looked for."""
+BLOCK = 16
+"""Pixels along the side of a block in which noise is measured."""
+NOISE_SCALE = float(np.sqrt(np.pi / 2) / 6)
+"""From the mean absolute response of the second derivative along both axes to the noise's standard deviation."""
+EDGE = 12
+"""Grey levels between two neighbours that make an edge."""
+
+
+def shrunk(frame: Array) -> Array:
+    """The frame uint8[H, W, 3] with at most ``MOST_PIXELS`` pixels, antialiased, its aspect kept."""
+    height, width = frame.shape[:2]
+    while height * width >= 4 * MOST_PIXELS:  # halving is several times faster than any other factor
+        height, width = height // 2, width // 2
+        frame = np.asarray(cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+    share = (MOST_PIXELS / (height * width)) ** 0.5
+    if share >= 1:
+        return frame
+    size = max(1, int(width * share)), max(1, int(height * share))
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def cells(frame: Array) -> Array:
+    """The frame averaged to ``CELLS``, uint8[60, 80, 3]."""
+    height, width = frame.shape[:2]
+    if height >= 4 * CELLS[1] and width >= 4 * CELLS[0]:  # in two steps it is a third faster
+        frame = np.asarray(cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(frame, CELLS, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def picture_signals(frame: Array, small: Array) -> Signals:
+    """All signals of a frame uint8[H, W, 3] RGB, at least 16 pixels each way, and its ``cells``."""
+    grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
+    half = _halved(grey)
+    return {
+        **_light(grey),
+        **_detail(grey, half),
+        **_noise(grey),
+        **_color(frame, small),
+        **_blocks(half, small),
+        "steps": _steps(grey[::2]),
+        **_rows(grey),
+    }
+
+
+def _halved(grey: Array) -> Array:
+    size = max(1, grey.shape[1] // 2), max(1, grey.shape[0] // 2)
+    return np.asarray(cv2.resize(grey, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _cumulated(values: Array) -> NDArray[np.float64]:
+    """Share of values at most 0, 1, … 255: float64[256]."""
+    histogram = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
+    return np.asarray(np.cumsum(histogram) / values.size, np.float64)
+
+
+def _level(cumulated: NDArray[np.float64], share: float) -> float:
+    """The quantile of a ``_cumulated`` distribution."""
+    return float(np.searchsorted(cumulated, share - 1e-9))
+
+
+def _light(grey: Array) -> Signals:
+    """``brightness``: mean grey level; ``contrast``: from the 1st to the 99th percentile; ``haze``: the 5th, which is
+    dark in a clear scene; ``white``: share of pixels at 250 and above."""
+    shares = _cumulated(grey[::3])
+    return {
+        "brightness": float(cv2.mean(grey)[0]),
+        "contrast": _level(shares, 0.99) - _level(shares, 0.01),
+        "haze": _level(shares, 0.05),
+        "white": 1 - float(shares[249]),
+    }
+
+
+def _laplacian(grey: Array) -> Array:
+    return np.asarray(cv2.convertScaleAbs(cv2.Laplacian(grey, cv2.CV_16S)), np.uint8)
+
+
+def _detail(grey: Array, half: Array) -> Signals:
+    """``detail`` and ``coarse_detail``: 98th percentile of the Laplacian at half and at quarter size; ``grain``: how
+    much stronger it is on average at full size than at half size, as log2."""
+    middle = _laplacian(half)
+    full = cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L1) / grey.size
+    ratio = (full + 0.1) / (float(cv2.mean(middle)[0]) + 0.1)
+    return {
+        "detail": _level(_cumulated(middle), 0.98),
+        "coarse_detail": _level(_cumulated(_laplacian(_halved(half))), 0.98),
+        "grain": float(np.log2(ratio)),
+    }
+
+
+def _noise(grey: Array) -> Signals:
+    """``noise``: standard deviation in grey levels where there is little else, the 25th percentile of blocks;
+    ``noise_floor``: the 10th. By a response that is blind to planes and to edges along the axes (Immerkær 1996)."""
+    response = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 2, 2, ksize=3))
+    rows, columns = (max(1, side // BLOCK) for side in grey.shape)
+    # whole blocks: any other ratio of sizes is ten times slower
+    blocks = cv2.resize(response[: rows * BLOCK, : columns * BLOCK], (columns, rows), interpolation=cv2.INTER_AREA)
+    ranked = np.sort(blocks, axis=None)
+    return {
+        "noise": NOISE_SCALE * float(ranked[ranked.size // 4]),
+        "noise_floor": NOISE_SCALE * float(ranked[ranked.size // 10]),
+    }
+
+
+def _color(frame: Array, small: Array) -> Signals:
+    """``cast``: the largest log-ratio of mean red or blue to mean green; ``saturation``: mean over the cells, 0..1, and
+    ``greyness``, 1 less it; ``zipper``: how much red minus green alternates from pixel to pixel, against green alone,
+    as log2."""
+    red, green, blue = (mean + 3 for mean in cv2.mean(small)[:3])
+    reds, greens, blues = cv2.split(small)
+    high, low = cv2.max(cv2.max(reds, greens), blues), cv2.min(cv2.min(reds, greens), blues)
+    saturation = float((cv2.subtract(high, low) / (high + np.float32(8))).mean())
+    reds, greens, _ = cv2.split(np.ascontiguousarray(frame[1::6]))
+    ratio = (_alternation(cv2.subtract(reds, greens, dtype=cv2.CV_16S)) + 0.3) / (_alternation(greens) + 0.6)
+    return {
+        "cast": max(abs(float(np.log(red / green))), abs(float(np.log(blue / green)))),
+        "saturation": saturation,
+        "greyness": 1 - saturation,
+        "zipper": float(np.log2(ratio)),
+    }
+
+
+def _alternation(rows: NDArray[Any]) -> float:
+    """Mean absolute second difference along the rows."""
+    return float(cv2.norm(cv2.Sobel(rows, cv2.CV_16S, 2, 0, ksize=1), cv2.NORM_L1)) / rows.size
+
+
+def _blocks(half: Array, small: Array) -> Signals:
+    """``blocked``: share of blocks that are dark and without detail; ``smooth``: share, in the middle rows, of those
+    without detail that are not white."""
+    response = cv2.resize(_laplacian(half), BLOCKS, interpolation=cv2.INTER_AREA)
+    light = cv2.resize(np.ascontiguousarray(small[..., 1]), BLOCKS, interpolation=cv2.INTER_AREA)
+    empty = response < 2
+    return {
+        "blocked": float((empty & (light < 25)).mean()),
+        "smooth": float((empty & (light < 235))[3:12].mean()),
+    }
+
+
+def _steps(grey: Array) -> float:
+    """Share of the pixels close to an edge that equal their right neighbour exactly: large for pictures that were
+    enlarged from few pixels, or compressed too far."""
+    difference = cv2.absdiff(grey[:, 1:], grey[:, :-1])
+    near = cv2.dilate(difference, np.ones((1, 5), np.uint8)) > EDGE
+    edges = np.count_nonzero(near)
+    return float(np.count_nonzero(near & (difference == 0)) / edges) if edges > 50 else 0.0
+
+
+def _rows(grey: Array) -> Signals:
+    """``missing_rows``: share of rows that repeat the row above; ``torn``: at the row where most columns jump between
+    two smooth sides, the share of columns that do; ``shifted``: how much better the rows on its two sides fit if one is
+    moved sideways, 0..1."""
+    jumps = cv2.absdiff(grey[1:], grey[:-1])
+    missing = float((_counts(jumps, 2) == 0).mean())
+    if len(jumps) < 9:  # nothing to compare a row with
+        return {"missing_rows": missing, "torn": 0.0, "shifted": 0.0}
+    lone = cv2.subtract(jumps[1:-1], cv2.max(jumps[:-2], jumps[2:]))
+    share = _counts(lone, 6)[2:-2] / grey.shape[1]
+    row = int(share.argmax()) + 4
+    return {"missing_rows": missing, "torn": float(share.max()), "shifted": _shift_gain(grey[row - 1], grey[row])}
+
+
+def _counts(values: Array, least: int) -> NDArray[np.int32]:
+    """How many values of each row are above ``least``."""
+    above = cv2.threshold(values, least, 1, cv2.THRESH_BINARY)[1]
+    return np.asarray(cv2.reduce(above, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)
+
+
+def _shift_gain(above: Array, below: Array) -> float:
+    """1 − the mean square difference of two rows at their best circular shift by that at no shift; 0 if equal."""
+    a, b = (np.subtract(row, row.mean(), dtype=np.float32) for row in (above, below))
+    energy = float(a @ a + b @ b)
+    correlation = np.fft.irfft(np.fft.rfft(a).conj() * np.fft.rfft(b), len(a))
+    still, best = energy - 2 * float(correlation[0]), energy - 2 * float(correlation.max())
+    return 1 - max(best, 0.0) / still if still > len(a) else 0.0

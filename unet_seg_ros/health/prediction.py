@@ -1,0 +1,42 @@
+"""Signals of a mask and its confidences, taken from a grid of pixels."""
+
+from __future__ import annotations
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.health.picture import CELLS, Signals
+
+Array = NDArray[np.uint8]
+GRID = (160, 120)
+"""Columns and rows of the pixels that are looked at."""
+
+
+def mask_cells(mask: Array) -> Array:
+    """The class in the middle of each of the picture's ``CELLS``, uint8[60, 80]."""
+    return np.asarray(cv2.resize(mask, CELLS, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+
+def prediction_signals(mask: Array, confidence: Array, reference: float = math.nan) -> Signals:
+    """Of a mask (class ids) and its confidences (0..255 = 0..1), both uint8[H, W].
+
+    ``confidence``: mean probability of the chosen class, as a share of ``reference``, the mean that the model has on
+    its own validation data (NaN: unknown, and the signal is NaN); ``void``: share of pixels without a class;
+    ``outline``: share of neighbours on the grid that differ in class; ``variety``: how many classes of equal share
+    would be as mixed as these, the exponential of their entropy.
+    """
+    ids = np.asarray(cv2.resize(mask, GRID, interpolation=cv2.INTER_NEAREST), np.uint8)
+    sure = cv2.resize(confidence, GRID, interpolation=cv2.INTER_NEAREST)
+    shares = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel() / ids.size
+    present = shares[shares > 0]
+    across, down = np.count_nonzero(ids[:, 1:] != ids[:, :-1]), np.count_nonzero(ids[1:] != ids[:-1])
+    return {
+        "confidence": float(cv2.mean(sure)[0]) / 255 / reference,
+        "void": float(shares[VOID]),
+        "outline": (across + down) / (2 * ids.size),
+        "variety": float(np.exp(-(present * np.log(present)).sum())),
+    }
