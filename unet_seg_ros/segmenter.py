@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from unet_seg_ros.data.labels import VOID
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.pytorch import TorchEngine, device_errors
 from unet_seg_ros.metrics.coverage import Coverage, Region, measure
@@ -37,7 +38,9 @@ class Segmentation:
 
     ``mask`` is H×W uint8, class id per pixel (Cityscapes: train ids), 255 where there is no class; ``confidence`` is
     H×W uint8, 0..255 = probability of the chosen class; both at the frame's own size. ``ignored`` is how many pixels
-    were taken out (255 in the mask, 0 in the confidence): they are no part of the coverage.
+    were taken out (255 in the mask, 0 in the confidence): they are no part of the coverage. ``working`` is the frame as
+    the network saw it, h×w×3 uint8 RGB. ``fault`` says why the network's numbers mean nothing, empty where they do; the
+    mask is then void and the confidence 0.
     """
 
     mask: NDArray[np.uint8]
@@ -45,11 +48,24 @@ class Segmentation:
     class_names: tuple[str, ...]
     timings: Timings
     ignored: int = 0
+    working: NDArray[np.uint8] | None = None
+    fault: str = ""
 
     def coverage(self, regions: Sequence[Region] = (), confidence_threshold: float = 0.5) -> Coverage:
         """Class shares and confidences of the whole image and of ``regions``."""
         classes = len(self.class_names)
         return measure(self.mask, self.confidence, classes, regions, confidence_threshold, self.ignored)
+
+
+def fault_of(logits: Tensor) -> str:
+    """Why the logits float[C, h, w] of a frame say nothing: NaN or infinity among them, or the same at each place, as
+    only a broken network gives. Empty where nothing is wrong."""
+    if not bool(torch.isfinite(logits.sum())):
+        return "the network's output holds numbers that are not finite"
+    places = logits.shape[1] * logits.shape[2]
+    if places > 1 and bool((logits == logits[:, :1, :1]).all()):
+        return "the network's output is the same at each place"
+    return ""
 
 
 class Segmenter:
@@ -110,11 +126,16 @@ class Segmenter:
             ratios = [batch.shape[1] / logits.shape[2], batch.shape[2] / logits.shape[3]]
             done = perf_counter()
             segmentations = []
-            for frame, frame_logits in zip(frames, logits, strict=True):
+            for frame, seen, frame_logits in zip(frames, batch.numpy(), logits, strict=True):
                 begin = perf_counter()
+                fault = fault_of(frame_logits)
                 mask, confidence = self._decode(frame_logits, frame.shape[:2], size, ratios)
+                if fault:
+                    mask, confidence = np.full_like(mask, VOID), np.zeros_like(confidence)
                 timings = Timings(ready - start, done - ready, perf_counter() - begin)
-                segmentations.append(Segmentation(mask, confidence, self.manifest.class_names, timings))
+                working = seen[: size[0], : size[1]]
+                names = self.manifest.class_names
+                segmentations.append(Segmentation(mask, confidence, names, timings, working=working, fault=fault))
         return segmentations
 
     def _padded(self, frames: list[Frame], size: tuple[int, int]) -> Tensor:

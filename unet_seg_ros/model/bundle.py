@@ -55,6 +55,8 @@ class Manifest:
     data_terms: str = ""
     metrics: dict[str, Any] = field(default_factory=dict)
     code_version: str = ""
+    reference_confidence: float = 0.0
+    """Mean confidence on the frames that the network was validated on, 0..1; 0: not measured."""
 
     def __post_init__(self) -> None:
         classes = self.config.num_classes
@@ -69,6 +71,8 @@ class Manifest:
             raise ValueError("mean and std need 3 numbers, std above 0")
         if not all(math.isfinite(m) for m in self.mean):
             raise ValueError(f"mean must be finite, not {list(self.mean)}")
+        if not 0 <= self.reference_confidence <= 1:
+            raise ValueError(f"reference_confidence must be 0 to 1, not {self.reference_confidence}")
         least = self.config.stride**2
         if not isinstance(self.max_pixels, int) or self.max_pixels < least:
             raise ValueError(f"max_pixels must be a whole number of at least {least}, not {self.max_pixels}")

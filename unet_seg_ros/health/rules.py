@@ -1,0 +1,142 @@
+"""What each signal means when it is out of bounds, and the bounds: data, in ``config/health.yaml``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from unet_seg_ros.share import share_folder
+
+LEAD = 0.3
+"""Trust begins to fall this much before a bound, in the bound's scale."""
+FARTHEST = 6.0
+"""And falls no further from this far beyond it."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One signal: its fixed name of what is wrong, whether too ``high`` or too low is wrong, the sentence for people.
+    ``log``: distances from the bound are ratios; the number is added to both first, so that 0 is no infinite ratio."""
+
+    signal: str
+    flag: str
+    high: bool
+    text: str
+    log: float = 0.0
+
+
+RULES = (
+    Rule("broken", "broken_model", True, "the network's output is not usable"),
+    Rule("repeats", "frozen", True, "the picture stands still while its stamps move"),
+    Rule("brightness", "dark", False, "the picture is dark", 2),
+    Rule("contrast", "low_contrast", False, "the picture has little contrast", 2),
+    Rule("haze", "washed_out", True, "nothing in the picture is dark: haze, glare or too long an exposure"),
+    Rule("white", "washed_out", True, "too much of the picture is white"),
+    Rule("detail", "blurred", False, "the picture lacks fine detail: blurred, out of focus, fog or water", 1),
+    Rule("coarse_detail", "blurred", False, "the picture lacks detail: blurred, out of focus, fog or water", 1),
+    Rule("noise", "noisy", True, "the picture is noisy", 0.3),
+    Rule("noise_floor", "noisy", True, "even the smooth parts of the picture are noisy", 0.3),
+    Rule("grain", "noisy", True, "the finest detail is stronger than a lens can draw it"),
+    Rule("cast", "color_cast", True, "one colour is too strong or too weak"),
+    Rule("saturation", "color_cast", True, "the colours are too strong"),
+    Rule("greyness", "washed_out", True, "the picture has almost no colour"),
+    Rule("zipper", "color_cast", True, "the colours alternate from pixel to pixel, as with a wrong Bayer order"),
+    Rule("steps", "blocky", True, "the picture consists of blocks: enlarged, or compressed too far"),
+    Rule("torn", "torn", True, "the picture is torn along a row"),
+    Rule("missing_rows", "incomplete", True, "rows repeat or are missing"),
+    Rule("blocked", "obstructed", True, "a part of the picture is black"),
+    Rule("smooth", "obstructed", True, "a part of the picture is without any detail"),
+    Rule("stuck", "dirty", True, "a part of the picture does not change: dirt, ice or water on the lens"),
+    Rule("confidence", "unsure", False, "the network is far less sure than on its own validation data"),
+    Rule("outline", "unsure", False, "the mask has far fewer outlines than a street has"),
+    Rule("variety", "unsure", False, "the mask has far fewer classes than a street has"),
+    Rule("void", "void", True, "too much of the mask is without a class"),
+    Rule("flicker", "flickering", True, "classes change where the picture does not"),
+    Rule("gap", "late", True, "the time since the last frame is longer than usual"),
+    Rule("backwards", "late", True, "the stamp lies before the last one"),
+    Rule("age", "late", True, "the frame is old"),
+)
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A signal's bound, the distance from it that counts as 1, and how much that distance takes from trust: trust is
+    multiplied by exp(−weight) for each. An infinite bound is no bound."""
+
+    bound: float
+    scale: float
+    weight: float
+
+    def excess(self, rule: Rule, value: float) -> float:
+        """How far the value is beyond the bound, in its scale: above 0 is out of bounds; −inf where unknown."""
+        if math.isnan(value) or math.isinf(self.bound):
+            return -math.inf
+        if rule.log:
+            distance = math.log2((max(value, 0.0) + rule.log) / (self.bound + rule.log))
+        else:
+            distance = value - self.bound
+        return (distance if rule.high else -distance) / self.scale
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Bounds by signal; below ``degraded`` and ``blind`` trust itself makes the level."""
+
+    bounds: Mapping[str, Bound]
+    degraded: float
+    blind: float
+
+
+def load_thresholds(path: Path | None = None) -> Thresholds:
+    """From a YAML file (default: the package's own). Raises ValueError naming the file and what is wrong in it."""
+    path = path or share_folder() / "config" / "health.yaml"
+    try:
+        values = yaml.safe_load(path.read_bytes())
+    except OSError as error:
+        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    try:
+        return _thresholds(values)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _thresholds(values: Any) -> Thresholds:
+    if not isinstance(values, dict) or set(values) != {"degraded", "blind", "signals"}:
+        raise ValueError("must have the keys degraded, blind and signals")
+    degraded, blind = (_number(name, values[name]) for name in ("degraded", "blind"))
+    if not 0 <= blind <= degraded <= 1:
+        raise ValueError("blind and degraded must be 0 to 1, blind the smaller")
+    signals = values["signals"]
+    names = {rule.signal for rule in RULES}
+    if not isinstance(signals, dict) or set(signals) != names:
+        wrong = sorted(names ^ set(signals)) if isinstance(signals, dict) else sorted(names)
+        raise ValueError(f"signals: must name each signal once; missing or unknown: {', '.join(map(str, wrong[:5]))}")
+    return Thresholds({name: _bound(name, row) for name, row in signals.items()}, degraded, blind)
+
+
+def _bound(name: str, row: Any) -> Bound:
+    if not isinstance(row, dict) or set(row) != {"bound", "scale", "weight"}:
+        raise ValueError(f"signals: {name}: must have bound, scale and weight")
+    bound = Bound(*(_number(f"signals: {name}: {key}", row[key]) for key in ("bound", "scale", "weight")))
+    if not (0 < bound.scale < math.inf and 0 <= bound.weight < math.inf):
+        raise ValueError(f"signals: {name}: scale must be above 0, weight 0 or more")
+    return bound
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise ValueError(f"{name}: must be a number, not {value!r}")
+    return float(value)
+
+
+def penalty(excess: float) -> float:
+    """What a distance from a bound counts: 0 up to ``LEAD`` before it, then growing, at most ``FARTHEST``."""
+    return float(np.clip(excess + LEAD, 0.0, FARTHEST))
