@@ -34,12 +34,12 @@ class Course:
         self._kept: deque[tuple[int, Array]] = deque(maxlen=KEPT)
         self._gaps: deque[float] = deque(maxlen=GAPS)
         self._last: tuple[int, Array, Array, Array] | None = None
-        self._repeats = 0
+        self._changed_ns = 0
 
     def signals(self, frame: Array, small: Array, classes: Array, stamp_ns: int) -> Signals:
         """Of a frame uint8[H, W, 3], its cells uint8[60, 80, 3], the cells' classes uint8[60, 80] and its stamp.
 
-        ``repeats``: frames in a row whose pixels equal those before while the stamp moved; ``stuck``: share of cells
+        ``frozen``: seconds that the pixels have been the very same; ``stuck``: share of cells
         that have not changed since any kept picture while the rest has; ``flicker``: share of cells whose class
         changed since the last frame and whose pixels did not; ``gap``: time since the last frame, as a multiple of the
         usual; ``backwards``: seconds that the stamp lies before the last one's. NaN where there is nothing to compare.
@@ -48,14 +48,16 @@ class Course:
         seen = frame[::8]
         signals = {"stuck": self._stuck(grey, classes, stamp_ns), "flicker": math.nan, "gap": math.nan}
         signals["backwards"] = 0.0
-        if self._last is not None:
+        if self._last is None:
+            self._changed_ns = stamp_ns
+        else:
             last_ns, last_seen, last_grey, last_classes = self._last
             seconds = (stamp_ns - last_ns) / 1e9
             same = np.array_equal(seen, last_seen)
-            self._repeats = self._repeats + 1 if same and seconds else 0 if not same else self._repeats
+            self._changed_ns = self._changed_ns if same else stamp_ns
             signals["flicker"] = _flicker(grey, last_grey, classes, last_classes)
             signals |= self._timing(seconds)
-        signals["repeats"] = float(self._repeats)
+        signals["frozen"] = max(0.0, (stamp_ns - self._changed_ns) / 1e9)
         self._last = stamp_ns, seen.copy(), grey, classes
         return signals
 

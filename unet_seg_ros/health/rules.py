@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
+from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.share import share_folder
 
 LEAD = 0.3
@@ -33,7 +33,7 @@ class Rule:
 
 RULES = (
     Rule("broken", "broken_model", True, "the network's output is not usable"),
-    Rule("repeats", "frozen", True, "the picture stands still while its stamps move"),
+    Rule("frozen", "frozen", True, "the picture stands still while its stamps move"),
     Rule("brightness", "dark", False, "the picture is dark", 2),
     Rule("contrast", "low_contrast", False, "the picture has little contrast", 2),
     Rule("haze", "washed_out", True, "nothing in the picture is dark: haze, glare or too long an exposure"),
@@ -96,12 +96,7 @@ class Thresholds:
 def load_thresholds(path: Path | None = None) -> Thresholds:
     """From a YAML file (default: the package's own). Raises ValueError naming the file and what is wrong in it."""
     path = path or share_folder() / "config" / "health.yaml"
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read ({error.strerror})") from error
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(path)
     try:
         return _thresholds(values)
     except ValueError as error:

@@ -1,0 +1,90 @@
+"""Bounds and weights of the health signals from measurements: what is written into ``config/health.yaml``.
+
+A bound lies beyond all clean frames, by a margin. The weights are those with which trust comes closest to what is left
+of a frame's mIoU: non-negative least squares of the logarithm.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+from scipy.optimize import nnls
+
+from benchmarks.trust.measure import CLEAN, FROZEN, Table
+from unet_seg_ros.health.rules import RULES, Bound, Rule, Thresholds, penalty
+
+GIVEN = ("broken", "frozen", "void", "flicker", "gap", "backwards", "age")
+"""Signals whose bounds are not a matter of pictures: they are kept as they are."""
+MARGIN = 0.15
+"""How far beyond the last clean frame a bound lies, as a share of its distance from the median."""
+LEAST_RATIO = 0.03
+"""A mask that keeps less of its mIoU than this has lost all."""
+Floats = NDArray[np.float64]
+
+
+def badness(rule: Rule, values: Floats) -> Floats:
+    """Values on the axis on which a rule's distances are taken: larger is worse."""
+    axis = np.log2(np.maximum(values, 0) + rule.log) if rule.log else values
+    return axis if rule.high else -axis
+
+
+def choose(table: Table, given: Thresholds) -> Thresholds:
+    """Thresholds from a table of clean and corrupted frames; those of ``GIVEN`` signals stay."""
+    clean = table.corruption == CLEAN
+    bounds = dict(given.bounds)
+    chosen = [rule for rule in RULES if rule.signal not in GIVEN]
+    for rule in chosen:
+        bad = badness(rule, _column(table, rule.signal))
+        bad = bad[clean & np.isfinite(bad)]
+        if not bad.size:  # confidence, where the bundle has no reference
+            bounds[rule.signal] = Bound(math.inf, 1.0, 0.0)
+            continue
+        worst, median = float(bad.max()), float(np.median(bad))
+        scale = max(worst - median, 0.02)
+        bounds[rule.signal] = Bound(_value(rule, worst + MARGIN * scale), scale, 0.0)
+    usable = np.isfinite(table.miou) & np.isfinite(table.clean_miou) & (table.corruption != FROZEN)
+    penalties = np.stack([_penalties(rule, bounds[rule.signal], table) for rule in chosen], axis=1)[usable]
+    lost = -np.log(np.clip(table.miou[usable] / np.maximum(table.clean_miou[usable], 0.05), LEAST_RATIO, 1))
+    weights, _ = nnls(penalties, lost)
+    for rule, weight in zip(chosen, weights, strict=True):
+        bound = bounds[rule.signal]
+        bounds[rule.signal] = Bound(bound.bound, bound.scale, float(weight))
+    return Thresholds(bounds, given.degraded, given.blind)
+
+
+def _column(table: Table, signal: str) -> Floats:
+    return table.signals[:, list(table.names).index(signal)]
+
+
+def _value(rule: Rule, bad: float) -> float:
+    """From the axis of ``badness`` back to the signal's own."""
+    axis = bad if rule.high else -bad
+    return 2**axis - rule.log if rule.log else axis
+
+
+def _penalties(rule: Rule, bound: Bound, table: Table) -> Floats:
+    return np.array([penalty(bound.excess(rule, float(value))) for value in _column(table, rule.signal)])
+
+
+def write(path: Path, thresholds: Thresholds, sources: Sequence[str]) -> None:
+    """As the package reads them, four digits each."""
+    head = (
+        "# Bounds of the health signals (unet_seg_ros/health/rules.py says what each means): beyond its bound a signal\n"
+        "# raises its flag; each scale's distance beyond it multiplies trust by exp(-weight). .inf: no bound.\n"
+        f"# Chosen on {', '.join(sources)} by `python -m benchmarks.trust --choose`; docs/planners.md has the figures.\n"
+    )
+    rows = {
+        rule.signal: {key: _rounded(value) for key, value in thresholds.bounds[rule.signal].__dict__.items()}
+        for rule in RULES
+    }
+    values = {"degraded": thresholds.degraded, "blind": thresholds.blind, "signals": rows}
+    path.write_text(head + yaml.safe_dump(values, sort_keys=False, default_flow_style=None), encoding="utf-8")
+
+
+def _rounded(value: float) -> float:
+    return float(f"{value:.4g}")

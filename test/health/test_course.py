@@ -1,0 +1,100 @@
+"""Signals over time, on drives through the synthetic town."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from test.health.pictures import Array, street
+from unet_seg_ros.health.course import KEPT, Course
+from unet_seg_ros.health.picture import Signals, cells
+from unet_seg_ros.health.prediction import mask_cells
+
+SECOND = 10**9
+ROAD, SKY = 0, 10
+
+
+def driven(frames: list[Array], masks: list[Array], stamps: list[int]) -> list[Signals]:
+    course = Course([ROAD, SKY])
+    return [
+        course.signals(frame, cells(frame), mask_cells(mask), stamp)
+        for frame, mask, stamp in zip(frames, masks, stamps, strict=True)
+    ]
+
+
+def seconds(count: int) -> list[int]:
+    return [number * SECOND for number in range(count)]
+
+
+def test_a_drive_is_neither_frozen_nor_dirty_nor_late() -> None:
+    frames, masks = map(list, zip(*street(), strict=True))
+    found = driven(frames, masks, seconds(len(frames)))
+    assert all(signals["frozen"] == 0 for signals in found)
+    assert all(signals["backwards"] == 0 for signals in found)
+    assert [signals["gap"] for signals in found[6:]] == pytest.approx([1.0] * (len(found) - 6))
+    assert all(signals["stuck"] < 0.1 for signals in found[KEPT:])
+    assert all(math.isnan(signals["stuck"]) for signals in found[:KEPT])
+
+
+def test_a_picture_that_stands_still_is_frozen_for_as_long() -> None:
+    frame, mask = street()[0]
+    found = driven([frame] * 4, [mask] * 4, [0, SECOND, 3 * SECOND, 4 * SECOND])
+    assert [signals["frozen"] for signals in found] == [0, 1, 3, 4]
+
+
+def test_the_same_message_sent_twice_is_not_frozen() -> None:
+    frame, mask = street()[0]
+    assert driven([frame] * 2, [mask] * 2, [SECOND, SECOND])[1]["frozen"] == 0
+
+
+def test_one_pixel_of_noise_ends_a_freeze() -> None:
+    frame, mask = street()[0]
+    other = frame.copy()
+    other[8, 5] ^= 1
+    assert driven([frame, frame, other], [mask] * 3, seconds(3))[2]["frozen"] == 0
+
+
+def test_dirt_that_stays_is_stuck() -> None:
+    frames, masks = map(list, zip(*street(), strict=True))
+    dirty, wrong = [], []
+    for frame, mask in zip(frames, masks, strict=True):
+        frame, mask = frame.copy(), mask.copy()
+        frame[20:140, 40:160], mask[20:140, 40:160] = (90, 70, 50), 8
+        dirty.append(frame)
+        wrong.append(mask)
+    found = driven(dirty, wrong, seconds(len(dirty)))
+    covered = 120 * 120 / (320 * 240 * 0.75)
+    assert found[-1]["stuck"] == pytest.approx(covered, abs=0.05)
+
+
+def test_a_car_that_stands_does_not_look_dirty() -> None:
+    frame, mask = street()[0]
+    rng = np.random.default_rng(0)
+    frames = [np.clip(frame + rng.normal(0, 3, frame.shape), 0, 255).astype(np.uint8) for _ in range(12)]
+    assert driven(frames, [mask] * 12, seconds(12))[-1]["stuck"] == 0
+
+
+def test_classes_that_change_where_the_picture_does_not_flicker() -> None:
+    frame, mask = street()[0]
+    other = np.full_like(mask, 8)
+    still, changed = driven([frame] * 2, [mask, mask], [0, SECOND]), driven([frame] * 2, [mask, other], [0, SECOND])
+    assert still[1]["flicker"] == 0
+    share = float((mask_cells(mask) != 8).mean())
+    assert changed[1]["flicker"] == pytest.approx(share)
+    assert math.isnan(driven([frame, 255 - frame], [mask, other], [0, SECOND])[1]["flicker"])
+
+
+def test_gaps_and_stamps_that_run_backwards() -> None:
+    frames, masks = map(list, zip(*street(), strict=True))
+    tenths = [number * SECOND // 10 for number in range(10)]
+    found = driven(frames[:12], masks[:12], [*tenths, 2 * SECOND, SECOND])
+    assert found[10]["gap"] == pytest.approx(11.0)
+    assert found[11]["backwards"] == pytest.approx(1.0)
+    assert math.isnan(found[11]["gap"])
+
+
+def test_absurd_stamps_do_no_harm() -> None:
+    frames, masks = map(list, zip(*street(), strict=True))
+    driven(frames[:4], masks[:4], [-(2**63), 2**63 - 1, 0, -1])
