@@ -23,6 +23,7 @@ class Drop(str, Enum):
     OUT_OF_MEMORY = "out of memory"
     DEVICE_LOST = "device lost"
     FAILED = "failed"
+    BROKEN_MODEL = "broken model"
     DEACTIVATED = "deactivated"
     SKIPPED = "over max_rate"
     # What only a replay can know, because it counts what it sent and what came back:

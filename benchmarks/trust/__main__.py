@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-from benchmarks.trust.measure import Table, measured
+from benchmarks.trust.measure import measured
 from benchmarks.trust.sources import CHOOSE, JUDGE
 from unet_seg_ros.segmenter import Segmenter
 

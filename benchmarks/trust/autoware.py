@@ -10,6 +10,8 @@ documented; here they count as OpenCV's logarithm has it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +39,7 @@ def level(frame: NDArray[np.uint8]) -> int:
     return int((counts > WARN).any())
 
 
-def _state(block: NDArray[np.uint8]) -> int:
+def _state(block: NDArray[Any]) -> int:
     """0 normal, 1 dark, 2 blocked, 3 low visibility, 4 backlit."""
     mean = int(cv2.mean(block)[0])
     black = 1 - np.count_nonzero(block > 10) / block.size

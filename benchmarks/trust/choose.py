@@ -74,9 +74,9 @@ def _penalties(rule: Rule, bound: Bound, table: Table) -> Floats:
 def write(path: Path, thresholds: Thresholds, sources: Sequence[str]) -> None:
     """As the package reads them, four digits each."""
     head = (
-        "# Bounds of the health signals (unet_seg_ros/health/rules.py says what each means): beyond its bound a signal\n"
+        "# Bounds of the health signals (unet_seg_ros/health/rules.py says what each means): past its bound a signal\n"
         "# raises its flag; each scale's distance beyond it multiplies trust by exp(-weight). .inf: no bound.\n"
-        f"# Chosen on {', '.join(sources)} by `python -m benchmarks.trust --choose`; docs/planners.md has the figures.\n"
+        f"# Chosen on {', '.join(sources)} by `python -m benchmarks.trust --choose`; figures: docs/planners.md.\n"
     )
     rows = {
         rule.signal: {key: _rounded(value) for key, value in thresholds.bounds[rule.signal].__dict__.items()}

@@ -9,23 +9,24 @@ several frames (a frozen camera, dirt that stays) is in ``drives``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 Frame = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+Floats = NDArray[Any]
 Corruption = Callable[[Frame, int, np.random.Generator], Frame]
 
 
-def _bytes(values: NDArray[np.floating]) -> Frame:
+def _bytes(values: Floats) -> Frame:
     """0..1 → 0..255, clipped."""
     return np.asarray(np.clip(values, 0, 1) * 255 + 0.5, np.uint8)
 
 
 def _unit(frame: Frame) -> Floats:
-    return frame.astype(np.float32) / 255
+    return np.asarray(frame, np.float32) / 255
 
 
 def gaussian_noise(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
@@ -100,10 +101,8 @@ def snow(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
         (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
     )[severity - 1]
     height, width = frame.shape[:2]
-    flakes = rng.normal(mean, spread, (height, width)).astype(np.float32)
-    flakes = cv2.warpAffine(
-        flakes, cv2.getRotationMatrix2D((width / 2, height / 2), 0, zoom), (width, height)
-    )
+    flakes: Floats = rng.normal(mean, spread, (height, width)).astype(np.float32)
+    flakes = cv2.warpAffine(flakes, cv2.getRotationMatrix2D((width / 2, height / 2), 0, zoom), (width, height))
     flakes[flakes < least] = 0
     along = np.arange(-radius, radius + 1)
     kernel = np.diag(np.exp(-(along**2) / (2 * sigma**2))).astype(np.float32)
@@ -175,7 +174,7 @@ def pixelate(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 def jpeg_compression(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
     quality = (25, 18, 15, 10, 7)[severity - 1]
     _, packed = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def dark(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
@@ -213,7 +212,7 @@ def tearing(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
     """From a row on, the picture is shifted sideways, as when lines are lost in the transfer."""
     shift = int(frame.shape[1] * (0.03, 0.08, 0.15, 0.25, 0.4)[severity - 1])
     row = int(frame.shape[0] * rng.uniform(0.3, 0.7))
-    torn = frame.copy()
+    torn: Frame = frame.copy()
     torn[row:] = np.roll(frame[row:], shift if rng.random() < 0.5 else -shift, axis=1)
     return torn
 
@@ -221,7 +220,7 @@ def tearing(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 def half_frame(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
     """The lower part never came: grey as a JPEG decoder leaves it, black, green as empty YUV, or the last row again."""
     row = int(frame.shape[0] * (0.9, 0.8, 0.65, 0.5, 0.3)[severity - 1])
-    cut = frame.copy()
+    cut: Frame = frame.copy()
     fills = (np.array([128, 128, 128]), np.array([0, 0, 0]), np.array([0, 135, 0]), frame[row - 1])
     cut[row:] = fills[int(rng.integers(len(fills)))]
     return cut
@@ -272,8 +271,7 @@ PAPER: dict[str, Corruption] = {
 }  # fmt: skip
 """The paper's fifteen by name."""
 CAMERA: dict[str, Corruption] = {
-    f.__name__: f
-    for f in (dark, washed_out, color_cast, wrong_bayer, tearing, half_frame, dirt, obstruction)
+    f.__name__: f for f in (dark, washed_out, color_cast, wrong_bayer, tearing, half_frame, dirt, obstruction)
 }
 """What goes wrong in a car's camera, by name."""
 CORRUPTIONS = {**PAPER, **CAMERA}

@@ -56,7 +56,7 @@ def _detection(table: Table, ways: Sequence[Opinion], sources: Sequence[str]) ->
     mIoU at 1, 3 and 5."""
     judged = np.isin(table.source, list(sources))
     lines = [
-        "| corruption | " + " | ".join(way.name for way in ways) + " | trust at 1–2 | mean trust / mIoU left at 1, 3, 5 |",
+        f"| corruption | {' | '.join(way.name for way in ways)} | trust at 1–2 | mean trust / mIoU left at 1, 3, 5 |",
         "|---|" + "---|" * (len(ways) + 2),
     ]
     names = [name for name in dict.fromkeys(table.corruption.tolist()) if name != CLEAN]
@@ -96,7 +96,8 @@ def _by_source(table: Table, ways: Sequence[Opinion], sources: Sequence[str]) ->
 
 
 def _known(table: Table, rows: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return rows & np.isfinite(table.miou) & (table.corruption != CLEAN) & (table.corruption != FROZEN)
+    corrupted = (table.corruption != CLEAN) & (table.corruption != FROZEN)
+    return np.asarray(rows & np.isfinite(table.miou) & corrupted)
 
 
 def _ranked(table: Table, way: Opinion, rows: NDArray[np.bool_]) -> str:

@@ -20,6 +20,9 @@ FROZEN = "frozen"
 STAYING = ("dirt", "obstruction", "frost")
 """Corruptions that stay where they are from frame to frame."""
 
+FACTS = ("source", "corruption", "severity", "frame", "miou", "clean_miou", "autoware")
+"""Columns of the table besides the signals."""
+
 
 @dataclass(frozen=True)
 class Table:
@@ -53,7 +56,8 @@ class Table:
 
 def measured(segmenter: Segmenter, sources: Sequence[Source], most: int, severities: Sequence[int]) -> Table:
     """Everything of at most ``most`` frames of each source. Pictures of many places are measured clean only."""
-    rows: list[tuple[object, ...]] = []
+    rows: list[tuple[str, str, int, int, float, float, int]] = []
+    values: list[list[float]] = []
     names: list[str] = []
     for source in sources:
         frames = read(source, most)
@@ -68,12 +72,12 @@ def measured(segmenter: Segmenter, sources: Sequence[Source], most: int, severit
                 names = names or list(signals)
                 mious.append(miou)
                 reference = clean[number] if corruption != CLEAN else miou
-                values = [signals[name] for name in names]
-                rows.append((source.name, corruption, severity, number, miou, reference, level, values))
+                values.append([signals[name] for name in names])
+                rows.append((source.name, corruption, severity, number, miou, reference, level))
             clean = clean or mious
         print(f"{source.name}: {len(frames.images)} frames", flush=True)
-    columns = [np.array(column) for column in zip(*rows, strict=True)]
-    return Table(*columns[:7], np.array(names), columns[7])
+    columns = dict(zip(FACTS, (np.array(column) for column in zip(*rows, strict=True)), strict=True))
+    return Table(**columns, names=np.array(names), signals=np.array(values))
 
 
 def _run(

@@ -18,7 +18,7 @@ from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.model.unet import CONFIGS
 from unet_seg_ros.segmenter import Segmentation, Timings
 
-MANIFEST = Manifest("m", CONFIGS["unet_nano"], 480 * 360)
+MANIFEST = Manifest("m", CONFIGS["nano"], 480 * 360)
 SIMPLE = Thresholds({rule.signal: Bound(10.0, 2.0, 0.5) for rule in RULES}, degraded=0.5, blind=0.2)
 FINE = {rule.signal: (0.0 if rule.high else 100.0) for rule in RULES}
 
@@ -106,7 +106,7 @@ def test_each_rule_is_measured_under_its_name() -> None:
 
 
 def test_confidence_is_a_share_of_the_models_own() -> None:
-    manifest = Manifest("m", CONFIGS["unet_nano"], 480 * 360, reference_confidence=0.5)
+    manifest = Manifest("m", CONFIGS["nano"], 480 * 360, reference_confidence=0.5)
     assert Measurement(manifest).signals(seen(0), 0)["confidence"] == pytest.approx(230 / 255 / 0.5, rel=1e-3)
 
 

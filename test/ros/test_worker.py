@@ -22,6 +22,7 @@ class FakeCamera:
         self.stats = CameraStats()
         self.decoded = 0
         self.timings: list[dict[str, float]] = []
+        self.faults: list[Any] = []
 
     def decode(self, message: Any) -> np.ndarray:
         self.decoded += 1
@@ -32,6 +33,9 @@ class FakeCamera:
             raise RuntimeError(header.frame_id)
         self.stats.count_processed(0.0)
 
+    def publish_fault(self, header: Any, seen: Any) -> None:
+        self.faults.append(seen)
+
     def publish_timing(self, header: Any, seconds: dict[str, float]) -> None:
         self.timings.append(seconds)
 
@@ -40,7 +44,7 @@ def segment(frames: list[np.ndarray]) -> list[Any]:
     """A segmenter whose memory holds one frame, and none that is black."""
     if len(frames) > 1 or not frames[0].any():
         raise OutOfMemory("CUDA out of memory")
-    return [SimpleNamespace(timings=Timings(0.25, 0.5, 0.125))]
+    return [SimpleNamespace(timings=Timings(0.25, 0.5, 0.125), fault="broken" if frames[0][0, 0, 0] == 9 else "")]
 
 
 def message(frame_id: str, value: int = 1) -> Waiting:
@@ -89,3 +93,12 @@ def test_the_stages_of_a_published_frame_add_up(worker: Worker, cameras: dict[st
     assert told.keys() == set(NODE_STAGES)
     assert (told["preprocess"], told["forward"], told["postprocess"]) == (0.25, 0.5, 0.125)
     assert 2 <= sum(told.values()) + 1e-6 <= 2 + 2e-6 + monotonic() - before  # received 2 s ago
+
+
+def test_a_frame_whose_output_means_nothing_gets_health_and_no_mask(
+    worker: Worker, cameras: dict[str, FakeCamera]
+) -> None:
+    worker._segment({"a": message("a", value=9)})
+    assert cameras["a"].stats.drops == {"broken model": 1}
+    assert cameras["a"].stats.processed == 0
+    assert [seen.fault for seen in cameras["a"].faults] == ["broken"]

@@ -90,12 +90,12 @@ def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
         wrong = [max(RULES, key=lambda rule: costs[rule])]
     level = Level.BLIND if trust < thresholds.blind else Level.DEGRADED if wrong else Level.OK
     texts = dict.fromkeys(fault if fault and rule.signal == "broken" else rule.text for rule in wrong)
-    bounds = {name: bound.bound if math.isfinite(bound.bound) else math.nan for name, bound in thresholds.bounds.items()}
+    bounds = {rule.signal: thresholds.bounds[rule.signal].bound for rule in RULES}
     return Health(
         level,
         trust,
         tuple(dict.fromkeys(rule.flag for rule in wrong)),
         "; ".join(list(texts)[:WORST]),
         {rule.signal: signals[rule.signal] for rule in RULES},
-        bounds,
+        {name: bound if math.isfinite(bound) else math.nan for name, bound in bounds.items()},
     )

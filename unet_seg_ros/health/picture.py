@@ -178,7 +178,7 @@ def _rows(grey: Array) -> Signals:
     return {"missing_rows": missing, "torn": float(share.max()), "shifted": _shift_gain(grey[row - 1], grey[row])}
 
 
-def _counts(values: Array, least: int) -> NDArray[np.int32]:
+def _counts(values: NDArray[Any], least: int) -> NDArray[np.int32]:
     """How many values of each row are above ``least``."""
     above = cv2.threshold(values, least, 1, cv2.THRESH_BINARY)[1]
     return np.asarray(cv2.reduce(above, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)

@@ -77,10 +77,8 @@ class Bound:
         """How far the value is beyond the bound, in its scale: above 0 is out of bounds; −inf where unknown."""
         if math.isnan(value) or math.isinf(self.bound):
             return -math.inf
-        if rule.log:
-            distance = math.log2((max(value, 0.0) + rule.log) / (self.bound + rule.log))
-        else:
-            distance = value - self.bound
+        ratio = (max(value, 0.0) + rule.log) / (self.bound + rule.log) if rule.log else 1.0
+        distance = math.log2(ratio) if rule.log else value - self.bound
         return (distance if rule.high else -distance) / self.scale
 
 
@@ -93,9 +91,9 @@ class Thresholds:
     blind: float
 
 
-def load_thresholds(path: Path | None = None) -> Thresholds:
-    """From a YAML file (default: the package's own). Raises ValueError naming the file and what is wrong in it."""
-    path = path or share_folder() / "config" / "health.yaml"
+def load_thresholds(file: Path | str = "") -> Thresholds:
+    """From a YAML file (empty: the package's own). Raises ValueError naming the file and what is wrong in it."""
+    path = Path(file).expanduser() if file else share_folder() / "config" / "health.yaml"
     values = read_yaml(path)
     try:
         return _thresholds(values)

@@ -14,12 +14,15 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import FrameTiming
+from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.health.rules import load_thresholds
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.camera_checks import check
 from unet_seg_ros.ros.camera_info import CameraInfoRelay, beside
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.diagnostics import Report, camera_values
+from unet_seg_ros.ros.health import Watch
 from unet_seg_ros.ros.image_input import POLICIES, ImageInput
 from unet_seg_ros.ros.outputs import Publishers, SegmentedFrame, announcements, frame_outputs
 from unet_seg_ros.ros.settings import Settings
@@ -33,7 +36,7 @@ class Camera:
     """Publishers from its making to ``destroy``; a subscription from ``open`` to ``close``.
 
     ``on_segmented`` also gets each frame that is published. Raises ValueError, which names the parameter, where what
-    it ignores can't be read.
+    it ignores or its thresholds can't be read.
     """
 
     def __init__(
@@ -60,6 +63,8 @@ class Camera:
         self.decode = self._input.decode
         qos = QoSProfile(depth=settings.output_depth, reliability=POLICIES[settings.output_reliability])
         self._publishers = Publishers(node, name, frame_outputs(manifest), qos)
+        monitor = Monitor(manifest, load_thresholds(settings.health_thresholds))
+        self._watch = Watch(node, name, monitor, model_id, qos)
         self._timing: Publisher = node.create_publisher(FrameTiming, f"~/{name}/timing", qos)
         info_topic = own.camera_info or beside(self._input.base_topic)
         self.info = CameraInfoRelay(node, name, info_topic, qos)
@@ -84,6 +89,7 @@ class Camera:
         self.close()
         self._publishers.destroy()
         self.info.destroy()
+        self._watch.destroy()
         for publisher in (self._timing, *self._latched.values()):
             self._node.destroy_publisher(publisher)
 
@@ -105,8 +111,8 @@ class Camera:
 
     def publish(self, header: Header, image: NDArray[np.uint8], seen: Segmentation, settings: Settings) -> None:
         """Publish a frame's outputs, those for which it costs something only while somebody subscribes."""
-        # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
-        age = (self._node.get_clock().now().nanoseconds - _nanoseconds(header)) / 1e9
+        age = self._age(header)
+        health = self._watch.judge(header, seen, age)
         frame = SegmentedFrame(
             camera=self.name,
             model_id=self._model_id,
@@ -115,6 +121,7 @@ class Camera:
             seen=masked(seen, self._ignored, settings.unknown_below),
             settings=settings,
             age=age,
+            trust=health.trust,
             dropped=self.stats.take_drops(),
             lost=self.stats.take_lost(),
         )
@@ -123,6 +130,14 @@ class Camera:
         self.info.publish(header)
         self.stats.size = image.shape[0], image.shape[1]
         self.stats.count_processed(age)
+
+    def publish_fault(self, header: Header, seen: Segmentation | None) -> None:
+        """Publish only the health of a frame: it could not be read (None), or the network's output means nothing."""
+        self._watch.judge(header, seen, self._age(header))
+
+    def _age(self, header: Header) -> float:
+        # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
+        return float(self._node.get_clock().now().nanoseconds - _nanoseconds(header)) / 1e9
 
     def publish_timing(self, header: Header, seconds: Mapping[str, float]) -> None:
         """``seconds`` that each stage of a published frame took, by the names of ``FrameTiming``'s fields."""
@@ -133,8 +148,14 @@ class Camera:
         """To be called at 1 Hz, whether the camera is open or not."""
         self._input.adapt()
 
-    def report(self, settings: Settings, problem: str) -> Report:
-        """What diagnostics say of this camera. ``problem`` is what is wrong with the whole node, if anything is."""
+    def reports(self, settings: Settings, problem: str) -> Iterator[Report]:
+        """What diagnostics say of this camera and of its health. ``problem`` is what is wrong with the whole node, if
+        anything is."""
+        yield self._report(settings, problem)
+        if self._take is not None:
+            yield self._watch.report()
+
+    def _report(self, settings: Settings, problem: str) -> Report:
         situation = self._input.situation(self.stats.last_image)
         findings: Iterator[Finding] = iter(())
         if self._take is not None:

@@ -30,7 +30,7 @@ from unet_seg_ros.segmenter import Segmentation
 @dataclass(frozen=True)
 class SegmentedFrame:
     """All that an output can be made of. ``image`` is H×W×3 uint8 RGB; ``age`` is in seconds at publishing;
-    ``dropped`` and ``lost`` are frames since the camera's last one."""
+    ``trust`` is 0..1; ``dropped`` and ``lost`` are frames since the camera's last one."""
 
     camera: str
     model_id: str
@@ -39,6 +39,7 @@ class SegmentedFrame:
     seen: Segmentation
     settings: Settings
     age: float
+    trust: float
     dropped: int
     lost: int
 
@@ -157,5 +158,6 @@ def coverage_message(frame: SegmentedFrame) -> ClassCoverage:
         low_confidence_fraction=coverage.low_confidence_fraction,
         dropped=frame.dropped,
         lost=frame.lost,
+        trust=frame.trust,
         age=frame.age,
     )

@@ -162,6 +162,12 @@ TABLE: tuple[Spec, ...] = (
         choices=RELIABILITIES,
     ),
     Spec("output_depth", "integer", 5, "QoS history depth of the outputs, in messages.", 1, 1000),
+    Spec(
+        "health_thresholds",
+        "string",
+        "",
+        "A YAML file of bounds for the signals of ~/C/health and for trust. Empty: the package's config/health.yaml.",
+    ),
     *GROUND,
     # ---- diagnostics: a threshold that is crossed is a WARN, and an ERROR when that lasts
     Spec(

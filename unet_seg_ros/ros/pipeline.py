@@ -78,6 +78,6 @@ class Pipeline:
     def reports(self, problem: str) -> Iterator[Report]:
         """What diagnostics say of each part. ``problem`` is what is wrong with the whole node, if anything is."""
         for camera in self.cameras.values():
-            yield camera.report(self.settings, problem)
+            yield from camera.reports(self.settings, problem)
         yield self._ground.report()
         yield self._engine_stats.report(self.segmenter, problem)

@@ -55,6 +55,7 @@ class Settings:
     input_reliability: str
     output_reliability: str
     output_depth: int
+    health_thresholds: str
     limits: Limits
     ground: GroundSettings
 

@@ -96,6 +96,7 @@ class Worker:
                 frames[name] = self._cameras[name].decode(waiting[name].message)
                 waiting[name].decode = monotonic() - start
             except ImageError as error:
+                self._cameras[name].publish_fault(waiting[name].message.header, None)
                 self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
         self._segment_together(waiting, frames)
 
@@ -112,6 +113,10 @@ class Worker:
         for (name, frame), seen in zip(frames.items(), results, strict=True):
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
+            if seen.fault:
+                self._cameras[name].publish_fault(waiting[name].message.header, seen)
+                self._drop({name: waiting.pop(name)}, Drop.BROKEN_MODEL, seen.fault)
+                continue
             start = monotonic()
             self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
             self._publish_timing(name, waiting.pop(name), seen, start)

@@ -1,0 +1,80 @@
+"""A network whose numbers mean nothing gives no mask, and says why; the frame that it saw comes with each result."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.model.bundle import Manifest
+from unet_seg_ros.model.unet import CONFIGS
+from unet_seg_ros.segmenter import Segmenter, fault_of
+
+MANIFEST = Manifest("m", CONFIGS["nano"], 64 * 48)
+
+
+class Engine:
+    """Puts out random logits, with ``spoilt`` in one place of one frame; or the same everywhere."""
+
+    device, precision, stride = "cpu", "fp32", 8
+
+    def __init__(self, spoilt: float = 0.0, constant: bool = False) -> None:
+        self.spoilt = spoilt
+        self.constant = constant
+
+    def allocate(self, frames: int, height: int, width: int) -> Tensor:
+        return torch.empty(frames, height, width, 3, dtype=torch.uint8)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        torch.manual_seed(0)
+        logits = torch.randn(len(images), 19, images.shape[1] // 4, images.shape[2] // 4)
+        if self.constant:
+            return logits[:, :, :1, :1].expand_as(logits)
+        logits[0, 7, 2, 3] = self.spoilt
+        return logits
+
+
+def frames() -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(2)]
+
+
+@pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_costs_its_frame_and_no_other(spoilt: float) -> None:
+    broken, whole = Segmenter(Engine(spoilt), MANIFEST, "m")(frames())
+    assert broken.fault == "the network's output holds numbers that are not finite"
+    assert (broken.mask == VOID).all()
+    assert not broken.confidence.any()
+    assert broken.coverage().regions[0].valid_pixels == 0
+    assert whole.fault == ""
+    assert len(np.unique(whole.mask)) > 1
+
+
+def test_an_output_that_is_the_same_everywhere_is_a_fault() -> None:
+    for seen in Segmenter(Engine(constant=True), MANIFEST, "m")(frames()):
+        assert seen.fault == "the network's output is the same at each place"
+        assert (seen.mask == VOID).all()
+
+
+def test_a_single_place_is_not_compared_with_itself() -> None:
+    assert fault_of(torch.zeros(19, 1, 1)) == ""
+
+
+def test_large_logits_are_no_fault() -> None:
+    assert fault_of(1e4 * torch.randn(19, 30, 40)) == ""
+
+
+def test_the_frame_that_the_network_saw_comes_along() -> None:
+    small = frames()[0]
+    large = np.full((481, 645, 3), 7, np.uint8)
+    segmenter = Segmenter(Engine(), MANIFEST, "m")
+    first, second = segmenter([small, large])
+    assert first.working is not None
+    np.testing.assert_array_equal(first.working, small)
+    assert second.working is not None
+    assert (second.working == 7).all()
+    assert 0.9 * segmenter.max_pixels < second.working.shape[0] * second.working.shape[1] <= segmenter.max_pixels
