@@ -12,6 +12,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from training.data.cache import fingerprint
 from training.data.dataset import labelled_pairs
 from training.exporting.equivalence import LOGITS, MASKS, Forward, Frame, compare, spread
 from training.exporting.onnx import onnx_forward, write_onnx
+from training.exporting.reference import reference_confidence
 from training.run.checkpoint import best_or_last, part, read_checkpoint
 from training.run.trainer import normalise
 from unet_seg_ros import __version__
@@ -125,7 +127,8 @@ def export(
             )
 
     with replacing(output) as candidate:
-        save_bundle(candidate, folded, manifest)
+        reference = reference_confidence(save_bundle(candidate, folded, manifest), config)
+        save_bundle(candidate, folded, replace(manifest, reference_confidence=reference))
         bundle = load_bundle(candidate)
         check(output, "bundle", _on_images(bundle.build()))
         engine = TorchEngine(bundle, "cpu")
