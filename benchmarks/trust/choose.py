@@ -22,6 +22,11 @@ GIVEN = ("broken", "frozen", "void", "flicker", "gap", "backwards", "age")
 """Signals whose bounds are not a matter of pictures: they are kept as they are."""
 MARGIN = 0.15
 """How far beyond the last clean frame a bound lies, as a share of its distance from the median."""
+OF_THE_SCENE = {"outline": 0.6, "variety": 0.6, "confidence": 0.4, "smooth": 0.4, "torn": 0.3, "cast": 0.3}
+"""The same for signals that depend on what there is to see more than on the camera."""
+LEAST_SCALE = {"steps": 0.03, "outline": 0.02, "zipper": 0.3}
+SHARE_SCALE = 0.1
+"""No scale is smaller: one signal may not vary at all in clean frames."""
 LEAST_RATIO = 0.03
 """A mask that keeps less of its mIoU than this has lost all."""
 Floats = NDArray[np.float64]
@@ -45,8 +50,9 @@ def choose(table: Table, given: Thresholds) -> Thresholds:
             bounds[rule.signal] = Bound(math.inf, 1.0, 0.0)
             continue
         worst, median = float(bad.max()), float(np.median(bad))
-        scale = max(worst - median, 0.02)
-        bounds[rule.signal] = Bound(_value(rule, worst + MARGIN * scale), scale, 0.0)
+        scale = max(worst - median, LEAST_SCALE.get(rule.signal, SHARE_SCALE))
+        margin = OF_THE_SCENE.get(rule.signal, MARGIN) * scale
+        bounds[rule.signal] = Bound(_value(rule, worst + margin), scale, 0.0)
     usable = np.isfinite(table.miou) & np.isfinite(table.clean_miou) & (table.corruption != FROZEN)
     penalties = np.stack([_penalties(rule, bounds[rule.signal], table) for rule in chosen], axis=1)[usable]
     lost = -np.log(np.clip(table.miou[usable] / np.maximum(table.clean_miou[usable], 0.05), LEAST_RATIO, 1))

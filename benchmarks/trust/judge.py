@@ -32,7 +32,7 @@ class Opinion:
 def opinions(table: Table, thresholds: Thresholds, chosen_on: Sequence[str]) -> list[Opinion]:
     """Trust, Autoware's rules, and mean confidence with a threshold from the clean frames of ``chosen_on``."""
     health = [judge(dict(zip(table.names.tolist(), row.tolist(), strict=True)), thresholds) for row in table.signals]
-    confidence = table.signals[:, list(table.names).index("confidence")]
+    confidence = np.nan_to_num(table.signals[:, list(table.names).index("confidence")])
     own = np.isin(table.source, list(chosen_on)) & (table.corruption == CLEAN)
     least = np.quantile(confidence[own], FALSE_ALARMS)
     return [

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.trust import autoware
-from benchmarks.trust.corruptions import CORRUPTIONS
-from benchmarks.trust.sources import Frames, Marks, Source, read
+from benchmarks.trust.corruptions import CORRUPTIONS, SEVERITIES
+from benchmarks.trust.sources import MANY_PLACES, Frames, Marks, Source, read
 from unet_seg_ros.health.monitor import Measurement
 from unet_seg_ros.segmenter import Segmenter
 
@@ -54,46 +55,83 @@ class Table:
         return Table(**{name: part if name == "names" else part[chosen] for name, part in parts.items()})
 
 
-def measured(segmenter: Segmenter, sources: Sequence[Source], most: int, severities: Sequence[int]) -> Table:
-    """Everything of at most ``most`` frames of each source. Pictures of many places are measured clean only."""
-    rows: list[tuple[str, str, int, int, float, float, int]] = []
-    values: list[list[float]] = []
-    names: list[str] = []
+@dataclass(frozen=True)
+class Amount:
+    """Frames of each source at most: clean ones, and of these those that are corrupted; severities."""
+
+    clean: int
+    corrupted: int
+    severities: tuple[int, ...]
+
+
+def with_reference(segmenter: Segmenter, sources: Sequence[Source]) -> Segmenter:
+    """The segmenter; where its bundle does not say how sure it is on its validation frames, with what it is on some of
+    those of ``sources`` that have labels."""
+    if segmenter.manifest.reference_confidence:
+        return segmenter
+    means = [
+        np.mean([segmenter([image])[0].confidence.mean() for image in read(source, 12).images]) / 255
+        for source in sources
+        if source.class_map
+    ]
+    manifest = replace(segmenter.manifest, reference_confidence=float(np.mean(means)))
+    return Segmenter(segmenter.engine, manifest, segmenter.model_id, segmenter.max_pixels)
+
+
+def measured(segmenter: Segmenter, sources: Sequence[Source], amount: Amount) -> Table:
+    """Everything of the frames of each source. Pictures of many places are measured clean only."""
+    rows: list[Row] = []
     for source in sources:
-        frames = read(source, most)
-        marks = Marks(source.class_map) if source.class_map else None
-        still = source.path == "unlabelled"
-        runs = [(CLEAN, 0), *([] if still else [(c, s) for c in CORRUPTIONS for s in severities])]
-        runs += [] if still else [(FROZEN, 5)]
-        clean: list[float] = []
-        for corruption, severity in runs:
-            mious = []
-            for number, (miou, level, signals) in enumerate(_run(segmenter, frames, marks, corruption, severity)):
-                names = names or list(signals)
-                mious.append(miou)
-                reference = clean[number] if corruption != CLEAN else miou
-                values.append([signals[name] for name in names])
-                rows.append((source.name, corruption, severity, number, miou, reference, level))
-            clean = clean or mious
-        print(f"{source.name}: {len(frames.images)} frames", flush=True)
-    columns = dict(zip(FACTS, (np.array(column) for column in zip(*rows, strict=True)), strict=True))
-    return Table(**columns, names=np.array(names), signals=np.array(values))
+        frames = read(source, amount.clean)
+        run = Run(segmenter, frames, Marks(source.class_map) if source.class_map else None)
+        clean = run.frames(CLEAN, 0, 1)
+        step = max(1, -(-len(frames.images) // amount.corrupted))
+        runs = [(c, s) for c in CORRUPTIONS for s in amount.severities] if source.name != MANY_PLACES else []
+        runs += [(FROZEN, max(SEVERITIES))] if runs else []
+        reference = {row.frame: row.miou for row in clean}
+        for row in itertools.chain(clean, *(run.frames(*corruption, step) for corruption in runs)):
+            rows.append(replace(row, source=source.name, clean_miou=reference[row.frame]))
+        print(f"{source.name}: {len(frames.images)} frames, each {step}th of them corrupted", flush=True)
+    names = list(rows[0].signals)
+    facts = {fact: np.array([getattr(row, fact) for row in rows]) for fact in FACTS}
+    signals = np.array([[row.signals[name] for name in names] for row in rows])
+    return Table(**facts, names=np.array(names), signals=signals)
 
 
-def _run(
-    segmenter: Segmenter, frames: Frames, marks: Marks | None, corruption: str, severity: int
-) -> list[tuple[float, int, dict[str, float]]]:
-    """The frames one after another, as one camera sends them: mIoU, Autoware's level and signals of each."""
-    camera = Measurement(segmenter.manifest)
-    results = []
-    for number, (image, label) in enumerate(zip(frames.images, frames.labels, strict=True)):
-        seed = [severity] if corruption in STAYING else [severity, number]
-        if corruption == FROZEN:
-            image, label = frames.images[0], frames.labels[0]
-        elif corruption != CLEAN:
-            image = CORRUPTIONS[corruption](image, severity, np.random.default_rng(seed))
-        seen = segmenter([image])[0]
-        signals = camera.signals(seen, round(number * frames.apart * 1e9), 0.0)
-        miou = marks.mean_iou(label, seen.mask) if marks and label is not None else float("nan")
-        results.append((miou, autoware.level(image), signals))
-    return results
+@dataclass(frozen=True)
+class Row:
+    """One frame's measurements, as the table has them."""
+
+    corruption: str
+    severity: int
+    frame: int
+    miou: float
+    autoware: int
+    signals: dict[str, float]
+    source: str = ""
+    clean_miou: float = float("nan")
+
+
+class Run:
+    """The frames of one source, one after another, as one camera sends them."""
+
+    def __init__(self, segmenter: Segmenter, frames: Frames, marks: Marks | None) -> None:
+        self._segmenter = segmenter
+        self._frames = frames
+        self._marks = marks
+
+    def frames(self, corruption: str, severity: int, step: int) -> list[Row]:
+        """Each ``step``th frame under a corruption."""
+        camera = Measurement(self._segmenter.manifest)
+        rows = []
+        for number in range(0, len(self._frames.images), step):
+            place = 0 if corruption == FROZEN else number
+            image, label = self._frames.images[place], self._frames.labels[place]
+            if corruption in CORRUPTIONS:
+                seed = [severity] if corruption in STAYING else [severity, number]
+                image = CORRUPTIONS[corruption](image, severity, np.random.default_rng(seed))
+            seen = self._segmenter([image])[0]
+            signals = camera.signals(seen, round(number * self._frames.apart * 1e9))
+            miou = self._marks.mean_iou(label, seen.mask) if self._marks and label is not None else float("nan")
+            rows.append(Row(corruption, severity, number, miou, autoware.level(image), signals))
+        return rows

@@ -28,6 +28,8 @@ class Source:
     class_map: str = ""
 
 
+MANY_PLACES = "California, Boston, Karlsruhe"
+"""Pictures by day and by night, no drive."""
 CHOOSE = (
     Source("CamVid train", "camvid", "train", "camvid"),
     Source("IDD train", "idd", "train", "idd7"),
@@ -39,7 +41,7 @@ JUDGE = (
     Source("Cityscapes val", "cityscapes256", "val", "cityscapes"),
     Source("motorway video", "solidWhiteRight.mp4"),
     Source("city video", "carnd_test_video.mp4"),
-    Source("California, Boston, Karlsruhe", "unlabelled"),
+    Source(MANY_PLACES, "unlabelled"),
 )
 """And judged on these."""
 

@@ -171,23 +171,13 @@ def _rows(grey: Array) -> Signals:
     jumps = cv2.absdiff(grey[1:], grey[:-1])
     missing = float((_counts(jumps, 2) == 0).mean())
     if len(jumps) < 9:  # nothing to compare a row with
-        return {"missing_rows": missing, "torn": 0.0, "shifted": 0.0}
+        return {"missing_rows": missing, "torn": 0.0}
     lone = cv2.subtract(jumps[1:-1], cv2.max(jumps[:-2], jumps[2:]))
     share = _counts(lone, 6)[2:-2] / grey.shape[1]
-    row = int(share.argmax()) + 4
-    return {"missing_rows": missing, "torn": float(share.max()), "shifted": _shift_gain(grey[row - 1], grey[row])}
+    return {"missing_rows": missing, "torn": float(share.max())}
 
 
 def _counts(values: NDArray[Any], least: int) -> NDArray[np.int32]:
     """How many values of each row are above ``least``."""
     above = cv2.threshold(values, least, 1, cv2.THRESH_BINARY)[1]
     return np.asarray(cv2.reduce(above, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)
-
-
-def _shift_gain(above: Array, below: Array) -> float:
-    """1 − the mean square difference of two rows at their best circular shift by that at no shift; 0 if equal."""
-    a, b = (np.subtract(row, row.mean(), dtype=np.float32) for row in (above, below))
-    energy = float(a @ a + b @ b)
-    correlation = np.fft.irfft(np.fft.rfft(a).conj() * np.fft.rfft(b), len(a))
-    still, best = energy - 2 * float(correlation[0]), energy - 2 * float(correlation.max())
-    return 1 - max(best, 0.0) / still if still > len(a) else 0.0
