@@ -31,7 +31,7 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """Whether to believe one frame's mask. ``trust`` is 0..1; ``flags`` are fixed names, the worst first; ``reason`` is
+    """Whether to believe one frame's mask. ``trust`` is 0..1; ``flags`` are fixed names, causes before effects; ``reason`` is
     a sentence, empty where nothing is wrong; ``signals`` are the measured values, NaN where there was nothing to
     measure, and ``bounds`` those that they were compared with, NaN where there is none."""
 
@@ -85,7 +85,7 @@ def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
     excess = {rule: thresholds.bounds[rule.signal].excess(rule, signals[rule.signal]) for rule in RULES}
     costs = {rule: thresholds.bounds[rule.signal].weight * penalty(distance) for rule, distance in excess.items()}
     trust = math.exp(-sum(costs.values()))
-    wrong = sorted((rule for rule in RULES if excess[rule] > 0), key=lambda rule: -costs[rule])
+    wrong = [rule for rule in RULES if excess[rule] > 0]
     if not wrong and trust < thresholds.degraded:  # much is close to its bound
         wrong = [max(RULES, key=lambda rule: costs[rule])]
     level = Level.BLIND if trust < thresholds.blind else Level.DEGRADED if wrong else Level.OK

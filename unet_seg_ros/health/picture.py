@@ -166,8 +166,7 @@ def _steps(grey: Array) -> float:
 
 def _rows(grey: Array) -> Signals:
     """``missing_rows``: share of rows that repeat the row above; ``torn``: at the row where most columns jump between
-    two smooth sides, the share of columns that do; ``shifted``: how much better the rows on its two sides fit if one is
-    moved sideways, 0..1."""
+    two smooth sides, the share of columns that do."""
     jumps = cv2.absdiff(grey[1:], grey[:-1])
     missing = float((_counts(jumps, 2) == 0).mean())
     if len(jumps) < 9:  # nothing to compare a row with

@@ -31,6 +31,7 @@ class Rule:
     log: float = 0.0
 
 
+# In the order in which flags and reasons are given: what is wrong with the camera before what follows for the mask.
 RULES = (
     Rule("broken", "broken_model", True, "the network's output is not usable"),
     Rule("frozen", "frozen", True, "the picture stands still while its stamps move"),

@@ -1,0 +1,59 @@
+"""The health of a camera's frames and what diagnostics say of it, from another process over real DDS."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from test.health.pictures import street
+from test.ros.client import image, running
+from unet_seg_msgs.msg import CameraHealth
+from unet_seg_ros.health.rules import RULES
+
+
+def test_good_dark_and_malformed_frames_and_diagnostics(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "threads:=1") as (_, client):
+        client.wait(lambda: client.state() == "active", "the node activates itself")
+        found: dict[int, Any] = {}
+        client.node.create_subscription(
+            CameraHealth, "/segmentation/camera/health", lambda m: found.update({m.header.stamp.sec: m}), 10
+        )
+        publisher = client.publisher()
+        frame, _ = street()[0]
+        publisher.publish(image(1, frame))
+        client.wait(lambda: 1 in found, "health of the first frame")
+        coverage = client.result("camera", "coverage", 1)
+        assert coverage.trust == pytest.approx(found[1].trust)
+
+        black = np.zeros_like(frame)
+        publisher.publish(image(2, black))
+        client.wait(lambda: 2 in found, "health of the dark frame")
+        dark = found[2]
+        assert dark.header.frame_id == "optical"
+        assert dark.model == coverage.model
+        assert dark.level > CameraHealth.OK
+        assert dark.trust < found[1].trust
+        assert "dark" in dark.flags
+        assert "dark" in dark.reason
+        assert dark.signals == [rule.signal for rule in RULES]
+        assert len(dark.values) == len(dark.bounds) == len(dark.signals)
+        assert dark.values[dark.signals.index("brightness")] == 0
+
+        broken = image(3, frame)
+        broken.step = 5
+        publisher.publish(broken)
+        client.wait(lambda: 3 in found, "health of a message without a usable image")
+        assert (found[3].level, found[3].trust, found[3].flags) == (CameraHealth.BLIND, 0, ["malformed"])
+        client.wait(lambda: client.diagnostics["health camera"].level == b"\0", "a second without a frame")
+        publisher.publish(image(4, black))
+        client.wait(lambda: client.diagnostics["health camera"].level > b"\0", "diagnostics of a dark second")
+
+
+def test_thresholds_that_cannot_be_read_are_refused(tiny: Path, tmp_path: Path) -> None:
+    path = tmp_path / "health.yaml"
+    path.write_text("degraded: 0.5\n")
+    with running("-p", f"model:={tiny}", "-p", f"health_thresholds:={path}") as (process, client):
+        client.wait(lambda: client.state() == "unconfigured", "the node stays unconfigured")
