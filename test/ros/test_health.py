@@ -56,4 +56,6 @@ def test_thresholds_that_cannot_be_read_are_refused(tiny: Path, tmp_path: Path) 
     path = tmp_path / "health.yaml"
     path.write_text("degraded: 0.5\n")
     with running("-p", f"model:={tiny}", "-p", f"health_thresholds:={path}") as (process, client):
-        client.wait(lambda: client.state() == "unconfigured", "the node stays unconfigured")
+        client.wait(lambda: "must have the keys degraded, blind and signals" in process.log, "the node says why")
+        assert str(path) in process.log
+        assert client.state() == "unconfigured"

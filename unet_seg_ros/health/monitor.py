@@ -31,9 +31,9 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """Whether to believe one frame's mask. ``trust`` is 0..1; ``flags`` are fixed names, causes before effects; ``reason`` is
-    a sentence, empty where nothing is wrong; ``signals`` are the measured values, NaN where there was nothing to
-    measure, and ``bounds`` those that they were compared with, NaN where there is none."""
+    """Whether to believe one frame's mask. ``trust`` is 0..1; ``flags`` are fixed names, causes before effects;
+    ``reason`` is a sentence, empty where nothing is wrong; ``signals`` are the measured values, NaN where there was
+    nothing to measure, and ``bounds`` those that they were compared with, NaN where there is none."""
 
     level: Level
     trust: float
