@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from training.evaluate import percent
 from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
-from training.evaluation.report import frame_picture, write_report
+from training.evaluation.report import frame_panels, group_legend, write_report
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, palette
 from unet_seg_ros.data.pictures import is_picture, read_image, write_image
 from unet_seg_ros.draw import contact_sheet, legend, overlay
@@ -36,6 +36,8 @@ Image = NDArray[np.uint8]
 VIDEOS = (".mp4", ".avi", ".mov")
 SHOWN = 12
 """Pictures of each camera or video, evenly spread."""
+WIDTH = 1600
+"""Of all sheets, in pixels."""
 OF_EACH = 3
 """Best, median and worst frames of a set."""
 
@@ -120,9 +122,10 @@ def measure(segmenter: Segmenter, labelled: LabelledSet, data: Path, output: Pat
     grouping = GROUPINGS[labelled.grouping]
     evaluation = evaluate(segmenter, root, labelled.split, grouping, class_map=labelled.class_map)
     write_report(folder, segmenter, evaluation, {"data": labelled.folder, "split": labelled.split})
-    shown = [frame_picture(segmenter, score, evaluation) for score in best_median_worst(evaluation.frames)]
+    shown = [frame_panels(segmenter, score, evaluation) for score in best_median_worst(evaluation.frames)]
     if shown:
-        write_image(folder / "best_median_worst.png", contact_sheet(shown, 1, 1600))
+        sheet = np.vstack([contact_sheet(shown, 1, WIDTH), group_legend(grouping, WIDTH)])
+        write_image(folder / "best_median_worst.png", sheet)
     return evaluation
 
 
@@ -131,7 +134,7 @@ def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
     pictures: dict[str, list[Path]] = {}
     for path in sorted((data / "unlabelled").glob("*")):
         if is_picture(path):
-            pictures.setdefault(re.sub(r"[^a-zA-Z]*\d.*$", "", path.stem) or "other", []).append(path)
+            pictures.setdefault(re.sub(r"[^a-zA-Z]*\d+$", "", path.stem) or "other", []).append(path)
     yield from pictures.items()
     yield from ((path.stem, [path]) for path in sorted(data.glob("*")) if path.suffix.lower() in VIDEOS)
 
@@ -151,10 +154,10 @@ def frames_of(files: Sequence[Path]) -> Iterator[Image]:
 
 
 def unlabelled_sheet(segmenter: Segmenter, files: Sequence[Path]) -> Image:
-    """Frames beside what the bundle sees in them, over a legend, uint8[H, 1600, 3] RGB."""
+    """Frames beside what the bundle sees in them, over a legend, uint8[H, ``WIDTH``, 3] RGB."""
     colors = palette(CLASS_COLORS)
     shown = [np.hstack([frame, overlay(frame, segmenter([frame])[0].mask, colors)]) for frame in frames_of(files)]
-    return np.vstack([contact_sheet(shown, 2, 1600), legend(CLASS_NAMES, CLASS_COLORS, 1600)])
+    return np.vstack([contact_sheet(shown, 2, WIDTH), legend(CLASS_NAMES, CLASS_COLORS, WIDTH)])
 
 
 def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:

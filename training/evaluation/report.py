@@ -44,7 +44,8 @@ def write_report(
         path.unlink()
     images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
-        images.append(frame_picture(segmenter, score, evaluation))
+        panels = frame_panels(segmenter, score, evaluation)
+        images.append(np.vstack([panels, group_legend(evaluation.matrix.grouping, panels.shape[1])]))
         write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
     if images:
         write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
@@ -100,16 +101,19 @@ def worst(frames: list[FrameScore]) -> list[FrameScore]:
     return sorted((score for score in frames if not np.isnan(score.miou)), key=lambda score: score.miou)[:WORST]
 
 
-def frame_picture(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Input, label, prediction and error over a legend. Each group shows in the colour of its first class."""
+def frame_panels(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
+    """Input, label, prediction and error of a frame. Each group shows in the colour of its first class."""
     grouping = evaluation.matrix.grouping
     shown = np.append([members[0] for members in grouping.members], VOID).astype(np.uint8)
-    colors = [CLASS_COLORS[members[0]] for members in grouping.members]
-    groups = np.minimum(grouping.table, len(colors))
+    groups = np.minimum(grouping.table, len(grouping.members))
     image, label_ids = read_pair(score.pair)
     label, mask = (shown[groups[ids]] for ids in (evaluation.train_ids[label_ids], segmenter([image])[0].mask))
-    panels = picture(image, label, mask)
-    return np.vstack([panels, legend(grouping.names, colors, panels.shape[1])])
+    return picture(image, label, mask)
+
+
+def group_legend(grouping: Grouping, width: int) -> NDArray[np.uint8]:
+    """The groups' names beside the colours of ``frame_panels``, ``width`` pixels wide."""
+    return legend(grouping.names, [CLASS_COLORS[members[0]] for members in grouping.members], width)
 
 
 def confusion_figure(matrix: ConfusionMatrix) -> Figure:
