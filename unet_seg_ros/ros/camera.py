@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any
 
@@ -27,7 +27,7 @@ from unet_seg_ros.ros.image_input import POLICIES, ImageInput
 from unet_seg_ros.ros.outputs import Publishers, SegmentedFrame, announcements, frame_outputs
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.throttle import Throttle
-from unet_seg_ros.ros.troubles import ERROR, Finding, Troubles
+from unet_seg_ros.ros.troubles import ERROR, OK, Troubles
 from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.vocabulary import CAMERA_TASK, Drop
 
@@ -79,6 +79,7 @@ class Camera:
     def open(self, take: Callable[[Camera, Any], None]) -> None:
         """Subscribe; ``take`` gets this camera and each message."""
         self._take = take
+        self._troubles = Troubles()
         self._input.open()
 
     def close(self) -> None:
@@ -157,18 +158,18 @@ class Camera:
 
     def _report(self, settings: Settings, problem: str) -> Report:
         situation = self._input.situation(self.stats.last_image)
-        findings: Iterator[Finding] = iter(())
-        if self._take is not None:
-            findings = check(situation, self.stats, settings.limits)
-        level, message = self._troubles.judge(findings, monotonic(), settings.limits.error_after)
-        well = "receiving images" if self.stats.received else "waiting for the first image"
+        level, message = OK, "not active"
         if problem:
             level, message = ERROR, problem
+        elif self._take is not None:
+            findings = check(situation, self.stats, settings.limits)
+            level, message = self._troubles.judge(findings, monotonic(), settings.limits.error_after)
+            message = message or ("receiving images" if self.stats.received else "waiting for the first image")
         return Report(
             f"{CAMERA_TASK}{self.name}",
             level,
-            message or (well if self._take is not None else "not active"),
-            camera_values(situation, self.stats),
+            message,
+            {**camera_values(situation, self.stats), "troubles": ", ".join(self._troubles.keys)},
             hardware_id=self.name,
         )
 

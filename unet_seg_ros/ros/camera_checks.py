@@ -43,19 +43,22 @@ class Situation:
 
 def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[Finding]:
     """All checks of a camera that is subscribed to."""
-    yield _silence(situation, stats)
+    # a camera of less than an image a second is not silent between two of them
+    rate = stats.stream.rate
+    patience = max(SILENCE, 3 / rate) if rate > 0 else SILENCE
+    yield _silence(situation, stats, patience)
     yield from _publishers(situation)
     yield from _stamps(situation, stats)
     yield from _ratios(stats, limits)
-    rate = stats.output_rate.hertz()
-    flowing = stats.received >= FEWEST and situation.silent <= SILENCE
-    low = limits.min_rate / max(rate, 1e-9) if limits.min_rate and flowing else 0.0
-    yield Finding("slow", low, f"{rate:.1f} masks a second, the least is {limits.min_rate:g}")
+    masks = stats.output_rate.hertz()
+    flowing = stats.received >= FEWEST and situation.silent <= patience
+    low = limits.min_rate / max(masks, 1e-9) if limits.min_rate and flowing else 0.0
+    yield Finding("slow", low, f"{masks:.1f} masks a second, the least is {limits.min_rate:g}")
 
 
-def _silence(situation: Situation, stats: CameraStats) -> Finding:
+def _silence(situation: Situation, stats: CameraStats, patience: float) -> Finding:
     right = [publisher for publisher in situation.publishers if publisher.type == situation.type]
-    silent = 2.0 if situation.silent > SILENCE else 0.0
+    silent = 2.0 if situation.silent > patience else 0.0
     if not situation.publishers:
         hint = f"; is {situation.elsewhere} meant?" if situation.elsewhere else ""
         return Finding("no publisher", silent, f"nobody publishes {situation.topic}{hint}")
@@ -96,13 +99,13 @@ def _stamps(situation: Situation, stats: CameraStats) -> Iterator[Finding]:
     frozen = 2.0 if stream.repeated >= FEWEST else 0.0
     yield Finding("frozen stamps", frozen, "every image has the same stamp: outputs can't be told apart by time")
     text = "stamps run backwards: two sources, or a recording that starts again"
-    yield Finding("stamps backwards", 2.0 * stats.recent.totals()["backwards"], text, lasting=WARN)
+    yield Finding("stamps backwards", 2.0 * stats.totals()["backwards"], text, lasting=WARN)
     no_clock = 2.0 if situation.now_ns == 0 and stats.received else 0.0
     yield Finding("no clock", no_clock, "use_sim_time is set and nobody publishes /clock: the node's time stands still")
 
 
 def _ratios(stats: CameraStats, limits: Limits) -> Iterator[Finding]:
-    recent = stats.recent.totals()
+    recent = stats.totals()
     received = recent["received"]
     age = stats.age_p95()
     if abs(age) > OTHER_CLOCK:

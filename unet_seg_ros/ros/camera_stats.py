@@ -114,6 +114,11 @@ class CameraStats:
             self.output_rate.tick()
             self.recent.count("processed")
 
+    def totals(self) -> Counter[str]:
+        """Frames of the last ``WINDOW`` seconds by what became of them."""
+        with self._lock:
+            return self.recent.totals()
+
     def age_p95(self) -> float:
         """95th percentile of the ages of the last ``WINDOW`` seconds; NaN where there are none."""
         oldest = monotonic() - WINDOW

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Sequence
 
 BREAK_SECONDS = 5.0
 """A longer gap is taken for a camera that was stopped: nothing of it counts as lost."""
 FEWEST = 8
 """Gaps between images that an estimate of the rate needs."""
-DOUBT = 10
+DOUBT = 30
 """After as many gaps in a row that each lack an image, it is the camera that has become slower."""
 
 
@@ -25,6 +26,8 @@ class Stream:
         self._expected = expected_rate
         self._gaps: deque[float] = deque(maxlen=50)
         self._last_ns: int | None = None
+        self._period = 0.0  # estimated, in seconds; 0 = not known
+        self._seen = 0  # gaps since the estimate
         self._missing = 0  # since the last gap of one period
         self._doubts = 0
         self.lost = 0
@@ -39,7 +42,7 @@ class Stream:
         """The camera's own rate in Hz, NaN where it is not known (yet)."""
         if self._expected:
             return self._expected
-        return 1 / self._period() if len(self._gaps) >= FEWEST else math.nan
+        return 1 / self._period if self._period else math.nan
 
     def see(self, stamp_ns: int) -> None:
         """An image has arrived."""
@@ -54,16 +57,26 @@ class Stream:
         if gap < 0:
             self.backwards += 1
         if gap < 0 or gap > max(BREAK_SECONDS, 10 / self._expected if self._expected else 0.0):
-            self._gaps.clear()
-            self._missing = self._doubts = 0
-            return
-        self._gaps.append(gap)
-        if self._expected:
+            self._forget()
+        elif self._expected:
             self.lost += _missing(gap, 1 / self._expected)
-        elif len(self._gaps) >= FEWEST:
-            self._estimate(_missing(gap, self._period()))
+        else:
+            self._estimate(gap)
 
-    def _estimate(self, missing: int) -> None:
+    def _forget(self, keep: int = 0) -> None:
+        """Begin again with the last ``keep`` gaps."""
+        recent = list(self._gaps)[len(self._gaps) - keep :]
+        self._gaps.clear()
+        self._gaps.extend(recent)
+        self._period, self._seen = 0.0, 0
+        self._missing = self._doubts = 0
+
+    def _estimate(self, gap: float) -> None:
+        self._gaps.append(gap)
+        self._seen += 1
+        if len(self._gaps) >= FEWEST and (not self._period or self._seen >= FEWEST):
+            self._period, self._seen = _period(self._gaps), 0
+        missing = _missing(gap, self._period) if self._period else 0
         if not missing:
             self.lost += self._missing
             self._missing = self._doubts = 0
@@ -71,16 +84,17 @@ class Stream:
         self._missing += missing
         self._doubts += 1
         if self._doubts == DOUBT:
-            recent = list(self._gaps)[-DOUBT:]
-            self._gaps.clear()
-            self._gaps.extend(recent)
-            self._missing = self._doubts = 0
+            self._forget(keep=DOUBT)
 
-    def _period(self) -> float:
-        ordered = sorted(self._gaps)
-        short = ordered[len(ordered) // 10]
-        alike = [gap for gap in ordered if gap < 1.5 * short]
-        return alike[len(alike) // 2]
+
+def _period(gaps: Sequence[float]) -> float:
+    """The mean of the gaps that lack nothing: those around the shortest ones, outliers left aside."""
+    ordered = sorted(gaps)
+    period = ordered[len(ordered) // 10]
+    for _ in range(3):
+        whole = [gap for gap in ordered if gap < 1.5 * period]
+        period = sum(whole) / len(whole)
+    return period
 
 
 def _missing(gap: float, period: float) -> int:

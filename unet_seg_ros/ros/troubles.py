@@ -46,17 +46,14 @@ class Troubles:
     def judge(self, findings: Iterable[Finding], now: float, error_after: float) -> tuple[int, str]:
         """Level and message after the findings of ``now`` (seconds of a steady clock); the message is empty if OK.
 
-        A check that is not among the findings has ended. ``error_after`` are seconds.
+        A trouble of which there is no finding is well again. ``error_after`` are seconds.
         """
-        found = {finding.key: finding for finding in findings}
-        self._alarms = {key: alarm for key, alarm in self._alarms.items() if key in found}
-        for key, finding in found.items():
-            alarm = self._alarms.get(key)
+        for finding in findings:
+            alarm = self._alarms.get(finding.key)
             if finding.excess > (CLEAR_SHARE if alarm else 1.0):
-                alarm = alarm or self._alarms.setdefault(key, _Alarm(now, now, "", finding.lasting))
+                alarm = alarm or self._alarms.setdefault(finding.key, _Alarm(now, now, "", finding.lasting))
                 alarm.bad, alarm.text = now, finding.text
-            elif alarm and now - alarm.bad >= CLEAR_SECONDS:
-                del self._alarms[key]
+        self._alarms = {key: alarm for key, alarm in self._alarms.items() if now - alarm.bad < CLEAR_SECONDS}
         levels = {
             key: alarm.lasting if now - alarm.since >= error_after else min(WARN, alarm.lasting)
             for key, alarm in self._alarms.items()

@@ -1,0 +1,216 @@
+"""What makes a level of what is counted: estimates of the stream, windows, thresholds with hysteresis, the throttle."""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unet_seg_ros.ros import camera_stats
+from unet_seg_ros.ros.camera_checks import Publisher, Situation, check
+from unet_seg_ros.ros.camera_stats import CameraStats
+from unet_seg_ros.ros.settings import Limits
+from unet_seg_ros.ros.stream import Stream
+from unet_seg_ros.ros.throttle import Throttle
+from unet_seg_ros.ros.troubles import CLEAR_SECONDS, ERROR, OK, WARN, Finding, Troubles
+
+MS = 10**6
+IMAGE = "sensor_msgs/msg/Image"
+LIMITS = Limits(
+    min_rate=1.0, max_age=1.0, max_drop_ratio=0.5, max_lost_ratio=0.1, max_malformed_ratio=0.0, error_after=10.0
+)
+SITUATION = Situation("/a", IMAGE, True, 0.1, (Publisher(IMAGE, True),))
+
+
+def seen(stamps_ms: list[float], expected_rate: float = 0.0) -> Stream:
+    stream = Stream(expected_rate)
+    for stamp in stamps_ms:
+        stream.see(round(stamp * MS))
+    return stream
+
+
+@pytest.mark.parametrize("share", [0.1, 0.3, 0.78])  # 0.78: of 30 images a second 6.6 arrive
+def test_frames_that_are_lost_at_random_are_counted(share: float) -> None:
+    rng = random.Random(1)
+    kept = [i for i in range(3000) if rng.random() >= share]
+    stream = seen([i * 1000 / 30 + rng.uniform(-3, 3) for i in kept])
+    truth = kept[-1] - kept[0] + 1 - len(kept)
+    assert stream.rate == pytest.approx(30, rel=0.05)
+    assert 0.88 * truth <= stream.lost <= 1.02 * truth
+
+
+def test_a_steady_camera_loses_nothing() -> None:
+    rng = random.Random(2)
+    stream = seen([i * 100 + rng.uniform(-25, 25) for i in range(1000)])
+    assert stream.lost == 0
+    assert stream.rate == pytest.approx(10, rel=0.2)
+
+
+def test_a_camera_that_becomes_slower_loses_nothing() -> None:
+    fast = [i * 1000 / 30 for i in range(100)]
+    slow = [fast[-1] + (i + 1) * 1000 / 10 for i in range(100)]
+    faster = [slow[-1] + (i + 1) * 1000 / 30 for i in range(100)]
+    stream = seen(fast + slow)
+    assert stream.lost == 0
+    assert stream.rate == pytest.approx(10)
+    assert seen(fast + slow + faster).lost == 0
+
+
+def test_a_rate_that_is_stated_counts_what_no_estimate_can() -> None:
+    every_second = [i * 200.0 for i in range(51)]
+    assert seen(every_second).lost == 0
+    assert seen(every_second, expected_rate=10.0).lost == 50
+
+
+def test_a_break_and_a_jump_back_are_no_losses() -> None:
+    before, after = [i * 100.0 for i in range(50)], [600_000 + i * 100.0 for i in range(50)]
+    for expected_rate in (0.0, 10.0):
+        assert seen(before + after, expected_rate).lost == 0
+        looped = seen(before + before, expected_rate)
+        assert (looped.lost, looped.backwards) == (0, 1)
+
+
+def test_stamps_that_stand_still() -> None:
+    assert seen([5.0] * 10).repeated == 9
+    assert seen([5.0] * 10 + [6.0]).repeated == 0
+    assert math.isnan(seen([5.0] * 10).rate)
+
+
+@given(st.lists(st.integers(-(2**31) * 10**9, 2**31 * 10**9), max_size=100))
+def test_any_stamps_are_survived(stamps: list[int]) -> None:
+    stream = Stream()
+    for stamp in stamps:
+        stream.see(stamp)
+    assert stream.lost >= 0
+    assert not stream.rate <= 0
+
+
+def test_hysteresis() -> None:
+    troubles = Troubles()
+
+    def at(now: float, excess: float) -> int:
+        return troubles.judge([Finding("late", excess, f"at {now}")], now, error_after=5.0)[0]
+
+    assert at(0, 1.0) == OK  # a threshold is crossed above it
+    assert at(1, 1.1) == WARN
+    assert at(2, 0.95) == WARN  # not well again yet
+    assert at(2.5, 0.5) == WARN
+    assert at(2 + CLEAR_SECONDS, 0.5) == OK
+    assert at(10, 2.0) == WARN
+    assert at(14.9, 0.95) == WARN
+    assert at(15, 0.95) == ERROR
+    assert at(16, 0.1) == ERROR  # and does not flicker down to a warning either
+    assert at(15 + CLEAR_SECONDS, 0.1) == OK
+    assert troubles.keys == []
+
+
+def test_a_trouble_of_which_nothing_is_said_any_more_ends_too() -> None:
+    troubles = Troubles()
+    troubles.judge([Finding("silent", 2.0, "no image")], 0, 10.0)
+    assert troubles.judge([], 1, 10.0) == (WARN, "no image")
+    assert troubles.judge([], CLEAR_SECONDS, 10.0) == (OK, "")
+
+
+def test_the_worst_comes_first_and_a_message_is_short() -> None:
+    troubles = Troubles()
+    findings = [Finding(f"mild {i}", 2.0, f"mild {i}", lasting=WARN) for i in range(4)]
+    troubles.judge(findings, 0, 5.0)
+    level, message = troubles.judge([*findings, Finding("late", 2.0, "late")], 6, 5.0)
+    assert level == WARN
+    level, message = troubles.judge([*findings, Finding("late", 2.0, "late")], 12, 5.0)
+    assert level == ERROR
+    assert message == "late; mild 0; mild 1; and 2 more"
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(camera_stats, "monotonic", made)
+    return made
+
+
+def crossed(stats: CameraStats, **changes: Any) -> set[str]:
+    """Keys of the findings that cross their threshold; ``changes`` are of the limits or of the situation."""
+    limits = replace(LIMITS, **{k: v for k, v in changes.items() if hasattr(LIMITS, k)})
+    situation = replace(SITUATION, **{k: v for k, v in changes.items() if not hasattr(LIMITS, k)})
+    return {finding.key for finding in check(situation, stats, limits) if finding.excess > 1}
+
+
+def fed(clock: Clock, frames: int = 100, rate: float = 10.0, age: float = 0.05, drop: int = 0) -> CameraStats:
+    """After ``frames`` at ``rate``; every ``drop``-th is dropped."""
+    stats = CameraStats()
+    for i in range(frames):
+        clock.now += 1 / rate
+        stats.count_received(round(i * 1e9 / rate))
+        if drop and i % drop == 0:
+            stats.count_drop("replaced by a newer one")
+        else:
+            stats.count_processed(age)
+    return stats
+
+
+def test_a_camera_that_is_well(clock: Clock) -> None:
+    assert crossed(fed(clock)) == set()
+    assert crossed(CameraStats(), silent=1.9) == set()  # it has just started
+
+
+def test_thresholds(clock: Clock) -> None:
+    assert crossed(fed(clock, rate=0.5, frames=20), silent=1.0) == {"slow"}
+    assert crossed(fed(clock, rate=0.5, frames=20), min_rate=0.0) == set()
+    assert crossed(fed(clock, age=1.5)) == {"late"}
+    assert crossed(fed(clock, age=1.5), max_age=0.0) == set()
+    assert crossed(fed(clock, age=1e6)) == {"other clock"}
+    assert crossed(fed(clock, age=-1e6)) == {"other clock"}
+    assert crossed(fed(clock, drop=3)) == set()
+    assert crossed(fed(clock, drop=3), max_drop_ratio=0.3) == {"dropped"}
+    assert crossed(fed(clock, drop=1), max_drop_ratio=1.0) == {"slow"}
+
+
+def test_what_was_long_ago_is_forgotten(clock: Clock) -> None:
+    stats = fed(clock, drop=1)
+    assert crossed(stats, silent=0.1) >= {"dropped"}
+    clock.now += 20
+    assert "dropped" not in crossed(stats, silent=0.1)
+
+
+def test_a_slow_camera_is_not_silent_between_two_images(clock: Clock) -> None:
+    stats = fed(clock, frames=20, rate=0.4)
+    assert "silent" not in crossed(stats, silent=2.4)
+    assert "silent" in crossed(stats, silent=8.0)
+
+
+def test_frames_that_are_skipped_on_purpose_are_no_drops(clock: Clock) -> None:
+    stats = CameraStats()
+    for i in range(100):
+        clock.now += 0.1
+        stats.count_received(i * 100 * MS)
+        stats.count_drop("over max_rate") if i % 3 else stats.count_processed(0.0)
+    assert crossed(stats) == set()
+    assert stats.take_drops() == 66
+
+
+@given(st.floats(1, 60), st.floats(1, 60))
+def test_a_throttle_keeps_its_rate_and_its_camera_busy(camera: float, most: float) -> None:
+    throttle = Throttle(most)
+    passed = [i / camera for i in range(1000) if throttle.passes(i / camera)]
+    wanted = min(camera, most)
+    assert len(passed) == pytest.approx(wanted * 1000 / camera, rel=0.02, abs=2)
+    for first, third in zip(passed, passed[2:], strict=False):
+        assert third - first >= 1 / most - 1e-6  # never three within a period
+
+
+def test_no_rate_lets_everything_pass() -> None:
+    throttle = Throttle(0.0)
+    assert all(throttle.passes(0.0) for _ in range(10))
