@@ -10,7 +10,6 @@ from sensor_msgs.msg import CameraInfo
 
 from unet_seg_ros.ros.camera_info import beside, stamped
 
-
 FRAMES = st.text(max_size=20).filter(lambda text: "\0" not in text)
 
 
