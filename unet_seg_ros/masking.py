@@ -27,11 +27,11 @@ class Ignored:
         self._polygons: list[Region] = []
         self._pictures: list[NDArray[np.bool_]] = []
         for entry in entries:
-            polygon = _polygon(entry, name)
-            if polygon is None:
+            outline = polygon(entry, name)
+            if outline is None:
                 self._pictures.append(_picture(Path(entry).expanduser(), name))
             else:
-                self._polygons.append(polygon)
+                self._polygons.append(outline)
         self._pixels = lru_cache(maxsize=4)(self._of_size)  # most frames have the same size
 
     def __bool__(self) -> bool:
@@ -43,8 +43,8 @@ class Ignored:
 
     def _of_size(self, height: int, width: int) -> NDArray[np.bool_]:
         ignored = np.zeros((height, width), np.bool_)
-        for polygon in self._polygons:
-            ignored |= polygon.pixels(height, width)
+        for outline in self._polygons:
+            ignored |= outline.pixels(height, width)
         for picture in self._pictures:
             ignored |= cv2.resize(picture.view(np.uint8), (width, height), interpolation=cv2.INTER_NEAREST).view(
                 np.bool_
@@ -69,7 +69,7 @@ def masked(seen: Segmentation, ignored: Ignored | None = None, unknown_below: fl
     return dataclasses.replace(seen, mask=mask, confidence=confidence, ignored=int(np.count_nonzero(out)))
 
 
-def _polygon(entry: str, name: str) -> Region | None:
+def polygon(entry: str, name: str) -> Region | None:
     """The polygon of an entry that holds numbers; None if the entry is a path."""
     try:
         numbers = [float(number) for number in entry.replace(",", " ").split()]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.replay import __main__ as command
 from unet_seg_ros.replay.labels.matcher import LabelSource
-from unet_seg_ros.replay.options import Options, load_grouping, load_regions
+from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
 
 GROUPS = {"drivable": ["road"], "soft ground": ["terrain", "sidewalk"], "rail": ["train"]}
 REGIONS = {"left": [0, 0, 0.5, 0, 0.5, 1], "ego lane": [0.4, 0.5, 0.6, 0.5, 0.9, 1.0, 0.1, 1.0]}
@@ -222,3 +224,26 @@ def test_options_that_do_not_go_together_are_one_line(
     assert found.err.startswith("replay: ")
     assert says in found.err
     assert not Path("out").exists()
+
+
+def test_ignored_pixels_of_a_file(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "mirror.png"), np.ones((4, 4), np.uint8))
+    found = load_ignored(written(tmp_path / "ignore.yaml", "front: [0 0 1 0 1 1, mirror.png]\nrear: []"))
+    assert found == {"front": ("0 0 1 0 1 1", str(tmp_path / "mirror.png")), "rear": ()}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("front: [0, 0]", "front: must be a list of polygons and PNGs, not [0, 0]"),
+        ("front: absent.png", "front: must be a list of polygons and PNGs, not 'absent.png'"),
+        ("front: [absent.png]", "front: '{folder}/absent.png' is neither a polygon"),
+        ("front: [0 0 1 1]", "front: '0 0 1 1': 2 points, a polygon has at least 3"),
+    ],
+)
+def test_wrong_ignored_pixels_are_one_line_with_their_file(tmp_path: Path, text: str, says: str) -> None:
+    path = written(tmp_path / "ignore.yaml", text)
+    with pytest.raises(ValueError, match="front") as caught:
+        load_ignored(path)
+    line = line_of(caught).removeprefix(f"{path}: ")
+    assert line.startswith(says.format(folder=tmp_path))

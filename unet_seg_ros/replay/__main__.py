@@ -76,10 +76,13 @@ def _run(given: argparse.Namespace) -> int:
 def _options(given: argparse.Namespace) -> Options:
     """Raises ValueError."""
     from unet_seg_ros.replay.labels.matcher import LabelSource
-    from unet_seg_ros.replay.options import Options, load_grouping, load_regions
+    from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
 
     mode = given.mode or ("live" if given.node else "offline")
-    offline_only = {"against": given.against, "threads": given.threads, "no-recording": given.no_recording}
+    offline_only = {
+        **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
+        **{"ignore": given.ignore, "unknown-below": given.unknown_below},
+    }
     live_only = {"node": given.node, "factor": given.factor != 1.0}
     for name, value in (live_only if mode == "offline" else offline_only).items():
         if value:
@@ -88,6 +91,8 @@ def _options(given: argparse.Namespace) -> Options:
         raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
     if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
         raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
+    if not 0 <= given.unknown_below <= 1:
+        raise ValueError("--unknown-below must be 0 to 1")
     return Options(
         mode=mode,
         model=given.model,
@@ -102,6 +107,8 @@ def _options(given: argparse.Namespace) -> Options:
         record=not given.no_recording,
         node=given.node,
         factor=given.factor,
+        ignore=load_ignored(given.ignore) if given.ignore else {},
+        unknown_below=given.unknown_below,
     )
 
 
@@ -127,6 +134,12 @@ def _parser() -> argparse.ArgumentParser:
     gate("--baseline", type=Path, metavar="JSON", help="report.json of an earlier replay, not to be worse than")
     offline = parser.add_argument_group("offline").add_argument
     offline("--against", default="", metavar="MODEL", help="a second model, to see where the two agree")
+    offline(
+        "--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]"
+    )
+    offline(
+        "--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled"
+    )
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
     offline("--no-recording", action="store_true", help="leave no drive.mcap")
     offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")

@@ -8,6 +8,7 @@ from typing import Any
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
 from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.masking import Ignored, polygon
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.labels.matcher import LabelSource
 from unet_seg_ros.text import VALUE, one_line, quoted
@@ -21,7 +22,8 @@ class Options:
     """As on the command line. ``model`` and ``device`` empty are the node's own, ``node`` empty is one that is started
     for the replay, ``rate`` in Hz is an image folder's, ``factor`` how many times as fast a drive is played live,
     ``against`` a second model, ``topics`` those of a bag to play (empty = all cameras), ``threads`` 0 is PyTorch's
-    choice, ``record`` whether a drive.mcap is left offline."""
+    choice, ``record`` whether a drive.mcap is left offline. ``ignore`` (camera → entries of ``masking.Ignored``) and
+    ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do."""
 
     mode: str = "offline"
     model: str = ""
@@ -36,6 +38,8 @@ class Options:
     record: bool = True
     node: str = ""
     factor: float = 1.0
+    ignore: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    unknown_below: float = 0.0
 
     def absolute(self) -> Options:
         """The same from whatever folder it is read: files by their whole paths, shipped models by their names."""
@@ -56,6 +60,8 @@ class Options:
                 if self.grouping.name not in GROUPINGS
             },
             "regions": {region.name: [list(point) for point in region.polygon] for region in self.regions},
+            "ignore": {camera: list(entries) for camera, entries in self.ignore.items()},
+            "unknown_below": self.unknown_below,
             "labels": labels,
             "label_ids": ("train" if self.labels.train_ids else "label") if labels else "",
             "topics": list(self.topics),
@@ -91,15 +97,31 @@ def load_grouping(text: str) -> Grouping:
     return Grouping(path.stem, tuple(groups), tuple(members))
 
 
+def load_ignored(path: Path) -> dict[str, tuple[str, ...]]:
+    """From a YAML file: camera → what it ignores, a list as the node's parameter ``ignore.CAMERA``; the paths of
+    pictures are relative to the file. Raises ValueError."""
+    ignored: dict[str, tuple[str, ...]] = {}
+    for camera, entries in _mapping(path).items():
+        if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
+            raise ValueError(f"{path}: {camera}: must be a list of polygons and PNGs, not {quoted(entries)}")
+        where = f"{path}: {camera}"
+        ignored[camera] = tuple(
+            entry if polygon(entry, where) else str((path.parent / Path(entry).expanduser()).resolve())
+            for entry in entries
+        )
+        Ignored(ignored[camera], where)
+    return ignored
+
+
 def load_regions(path: Path) -> tuple[Region, ...]:
     """From a YAML file: region name → its polygon, [x0, y0, x1, y1, …] in fractions of the frame, as the node's
     parameter ``region.NAME.polygon``. Raises ValueError."""
     try:
         regions = _mapping(path)
-        for name, polygon in regions.items():
-            if not isinstance(polygon, list):
-                raise ValueError(f"region.{name}.polygon: must be a list of numbers, not {quoted(polygon)}")
-        return tuple(Region.from_flat(name, polygon) for name, polygon in regions.items())
+        for name, corners in regions.items():
+            if not isinstance(corners, list):
+                raise ValueError(f"region.{name}.polygon: must be a list of numbers, not {quoted(corners)}")
+        return tuple(Region.from_flat(name, corners) for name, corners in regions.items())
     except (TypeError, ValueError) as error:
         text = str(error)
         raise ValueError(text if text.startswith(str(path)) else f"{path}: {text}") from error

@@ -14,10 +14,12 @@ from threading import Event
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
-from unet_seg_ros.data.labels import CLASS_NAMES, palette
+from unet_seg_ros.data.labels import CLASS_NAMES, VOID, palette
 from unet_seg_ros.engine import DeviceLost
+from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.coverage import Coverage
 from unet_seg_ros.metrics.scorer import Score
 from unet_seg_ros.replay.errors import Problems
@@ -55,6 +57,7 @@ class Offline:
         self.names = self.segmenter.manifest.class_names
         if self.against and self.against.manifest.class_names != self.names:
             raise ValueError(f"against: {self.against.model_id} has other classes than {self.segmenter.model_id}")
+        self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
         self.score = Score(options.grouping, options.regions)
         self.gallery = Gallery(palette(), options.grouping.table)
         self.table = Table()
@@ -112,8 +115,11 @@ class Offline:
             if outputs:
                 outputs.write_input(frame)
             return
-        found = seen.segmentation
+        ignored = self.ignored.get(frame.camera)
+        found = masked(seen.segmentation, ignored, self.options.unknown_below)
         label = seen.label
+        if label is not None and ignored:
+            label = np.where(ignored.pixels(*label.shape), np.uint8(VOID), label)
         if label is not None and self.names != CLASS_NAMES:
             label = None
             self.problems.add("classes", f"{self.segmenter.model_id}: not compared with labels: other classes")
