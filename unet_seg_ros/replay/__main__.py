@@ -134,12 +134,8 @@ def _parser() -> argparse.ArgumentParser:
     gate("--baseline", type=Path, metavar="JSON", help="report.json of an earlier replay, not to be worse than")
     offline = parser.add_argument_group("offline").add_argument
     offline("--against", default="", metavar="MODEL", help="a second model, to see where the two agree")
-    offline(
-        "--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]"
-    )
-    offline(
-        "--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled"
-    )
+    offline("--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]")
+    offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
     offline("--no-recording", action="store_true", help="leave no drive.mcap")
     offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")

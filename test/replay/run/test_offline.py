@@ -25,7 +25,7 @@ from test.replay.models import write_model
 from training.evaluate import evaluate
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, VOID
 from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
@@ -33,6 +33,7 @@ from unet_seg_ros.replay.labels.matcher import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.writer import ReplayError, Result, Table
 from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
+from unet_seg_ros.replay.source.video_and_folder import CAMERA
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import share_folder
 
@@ -313,3 +314,23 @@ def test_a_table_of_many_rows_is_whole() -> None:
         table.append(row)
     pd.testing.assert_frame_equal(table.frame(), pd.DataFrame(rows))
     assert table.frame()["stamp_ns"].dtype == np.int64
+
+
+def test_ignored_pixels_are_in_no_mask_and_no_figure(tmp_path: Path, town: Path, model: Path) -> None:
+    """Offline, the same pixels are taken out of the masks as in the node."""
+    upper_half = "0 0 1 0 1 0.5 0 0.5"
+    plain = replay(town, tmp_path / "plain", model)
+    result = replay(town, tmp_path / "masked", model, ignore={CAMERA: (upper_half,)}, unknown_below=0.2)
+    before, after = (masks(tmp_path / folder / "drive.mcap") for folder in ("plain", "masked"))
+    assert len(after) == FRAMES
+    for at, data in after.items():
+        mask, whole = (np.frombuffer(each, np.uint8).reshape(-1, 2, len(data) // 2)[0] for each in (data, before[at]))
+        assert (mask[0] == VOID).all()
+        known = mask[1] != VOID
+        np.testing.assert_array_equal(mask[1][known], whole[1][known])
+    assert result.report["accuracy"] is not None
+    assert plain.report["accuracy"] is not None
+    labelled = [np.sum(each.report["accuracy"]["confusion"]) for each in (result, plain)]  # type: ignore[index]
+    assert 0 < labelled[0] < labelled[1]
+    sky = [pd.read_csv(tmp_path / folder / "frames.csv")["coverage.sky"].mean() for folder in ("plain", "masked")]
+    assert sky[0] != sky[1]
