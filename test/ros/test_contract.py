@@ -26,7 +26,7 @@ def node(tiny: Path) -> Iterator[Any]:
     with running(
         *("-p", f"model:={tiny}", "-p", "cameras:=['camera', 'side']", "-p", "threads:=1"),
         *("-p", "regions:=['left']", "-p", "region.left.polygon:=[0.0, 0.0, 0.5, 0.0, 0.5, 1.0, 0.0, 1.0]"),
-        *("-p", "region.left.cameras:=['camera']"),
+        *("-p", "region.left.cameras:=['camera']", "-p", "autoware_mask:=true"),
         cameras=("camera", "side"),
     ) as (process, client):
         client.wait(lambda: client.state() == "active", "the node activates itself")

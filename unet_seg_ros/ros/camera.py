@@ -62,7 +62,7 @@ class Camera:
         self._input = ImageInput(node, name, settings, self._on_image)
         self.decode = self._input.decode
         qos = QoSProfile(depth=settings.output_depth, reliability=POLICIES[settings.output_reliability])
-        self._publishers = Publishers(node, name, frame_outputs(manifest), qos)
+        self._publishers = Publishers(node, name, frame_outputs(manifest, settings.autoware_mask), qos)
         monitor = Monitor(manifest, load_thresholds(settings.health_thresholds))
         self._watch = Watch(node, name, monitor, model_id, qos)
         self._timing: Publisher = node.create_publisher(FrameTiming, f"~/{name}/timing", qos)

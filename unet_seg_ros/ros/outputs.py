@@ -19,6 +19,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import ClassCoverage, ClassTable, RegionCoverage
+from unet_seg_ros.data.autoware import class_table, run_length_encoded
 from unet_seg_ros.data.labels import TRAIN_LABELS, palette
 from unet_seg_ros.data.ros_images import fill, fill_compressed
 from unet_seg_ros.draw import colorize, overlay
@@ -55,9 +56,11 @@ class Output:
     always: bool = False
 
 
-def frame_outputs(manifest: Manifest) -> list[Output]:
-    """The outputs of one camera, in order of publishing."""
+def frame_outputs(manifest: Manifest, autoware: bool = False) -> list[Output]:
+    """The outputs of one camera, in order of publishing; ``autoware``: with the mask for Autoware's lidar filter."""
     colors = palette(manifest.palette)
+    table = class_table(manifest.class_names, manifest.class_ids)
+    extra = [Output("mask/autoware", Image, lambda frame: _autoware(frame, table))] if autoware else []
     return [
         Output("mask", Image, lambda frame: _image(frame, frame.seen.mask), always=True),
         Output("mask/compressed", CompressedImage, _png),
@@ -66,6 +69,7 @@ def frame_outputs(manifest: Manifest) -> list[Output]:
         Output("overlay", Image, lambda frame: _image(frame, overlay(frame.image, frame.seen.mask, colors))),
         Output("overlay/compressed", CompressedImage, lambda frame: _jpeg(frame, colors)),
         Output("coverage", ClassCoverage, coverage_message, always=True),
+        *extra,
     ]
 
 
@@ -118,6 +122,14 @@ def announcements(manifest: Manifest, model_id: str, settings: Settings, stamp: 
 def _image(frame: SegmentedFrame, pixels: NDArray[np.uint8]) -> Image:
     message = Image(header=frame.header)
     fill(message, pixels)
+    return message
+
+
+def _autoware(frame: SegmentedFrame, table: NDArray[np.uint8]) -> Image:
+    """An Image whose data is run-length encoded, which is how Autoware has its masks."""
+    height, width = frame.seen.mask.shape
+    message = Image(header=frame.header, height=height, width=width, encoding="mono8", step=width)
+    message.data = array("B", run_length_encoded(table[frame.seen.mask]))
     return message
 
 

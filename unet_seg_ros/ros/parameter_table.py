@@ -168,6 +168,12 @@ TABLE: tuple[Spec, ...] = (
         "",
         "A YAML file of bounds for the signals of ~/C/health and for trust. Empty: the package's config/health.yaml.",
     ),
+    Spec(
+        "autoware_mask",
+        "boolean",
+        False,
+        "Publish ~/C/mask/autoware too: the mask with Autoware's classes, run-length encoded, for its lidar filter.",
+    ),
     *GROUND,
     # ---- diagnostics: a threshold that is crossed is a WARN, and an ERROR when that lasts
     Spec(

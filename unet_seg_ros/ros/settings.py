@@ -56,6 +56,7 @@ class Settings:
     output_reliability: str
     output_depth: int
     health_thresholds: str
+    autoware_mask: bool
     limits: Limits
     ground: GroundSettings
 
