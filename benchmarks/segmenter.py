@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch.nn import functional as F
 
 from training.synthetic import DriveConfig, drive
-from unet_seg_ros.engine.pytorch import pick_precision
+from unet_seg_ros.engine.pytorch import PRECISIONS, pick_precision
 from unet_seg_ros.model.bundle import Bundle, load_bundle
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.segmenter import Segmenter
@@ -33,7 +33,7 @@ def plain(bundle: Bundle, device: torch.device) -> Callable[[Frame], tuple[Frame
     """The baseline: frame uint8[H, W, 3] → mask and confidence, by the shortest code."""
     model = bundle.build().to(device)
     mean, std = (torch.tensor(v, device=device) for v in (bundle.manifest.mean, bundle.manifest.std))
-    stride, precision = bundle.manifest.config.stride, pick_precision(device)
+    stride, precision = bundle.manifest.config.stride, PRECISIONS[pick_precision(device)]
 
     @torch.inference_mode()
     def segment(frame: Frame) -> tuple[Frame, Frame]:

@@ -6,11 +6,12 @@ import math
 
 import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.engine import Scores
+from unet_seg_ros.engine.decode import decode, scores_of
 from unet_seg_ros.model.bundle import Manifest
+from unet_seg_ros.model.geometry import Axis
 from unet_seg_ros.model.unet import CONFIGS
 from unet_seg_ros.segmenter import Segmenter, fault_of
 
@@ -26,16 +27,22 @@ class Engine:
         self.spoilt = spoilt
         self.constant = constant
 
-    def allocate(self, frames: int, height: int, width: int) -> Tensor:
-        return torch.empty(frames, height, width, 3, dtype=torch.uint8)
+    def allocate(self, frames: int, height: int, width: int) -> np.ndarray:
+        return np.empty((frames, height, width, 3), np.uint8)
 
-    def __call__(self, images: Tensor) -> Tensor:
-        torch.manual_seed(0)
-        logits = torch.randn(len(images), 19, images.shape[1] // 4, images.shape[2] // 4)
-        if self.constant:
-            return logits[:, :, :1, :1].expand_as(logits)
+    def __call__(self, images: np.ndarray) -> list[Scores]:
+        logits = random_logits(len(images), 19, images.shape[1] // 4, images.shape[2] // 4)
         logits[0, 7, 2, 3] = self.spoilt
-        return logits
+        if self.constant:
+            logits[:] = logits[:, :, :1, :1]
+        return [scores_of(frame) for frame in logits]
+
+    def decode(self, scores: Scores, ys: Axis, xs: Axis) -> tuple[np.ndarray, np.ndarray]:
+        return decode(*scores, ys, xs)
+
+
+def random_logits(*shape: int) -> np.ndarray:
+    return np.random.default_rng(0).normal(size=shape).astype(np.float32)
 
 
 def frames() -> list[np.ndarray]:
@@ -61,11 +68,11 @@ def test_an_output_that_is_the_same_everywhere_is_a_fault() -> None:
 
 
 def test_a_single_place_is_not_compared_with_itself() -> None:
-    assert fault_of(torch.zeros(19, 1, 1)) == ""
+    assert fault_of(scores_of(np.zeros((19, 1, 1), np.float32))) == ""
 
 
 def test_large_logits_are_no_fault() -> None:
-    assert fault_of(1e4 * torch.randn(19, 30, 40)) == ""
+    assert fault_of(scores_of(1e4 * random_logits(19, 30, 40))) == ""
 
 
 def test_the_frame_that_the_network_saw_comes_along() -> None:

@@ -29,7 +29,8 @@ from training.exporting.reference import reference_confidence
 from training.run.checkpoint import best_or_last, part, read_checkpoint
 from training.run.trainer import normalise
 from unet_seg_ros import __version__
-from unet_seg_ros.engine.pytorch import TorchEngine
+from unet_seg_ros.engine import Engine
+from unet_seg_ros.engine.selection import make_engine
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, save_bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet
@@ -91,6 +92,15 @@ def _on_images(forward: Callable[[Tensor], Tensor]) -> Forward:
     return run
 
 
+def _of(engine: Engine) -> Forward:
+    """An engine's logits, of one image after another."""
+
+    def run(images: Tensor) -> Tensor:
+        return torch.stack([torch.as_tensor(scores.logits).cpu() for scores in engine(images.numpy())])
+
+    return run
+
+
 def export(
     run: Path,
     output: Path,
@@ -130,13 +140,13 @@ def export(
         reference = reference_confidence(save_bundle(candidate, folded, manifest), config)
         save_bundle(candidate, folded, replace(manifest, reference_confidence=reference))
         bundle = load_bundle(candidate)
-        check(output, "bundle", _on_images(bundle.build()))
-        engine = TorchEngine(bundle, "cpu")
-        check(output, f"bundle in TorchEngine, {engine.precision}", engine, engine.precision)
+        check(output, "bundle", _on_images(bundle.build()), "16 bits")
+        engine = make_engine(bundle, "cpu")
+        check(output, f"bundle in the engine of the CPU, {engine.precision}", _of(engine), engine.precision)
         if onnx:
             with replacing(onnx) as onnx_candidate:
                 write_onnx(onnx_candidate, bundle)
-                check(onnx, "ONNX in onnxruntime", _on_images(onnx_forward(onnx_candidate)))
+                check(onnx, "ONNX in onnxruntime", _on_images(onnx_forward(onnx_candidate)), "16 bits")
     return bundle
 
 

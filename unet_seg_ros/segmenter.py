@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +11,14 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from unet_seg_ros.data.labels import VOID
-from unet_seg_ros.engine import Engine
-from unet_seg_ros.engine.pytorch import TorchEngine, device_errors
+from unet_seg_ros.engine import Engine, Scores
+from unet_seg_ros.engine.selection import make_engine
 from unet_seg_ros.metrics.coverage import Coverage, Region, measure
 from unet_seg_ros.model.bundle import MEAN_COLOR, Bundle, Manifest, load_bundle
-from unet_seg_ros.model.geometry import axis, resized, resized_argmax, working_size
+from unet_seg_ros.model.geometry import axis, working_size
 
 Frame = NDArray[np.uint8]
 
@@ -57,15 +56,21 @@ class Segmentation:
         return measure(self.mask, self.confidence, classes, regions, confidence_threshold, self.ignored)
 
 
-def fault_of(logits: Tensor) -> str:
-    """Why the logits float[C, h, w] of a frame say nothing: NaN or infinity among them, or the same at each place, as
-    only a broken network gives. Empty where nothing is wrong."""
-    if not bool(torch.isfinite(logits.sum())):
+def fault_of(scores: Scores) -> str:
+    """Why the scores of a frame say nothing: NaN or infinity among the logits, or the same ones at each place, as only
+    a broken network gives. Empty where nothing is wrong."""
+    logits, winner = scores.logits, scores.winner
+    if not math.isfinite(float(logits.sum())):
         return "the network's output holds numbers that are not finite"
-    places = logits.shape[1] * logits.shape[2]
-    if places > 1 and bool((logits == logits[:, :1, :1]).all()):
+    places = winner.shape[0] * winner.shape[1]
+    if places > 1 and bool((winner == winner[0, 0]).all()) and bool((logits == logits[:, :1, :1]).all()):
         return "the network's output is the same at each place"
     return ""
+
+
+def _void(frame: Frame) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A mask without any class, and no confidence."""
+    return np.full(frame.shape[:2], VOID, np.uint8), np.zeros(frame.shape[:2], np.uint8)
 
 
 class Segmenter:
@@ -82,15 +87,18 @@ class Segmenter:
         self.manifest = manifest
         self.model_id = model_id
         self.max_pixels = max_pixels or manifest.max_pixels
-        self._class_ids = torch.tensor(manifest.class_ids, dtype=torch.uint8, device=engine.device)
         self._plain_ids = manifest.class_ids == tuple(range(len(manifest.class_ids)))
+        self._class_ids = np.array([*manifest.class_ids, *[255] * (256 - len(manifest.class_ids))], np.uint8)
 
     @classmethod
-    def load(cls, bundle: Path | Bundle, device: str = "auto", threads: int = 0, max_pixels: int = 0) -> Segmenter:
+    def load(
+        cls, bundle: Path | Bundle, device: str = "auto", threads: int = 0, max_pixels: int = 0, precision: str = "auto"
+    ) -> Segmenter:
         """From a bundle or its path. Raises BundleError (the file) or ValueError (an argument), one clear line each."""
         if not isinstance(bundle, Bundle):
             bundle = load_bundle(bundle)
-        return cls(TorchEngine(bundle, device, threads), bundle.manifest, bundle.model_id, max_pixels)
+        engine = make_engine(bundle, device, precision, threads)
+        return cls(engine, bundle.manifest, bundle.model_id, max_pixels)
 
     def __call__(self, frames: Sequence[Frame]) -> list[Segmentation]:
         """Segment frames, each H×W×3 uint8 RGB. Those of one working size share a forward pass, in order of the list.
@@ -119,31 +127,30 @@ class Segmenter:
 
     def _segment(self, frames: list[Frame], size: tuple[int, int]) -> list[Segmentation]:
         start = perf_counter()
-        batch = self._padded(frames, size)
+        batch = self.padded(frames, size)
         ready = perf_counter()
-        with torch.inference_mode(), device_errors():
-            logits = self.engine(batch)
-            ratios = [batch.shape[1] / logits.shape[2], batch.shape[2] / logits.shape[3]]
-            done = perf_counter()
-            segmentations = []
-            for frame, seen, frame_logits in zip(frames, batch.numpy(), logits, strict=True):
-                begin = perf_counter()
-                fault = fault_of(frame_logits)
-                mask, confidence = self._decode(frame_logits, frame.shape[:2], size, ratios)
-                if fault:
-                    mask, confidence = np.full_like(mask, VOID), np.zeros_like(confidence)
-                timings = Timings(ready - start, done - ready, perf_counter() - begin)
-                working = seen[: size[0], : size[1]]
-                names = self.manifest.class_names
-                segmentations.append(Segmentation(mask, confidence, names, timings, working=working, fault=fault))
+        scores = self.engine(batch)
+        done = perf_counter()
+        segmentations = []
+        for frame, shown, seen in zip(frames, batch, scores, strict=True):
+            begin = perf_counter()
+            fault = fault_of(seen)
+            mask, confidence = _void(frame) if fault else self._decode(seen, frame, batch.shape[1:3], size)
+            timings = Timings(ready - start, done - ready, perf_counter() - begin)
+            working = shown[: size[0], : size[1]].copy()  # the engine uses its memory again
+            names = self.manifest.class_names
+            segmentations.append(Segmentation(mask, confidence, names, timings, working=working, fault=fault))
         return segmentations
 
-    def _padded(self, frames: list[Frame], size: tuple[int, int]) -> Tensor:
-        """Frames at their working size, padded at right and bottom to the stride: uint8[N, H, W, 3]."""
+    def padded(self, frames: list[Frame], size: tuple[int, int]) -> NDArray[np.uint8]:
+        """Frames at their working ``size`` (height, width), padded right and below to the stride: uint8[N, H, W, 3].
+
+        The engine may use the same memory again at the next call.
+        """
         height, width = size
         stride = self.engine.stride
         batch = self.engine.allocate(len(frames), -(-height // stride) * stride, -(-width // stride) * stride)
-        for frame, target in zip(frames, batch.numpy(), strict=True):
+        for frame, target in zip(frames, batch, strict=True):
             target[height:] = MEAN_COLOR
             target[:height, width:] = MEAN_COLOR
             if frame.shape[:2] == size:
@@ -153,14 +160,12 @@ class Segmenter:
         return batch
 
     def _decode(
-        self, logits: Tensor, frame: tuple[int, ...], working: tuple[int, int], ratios: list[float]
+        self, scores: Scores, frame: Frame, padded: tuple[int, ...], working: tuple[int, int]
     ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """Logits float[C, h, w] of one padded frame → mask and confidence at the frame's size."""
-        ys, xs = (axis(f, w, r, logits.device) for f, w, r in zip(frame, working, ratios, strict=True))
-        best, winner = logits.max(dim=0)
-        mask = resized_argmax(logits, winner.to(torch.uint8), ys, xs)
+        """Mask and confidence at the frame's size; the network saw ``padded`` pixels, the frame took ``working``."""
+        ratios = [pixels / logits for pixels, logits in zip(padded, scores.winner.shape, strict=True)]
+        ys, xs = (axis(*side) for side in zip(frame.shape[:2], working, ratios, strict=True))
+        mask, confidence = self.engine.decode(scores, ys, xs)
         if not self._plain_ids:
-            mask = self._class_ids[mask.int()]
-        probability = (best - logits.logsumexp(dim=0)).exp()
-        confidence = (resized(probability, ys, xs) * 255).round().to(torch.uint8)
-        return mask.cpu().numpy(), confidence.cpu().numpy()
+            mask = np.asarray(cv2.LUT(mask, self._class_ids), np.uint8)
+        return mask, confidence

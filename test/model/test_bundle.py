@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -69,8 +71,12 @@ def test_round_trip(tmp_path: Path) -> None:
     read = load_bundle(path)
     assert read.manifest == written.manifest == MANIFEST
     assert (read.digest, read.model_id) == (written.digest, f"small-{read.digest[:12]}")
-    assert all(torch.equal(read.tensors[name], tensor) for name, tensor in model.state_dict().items())
     assert read.tensors.keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        rounded = tensor.half().float() if tensor.ndim == 4 else tensor
+        np.testing.assert_array_equal(read.tensors[name], rounded.numpy())
+        np.testing.assert_array_equal(read.tensors[name], written.tensors[name])
+        assert read.tensors[name].dtype == rounded.numpy().dtype
     assert os.stat(path).st_mode & 0o777 == 0o644
 
 
@@ -136,13 +142,15 @@ def forge(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any], dict[
     change(tensors, manifest, metadata)
     if "manifest" in metadata:
         metadata["manifest"] = json.dumps(manifest)
-        metadata["sha256"] = module._digest(metadata["manifest"], tensors)
+        metadata["sha256"] = module._digest(
+            metadata["manifest"], {name: tensor.numpy() for name, tensor in tensors.items()}
+        )
     path.write_bytes(save(tensors, metadata))
 
 
 def test_without_a_manifest_or_of_another_format(path: Path) -> None:
-    forge(path, lambda tensors, manifest, metadata: metadata.update(format="2"))
-    assert refusal(path).endswith("bundle format 2, this version reads format 1")
+    forge(path, lambda tensors, manifest, metadata: metadata.update(format="3"))
+    assert refusal(path).endswith("bundle format 3, this version reads formats 1 and 2")
     forge(path, lambda tensors, manifest, metadata: metadata.pop("format"))
     assert "bundle format None" in refusal(path)
     forge(path, lambda tensors, manifest, metadata: metadata.pop("manifest"))
@@ -185,6 +193,9 @@ def test_a_manifest_that_is_none(path: Path, text: str) -> None:
         ({"max_pixels": 15}, "max_pixels must be a whole number of at least 16, not 15"),
         ({"max_pixels": float("nan")}, "max_pixels"),
         ({"max_pixels": "many"}, "max_pixels"),
+        ({"int8_ranges": {"stem.0": [1.0, 1.0]}}, "int8_ranges: stem.0 needs a lower and a higher number"),
+        ({"int8_ranges": {"stem.0": [0.0, float("inf")]}}, "int8_ranges: stem.0"),
+        ({"int8_ranges": {"stem.0": [0.0]}}, "not valid"),
         ({"surprise": 1}, "surprise"),
         ({"config": {"widths": [4, 8], "depths": [1, 1], "surprise": 1}}, "surprise"),
         ({"config": {"widths": [4, 8], "depths": [1, 1.5]}}, "integers"),
@@ -223,6 +234,36 @@ def test_a_manifest_from_before_there_were_folded_networks(path: Path) -> None:
     assert load_bundle(path).manifest.config == CONFIG
 
 
+def test_a_bundle_of_format_1_has_all_weights_in_32_bits(path: Path) -> None:
+    model = UNet(CONFIG)
+
+    def before(tensors: dict[str, Tensor], manifest: dict[str, Any], metadata: dict[str, str]) -> None:
+        tensors.update(model.state_dict())
+        metadata["format"] = "1"
+        for name in ("int8_ranges", "int8_checks"):
+            del manifest[name]
+
+    forge(path, before)
+    read = load_bundle(path).build().state_dict()
+    assert all(torch.equal(read[name], tensor) for name, tensor in model.state_dict().items())
+
+
+def test_a_weight_that_16_bits_cannot_hold_stays_in_32(path: Path) -> None:
+    model = UNet(CONFIG)
+    with torch.no_grad():
+        model.head.weight[0, 0] = 1e6
+    save_bundle(path, model, MANIFEST)
+    np.testing.assert_array_equal(load_bundle(path).tensors["head.weight"], model.head.weight.detach().numpy())
+
+
+def test_reading_a_bundle_needs_no_pytorch(path: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from unet_seg_ros.model.bundle import load_bundle;"
+        f"load_bundle(Path({str(path)!r})); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
 def test_folded_or_not_is_part_of_the_manifest(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: manifest["config"].update(norm=False))
     assert "tensors do not fit its manifest" in refusal(path)
@@ -252,7 +293,7 @@ def test_a_failing_write_leaves_what_was_there(path: Path, function: str, monkey
 
 
 def test_the_digest_is_sha256_of_what_is_documented() -> None:
-    tensors = {"b": torch.tensor([1.5, -2]), "a": torch.tensor(7)}
+    tensors: dict[str, Any] = {"b": np.array([1.5, -2], np.float32), "a": np.array(7)}
     parts = [b"text", b"a torch.int64 ()", np.int64(7).tobytes(), b"b torch.float32 (2,)"]
     expected = hashlib.sha256(b"".join([*parts, np.array([1.5, -2], np.float32).tobytes()])).hexdigest()
     assert module._digest("text", tensors) == expected

@@ -124,6 +124,8 @@ def test_in_float32_only_the_last_bits_differ(name: str) -> None:
 @EVERY_SHAPE
 def test_a_folded_bundle(config: UNetConfig, tmp_path: Path) -> None:
     folded = fold(trained(config).float())
+    for parameter in folded.parameters():
+        parameter.data = parameter.data.half().float()  # what a bundle can hold
     save_bundle(tmp_path / "x.safetensors", folded, Manifest("x", folded.config, 1000))
     read = load_bundle(tmp_path / "x.safetensors").build()
     assert read.config == folded.config

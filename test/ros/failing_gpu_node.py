@@ -1,16 +1,22 @@
 """The node with an engine that fails as a GPU does: out of memory for frames 64 pixels wide and for several at once,
 device lost for frames 96 pixels wide."""
 
-import torch
+from collections.abc import Sequence
 
-from unet_seg_ros.engine import pytorch
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from unet_seg_ros.engine import Scores
+from unet_seg_ros.engine.openvino import OpenVinoEngine
+from unet_seg_ros.engine.pytorch import device_errors
 from unet_seg_ros.ros.node import main
 
-call = pytorch.TorchEngine.__call__
+call = OpenVinoEngine.__call__
 
 
-def failing(self: pytorch.TorchEngine, images: torch.Tensor) -> torch.Tensor:
-    with pytorch.device_errors():
+def failing(self: OpenVinoEngine, images: NDArray[np.uint8]) -> Sequence[Scores]:
+    with device_errors():
         if images.shape[2] == 64 or len(images) > 1:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 GiB")
         if images.shape[2] == 96:
@@ -18,5 +24,5 @@ def failing(self: pytorch.TorchEngine, images: torch.Tensor) -> torch.Tensor:
     return call(self, images)
 
 
-pytorch.TorchEngine.__call__ = failing  # type: ignore[method-assign]
+OpenVinoEngine.__call__ = failing  # type: ignore[method-assign]
 main()

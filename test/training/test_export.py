@@ -52,7 +52,7 @@ def write_checkpoint(path: Path, config: TrainConfig, averaged: UNet) -> None:
 def same(one: UNet, other: UNet) -> bool:
     image = torch.randn(1, 3, 32, 48)
     with torch.inference_mode():
-        return bool((one(image) - other(image)).abs().max() < 1e-4)
+        return bool((one(image) - other(image)).abs().max() < 2e-3)
 
 
 def test_the_bundle_is_the_averaged_network_folded(
@@ -74,7 +74,9 @@ def test_the_bundle_is_the_averaged_network_folded(
     )
     expected = fold(model).state_dict()
     assert bundle.tensors.keys() == expected.keys()
-    assert all(torch.equal(bundle.tensors[name], expected[name]) for name in expected)
+    for name, tensor in expected.items():
+        rounded = tensor.half().float() if tensor.ndim == 4 else tensor
+        np.testing.assert_array_equal(bundle.tensors[name], rounded.numpy())
     assert same(bundle.build(), model)
     assert not same(bundle.build(), network(99)), "the test would prove nothing"
     assert [path.name for path in output.parent.iterdir()] == [output.name]
@@ -146,7 +148,7 @@ def test_onnx_beside_it(tiny_run: MakeRun, tmp_path: Path, capsys: pytest.Captur
     assert session.get_modelmeta().custom_metadata_map["model_id"] == bundle.model_id
     image = torch.randn(1, 3, 36, 52)
     with torch.inference_mode():
-        expected = network(0)(image)
+        expected = bundle.build()(image)
     actual = session.run(None, {"images": image.numpy()})[0]
     np.testing.assert_allclose(actual, expected, atol=1e-4)
     assert {path.name for path in tmp_path.iterdir()} == {"run", "town", output.name, "elsewhere"}

@@ -47,9 +47,10 @@ def _probabilities(engine: Engine, image: Image) -> Tensor:
     height, width = image.shape[:2]
     padded = [-(-side // engine.stride) * engine.stride for side in (height, width)]
     batch = engine.allocate(1, *padded)
-    batch.numpy()[:] = MEAN_COLOR
-    batch.numpy()[0, :height, :width] = image
-    logits = F.interpolate(engine(batch), padded, mode="bilinear", align_corners=False)
+    batch[:] = MEAN_COLOR
+    batch[0, :height, :width] = image
+    logits = torch.as_tensor(engine(batch)[0].logits)[None]
+    logits = F.interpolate(logits, padded, mode="bilinear", align_corners=False)
     return logits[0, :, :height, :width].softmax(dim=0)
 
 

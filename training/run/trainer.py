@@ -133,7 +133,7 @@ class Trainer:
         return loss, gradient
 
     def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        bf16 = pick_precision(self.device) == torch.bfloat16  # fp16 would need its losses scaled
+        bf16 = pick_precision(self.device) == "bf16"  # fp16 would need its losses scaled
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(normalise(images))
         loss: Tensor = self.loss(*quarter(logits.float(), labels, self.step))
@@ -159,7 +159,7 @@ class Trainer:
     def averaged(self) -> Bundle:
         """The EMA weights as a bundle in memory."""
         manifest = Manifest(self.folder.name, CONFIGS[self.config.model], self.config.max_pixels)
-        return Bundle(manifest, {name: value.cpu() for name, value in self.ema.items()}, f"{self.step:012}")
+        return Bundle(manifest, {name: value.cpu().numpy() for name, value in self.ema.items()}, f"{self.step:012}")
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all, then drop those that are older than the last ``keep``."""

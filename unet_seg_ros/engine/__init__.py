@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
-if TYPE_CHECKING:  # the node imports this module to name its errors where PyTorch may still be missing
-    from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.model.geometry import Axis
+
+PRECISIONS = ("auto", "fp32", "bf16", "int8")
+"""What may be asked for; an engine says what it runs in (on a GPU also ``fp16``)."""
 
 
 class OutOfMemory(RuntimeError):
@@ -16,21 +22,34 @@ class DeviceLost(RuntimeError):
     """The device no longer answers; the engine is of no more use."""
 
 
+class Scores(NamedTuple):
+    """What a network says of one frame, at the logits' resolution h×w, as arrays where the engine keeps them.
+
+    NumPy arrays on a CPU, PyTorch tensors on a GPU. ``logits`` is float32[classes, h, w], ``winner`` uint8[h, w] their
+    argmax over the classes, ``probability`` float32[h, w] the winner's softmax. They may be overwritten by the engine's
+    next call.
+    """
+
+    logits: Any
+    winner: Any
+    probability: Any
+
+
 class Engine(Protocol):
-    """From a batch of padded frames to logits."""
+    """From padded frames to scores, and from scores to masks."""
 
     device: str
     """What it runs on: ``cpu``, ``cuda:0``, …"""
     precision: str
-    """Arithmetic of the network: ``fp32``, ``bf16`` or ``fp16``."""
+    """Arithmetic of the network: ``fp32``, ``bf16``, ``fp16`` or ``int8``."""
     stride: int
     """Height and width of the input must be multiples of this."""
 
-    def allocate(self, frames: int, height: int, width: int) -> Tensor:
+    def allocate(self, frames: int, height: int, width: int) -> NDArray[np.uint8]:
         """An input buffer, uint8[frames, height, width, 3] in host memory that the device copies from fast."""
 
-    def __call__(self, images: Tensor) -> Tensor:
-        """Logits float32[N, classes, h, w] on the engine's device, of RGB images uint8[N, H, W, 3].
+    def __call__(self, images: NDArray[np.uint8]) -> Sequence[Scores]:
+        """Of each RGB image of uint8[N, H, W, 3]; h divides H and w divides W. Raises OutOfMemory or DeviceLost."""
 
-        h divides H and w divides W. Raises OutOfMemory or DeviceLost.
-        """
+    def decode(self, scores: Scores, ys: Axis, xs: Axis) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Mask and confidence (0..255) of a frame, uint8[H, W]; see ``decode.decode``. Raises as a call does."""

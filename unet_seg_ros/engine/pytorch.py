@@ -1,22 +1,26 @@
-"""PyTorch, eager: on CUDA in bf16 (fp16 where the GPU lacks it), on a CPU in bf16 where it is native, else fp32."""
+"""PyTorch, eager: on CUDA in bf16 (fp16 where the GPU lacks it); on a CPU without OpenVINO in bf16 or fp32."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
 
-from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.engine import DeviceLost, OutOfMemory, Scores
+from unet_seg_ros.engine.cpu import has_bf16, usable_cores
+from unet_seg_ros.engine.decode import decode
+from unet_seg_ros.engine.pytorch_decode import decode_on_device
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.fold import fold
+from unet_seg_ros.model.geometry import Axis
 
-DEFAULT_THREADS = torch.get_num_threads()
 ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # not in older PyTorch
-PRECISIONS = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+DEFAULT_THREADS = min(usable_cores(), torch.get_num_threads())  # the latter knows OMP_NUM_THREADS
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
@@ -37,13 +41,17 @@ def pick_device(name: str) -> torch.device:
     return torch.device("cuda", index)
 
 
-def pick_precision(device: torch.device) -> torch.dtype:
-    """The fastest arithmetic that the device has natively."""
+def pick_precision(device: torch.device, precision: str = "auto") -> str:
+    """``auto``: the fastest that the device has natively. Raises ValueError for one that it does not have."""
     if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    cpuinfo = Path("/proc/cpuinfo")
-    native = re.search(r"\b(avx512_bf16|amx_bf16|bf16)\b", cpuinfo.read_text() if cpuinfo.exists() else "")
-    return torch.bfloat16 if native else torch.float32
+        native = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    else:
+        native = "bf16" if has_bf16() else "fp32"
+    if precision == "auto":
+        return native
+    if precision not in ("fp32", native):
+        raise ValueError(f"precision {precision}: PyTorch on {device} runs the network in {native} or fp32")
+    return precision
 
 
 @contextmanager
@@ -64,33 +72,45 @@ def device_errors() -> Iterator[None]:
 
 
 class TorchEngine:
-    """Runs a bundle's network on ``device`` (see ``pick_device``); ``threads`` CPU threads, 0 = PyTorch's choice."""
+    """Runs a bundle's network on ``device`` (see ``pick_device``) in ``precision`` (see ``pick_precision``) with
+    ``threads`` CPU threads (0 = one for each core that the process may use)."""
 
-    def __init__(self, bundle: Bundle, device: str = "auto", threads: int = 0) -> None:
+    def __init__(self, bundle: Bundle, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
         if threads < 0:
             raise ValueError(f"threads must not be negative, not {threads}")
         target = pick_device(device)
+        self.precision = pick_precision(target, precision)
         torch.set_num_threads(threads or DEFAULT_THREADS)  # it is the process's: an earlier engine may have set it
-        dtype = pick_precision(target)
         model = fold(bundle.build())
         self.stride = model.config.stride
         self.device = str(target)
-        self.precision = PRECISIONS[dtype]
         with device_errors():
-            self._model = model.to(target, dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self._model = model.to(target, PRECISIONS[self.precision], memory_format=torch.channels_last)  # type: ignore[call-overload]
             mean, std = (torch.tensor(v, device=target) for v in (bundle.manifest.mean, bundle.manifest.std))
         self._scale, self._shift = 1 / (255 * std), -mean / std
 
-    def allocate(self, frames: int, height: int, width: int) -> Tensor:
+    def allocate(self, frames: int, height: int, width: int) -> NDArray[np.uint8]:
         with device_errors():
-            return torch.empty(frames, height, width, 3, dtype=torch.uint8, pin_memory=self.device != "cpu")
+            buffer = torch.empty(frames, height, width, 3, dtype=torch.uint8, pin_memory=self.device != "cpu")
+        return buffer.numpy()
 
     @torch.inference_mode()
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: NDArray[np.uint8]) -> Sequence[Scores]:
         with device_errors():
-            x = images.to(self.device, non_blocking=True).float() * self._scale + self._shift
-            parameter = next(self._model.parameters())
-            logits: Tensor = self._model(x.permute(0, 3, 1, 2).to(parameter.dtype)).float()
+            x = torch.from_numpy(images).to(self.device, non_blocking=True).float() * self._scale + self._shift
+            logits = self._model(x.permute(0, 3, 1, 2).to(PRECISIONS[self.precision])).float()
+            best, winner = logits.max(dim=1)
+            probability = (best - logits.logsumexp(dim=1)).exp()
+            winner = winner.to(torch.uint8)
             if logits.is_cuda:
                 torch.cuda.synchronize(logits.device)
-            return logits
+                return [Scores(*frame) for frame in zip(logits, winner, probability, strict=True)]
+            arrays = (logits.contiguous().numpy(), winner.numpy(), probability.numpy())
+            return [Scores(*frame) for frame in zip(*arrays, strict=True)]
+
+    @torch.inference_mode()
+    def decode(self, scores: Scores, ys: Axis, xs: Axis) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        if isinstance(scores.logits, np.ndarray):
+            return decode(*scores, ys, xs)
+        with device_errors():
+            return decode_on_device(scores, ys, xs)

@@ -12,18 +12,26 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES
 from unet_seg_ros.files import write_atomically
-from unet_seg_ros.model.unet import UNet, UNetConfig
+from unet_seg_ros.model.config import UNetConfig
+from unet_seg_ros.model.layout import COUNTER, tensor_shapes
 
-FORMAT = 1
+if TYPE_CHECKING:  # PyTorch is loaded only where a network of PyTorch's is made or written
+    from torch import Tensor
+
+    from unet_seg_ros.model.unet import UNet
+
+Array = NDArray[Any]
+FORMAT = 2
+READABLE = ("1", "2")
+"""Format 1 has all weights in 32 bits and no ranges for int8."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MEAN_COLOR = tuple(round(255 * value) for value in MEAN)
@@ -40,7 +48,9 @@ class Manifest:
 
     ``class_ids[c]`` is the mask's value for the network's class ``c`` (255 = no class); ``mean`` and ``std`` normalise
     RGB scaled to 0..1; ``max_pixels`` is the working resolution's budget; ``data`` are the training sets' names and
-    fingerprints, ``data_terms`` their terms of use; ``metrics`` is free-form.
+    fingerprints, ``data_terms`` their terms of use; ``metrics`` is free-form. ``int8_ranges`` are the lowest and
+    highest value of each operation in calibration, named as in ``engine.openvino_graph`` (empty: the network is not to
+    be run in int8); ``int8_checks`` says on which frames they were measured and what int8 costs.
     """
 
     name: str
@@ -57,6 +67,8 @@ class Manifest:
     code_version: str = ""
     reference_confidence: float = 0.0
     """Mean confidence on the frames that the network was validated on, 0..1; 0: not measured."""
+    int8_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    int8_checks: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         classes = self.config.num_classes
@@ -73,6 +85,9 @@ class Manifest:
             raise ValueError(f"mean must be finite, not {list(self.mean)}")
         if not 0 <= self.reference_confidence <= 1:
             raise ValueError(f"reference_confidence must be 0 to 1, not {self.reference_confidence}")
+        for name, (low, high) in self.int8_ranges.items():
+            if not -math.inf < low < high < math.inf:
+                raise ValueError(f"int8_ranges: {name} needs a lower and a higher number, not {low} and {high}")
         least = self.config.stride**2
         if not isinstance(self.max_pixels, int) or self.max_pixels < least:
             raise ValueError(f"max_pixels must be a whole number of at least {least}, not {self.max_pixels}")
@@ -98,10 +113,11 @@ def _tuples(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle read and checked. ``digest`` is the SHA-256 of manifest and tensors, hexadecimal."""
+    """A bundle read and checked. ``tensors`` are float32 (counters int64), ``digest`` is the SHA-256 of manifest and
+    tensors as they are stored, hexadecimal."""
 
     manifest: Manifest
-    tensors: dict[str, Tensor]
+    tensors: dict[str, Array]
     digest: str
 
     @property
@@ -111,30 +127,39 @@ class Bundle:
 
     def build(self) -> UNet:
         """The network with its weights, in eval mode."""
+        import torch
+
+        from unet_seg_ros.model.unet import UNet
+
         model = UNet(self.manifest.config)
-        model.load_state_dict(self.tensors)
+        model.load_state_dict({name: torch.from_numpy(array) for name, array in self.tensors.items()})
         return model.eval()
 
 
-def _digest(manifest: str, tensors: dict[str, Tensor]) -> str:
+def _digest(manifest: str, tensors: dict[str, Array]) -> str:
     sha = hashlib.sha256(manifest.encode())
     for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        sha.update(tensor.flatten().view(torch.uint8).numpy().tobytes())
+        sha.update(f"{name} torch.{tensors[name].dtype} {tensors[name].shape}".encode())
+        sha.update(tensors[name].tobytes())
     return sha.hexdigest()
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file that is either whole or not there: temporary file, fsync, rename."""
+    from safetensors.torch import save
+
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
     write_atomically(path, data)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """Tensors and metadata of a safetensors file. Raises BundleError if it is missing, cut short or another format."""
+    return _read(path, "pt")
+
+
+def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        with safe_open(str(path), framework="pt") as file:
+        with safe_open(str(path), framework=framework) as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
@@ -142,13 +167,43 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         raise BundleError(f"{path}: not a whole safetensors file ({error})") from error
 
 
+def _stored(array: Array) -> Array:
+    """Weights of convolutions in 16 bits, which no mask shows, unless a value does not fit; the rest as it is."""
+    if array.ndim != 4 or np.abs(array).max() > np.finfo(np.float16).max:
+        return array
+    return array.astype(np.float16)
+
+
+def _loaded(array: Array) -> Array:
+    return array.astype(np.float32) if array.dtype == np.float16 else array
+
+
 def save_bundle(path: Path, model: UNet, manifest: Manifest) -> Bundle:
-    """Write the model's weights with their manifest, atomically; returns what ``load_bundle`` will read."""
-    tensors = {name: tensor.detach().cpu() for name, tensor in model.state_dict().items()}
+    """Write the model's weights with their manifest, atomically; returns what ``load_bundle`` will read.
+
+    Weights of convolutions are rounded to 16 bits (IEEE half precision).
+    """
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in model.state_dict().items()}
+    return write_bundle(path, arrays, manifest)
+
+
+def write_bundle(path: Path, tensors: dict[str, Array], manifest: Manifest) -> Bundle:
+    """As ``save_bundle``, of arrays: to give a bundle that was read another manifest."""
+    from safetensors.numpy import save
+
+    arrays = {name: _stored(array) for name, array in tensors.items()}
     text = manifest.to_json()
-    digest = _digest(text, tensors)
-    write_tensors(path, tensors, {"format": str(FORMAT), "manifest": text, "sha256": digest})
-    return Bundle(manifest, tensors, digest)
+    digest = _digest(text, arrays)
+    write_atomically(path, save(arrays, {"format": str(FORMAT), "manifest": text, "sha256": digest}))
+    return Bundle(manifest, {name: _loaded(array) for name, array in arrays.items()}, digest)
+
+
+def _fits(name: str, array: Array | None, shape: tuple[int, ...] | None) -> bool:
+    """Whether a tensor of the file is what the manifest's network needs under this name."""
+    if array is None or array.shape != shape:
+        return False
+    halved = array.dtype == np.float16 and array.ndim == 4
+    return halved or array.dtype == (np.int64 if name.endswith(COUNTER) else np.float32)
 
 
 def load_bundle(path: Path) -> Bundle:
@@ -157,23 +212,21 @@ def load_bundle(path: Path) -> Bundle:
     Raises BundleError, one line, if the file is missing, cut short, altered, of another version, or if its tensors are
     not those of the network that its manifest describes.
     """
-    tensors, metadata = read_tensors(path)
+    tensors, metadata = _read(path, "np")
     if "manifest" not in metadata:
         raise BundleError(f"{path}: a safetensors file without a manifest, not a model bundle")
-    if metadata.get("format") != str(FORMAT):
-        raise BundleError(f"{path}: bundle format {metadata.get('format')}, this version reads format {FORMAT}")
+    if metadata.get("format") not in READABLE:
+        readable = " and ".join(READABLE)
+        raise BundleError(f"{path}: bundle format {metadata.get('format')}, this version reads formats {readable}")
     text = metadata["manifest"]
     try:
         manifest = Manifest.from_json(text)
     except (ValueError, TypeError) as error:
         raise BundleError(f"{path}: its manifest is not valid: {error}") from error
-    digest = _digest(text, tensors)
-    if digest != metadata.get("sha256"):
+    if _digest(text, tensors) != metadata.get("sha256"):
         raise BundleError(f"{path}: its contents do not match its SHA-256; copy or export it again")
-    with torch.device("meta"):
-        expected = {name: (tensor.shape, tensor.dtype) for name, tensor in UNet(manifest.config).state_dict().items()}
-    actual = {name: (tensor.shape, tensor.dtype) for name, tensor in tensors.items()}
-    wrong = sorted(name for name in expected.keys() | actual.keys() if expected.get(name) != actual.get(name))
+    shapes = tensor_shapes(manifest.config)
+    wrong = [name for name in shapes.keys() | tensors.keys() if not _fits(name, tensors.get(name), shapes.get(name))]
     if wrong:
-        raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {wrong[0]}")
-    return Bundle(manifest, tensors, digest)
+        raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {min(wrong)}")
+    return Bundle(manifest, {name: _loaded(array) for name, array in tensors.items()}, metadata["sha256"])

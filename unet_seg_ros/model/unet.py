@@ -8,65 +8,14 @@ a strided stem, residual stages, a context block at the bottleneck and one 3×3 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from unet_seg_ros.data.labels import NUM_CLASSES
+from unet_seg_ros.model.config import CONFIGS, DILATIONS, UNetConfig, context_groups
 
-
-@dataclass(frozen=True)
-class UNetConfig:
-    """Shape of a UNet. ``widths[i]`` and ``depths[i]`` are channels and blocks of the encoder's i-th scale.
-
-    ``norm`` = False: without batch normalisation, which is then part of the convolutions (see ``fold``).
-    Raises ValueError, naming the field, for a shape that cannot be built.
-    """
-
-    widths: tuple[int, ...]
-    depths: tuple[int, ...]
-    stem_stride: int = 2
-    residual: bool = True
-    context: bool = True
-    decoder_convs: int = 1
-    num_classes: int = NUM_CLASSES
-    norm: bool = True
-
-    def __post_init__(self) -> None:
-        if len(self.widths) < 2 or len(self.widths) != len(self.depths):
-            raise ValueError(f"widths and depths need one number for each of at least 2 scales: {self}")
-        numbers = (*self.widths, *self.depths, self.stem_stride, self.decoder_convs, self.num_classes)
-        if not all(isinstance(number, int) for number in numbers):
-            raise ValueError(f"widths, depths, stem_stride, decoder_convs and num_classes must be integers: {self}")
-        if min(*self.widths, *self.depths, self.decoder_convs, self.num_classes) < 1:
-            raise ValueError(f"widths, depths, decoder_convs and num_classes must be at least 1: {self}")
-        if self.context and self.widths[-1] < 2:
-            raise ValueError(f"the last of widths must be at least 2 where there is context: {self}")
-        if self.stem_stride not in (1, 2):
-            raise ValueError(f"stem_stride must be 1 or 2, not {self.stem_stride}")
-        if self.num_classes > 255:
-            raise ValueError(f"num_classes must be at most 255 to fit a uint8 mask, not {self.num_classes}")
-
-    @property
-    def stride(self) -> int:
-        """Input sizes are padded to a multiple of this."""
-        return self.stem_stride << (len(self.widths) - 1)
-
-
-CONFIGS: dict[str, UNetConfig] = {
-    "unet_classic": UNetConfig(
-        widths=(64, 128, 256, 512, 1024),
-        depths=(2, 2, 2, 2, 2),
-        stem_stride=1,
-        residual=False,
-        context=False,
-        decoder_convs=2,
-    ),
-    "nano": UNetConfig(widths=(16, 32, 64, 128, 192), depths=(1, 1, 2, 2, 2)),
-    "s": UNetConfig(widths=(32, 64, 128, 256, 384), depths=(1, 2, 3, 3, 3)),
-}
+__all__ = ["CONFIGS", "UNet", "UNetConfig", "build", "norms"]
 
 
 class ConvNormAct(nn.Sequential):
@@ -115,19 +64,17 @@ class Context(nn.Module):
     In the spirit of ASPP (Chen et al. 2017, arXiv:1706.05587), grouped by dilation to stay cheap.
     """
 
-    dilations = (1, 2, 4)
-
     def __init__(self, width: int) -> None:
         super().__init__()
         inner = width // 2
         self.reduce = ConvNormAct(width, inner, kernel=1)
         self.branches = nn.ModuleList(
-            nn.Conv2d(inner, inner, 3, padding=d, dilation=d, groups=8 if inner % 8 == 0 else 1, bias=False)
-            for d in self.dilations
+            nn.Conv2d(inner, inner, 3, padding=d, dilation=d, groups=context_groups(inner), bias=False)
+            for d in DILATIONS
         )
         self.image = nn.Conv2d(inner, inner, 1)
-        self.norm = nn.BatchNorm2d(inner * len(self.dilations))
-        self.expand = ConvNormAct(inner * len(self.dilations), width, kernel=1, act=False)
+        self.norm = nn.BatchNorm2d(inner * len(DILATIONS))
+        self.expand = ConvNormAct(inner * len(DILATIONS), width, kernel=1, act=False)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.reduce(x)
@@ -173,11 +120,8 @@ class UNet(nn.Module):
         self.config = config
         widths = config.widths
         self.stem = ConvNormAct(3, widths[0], stride=2) if config.stem_stride == 2 else nn.Identity()
-        first = widths[0] if config.stem_stride == 2 else 3
-        inputs = (first, *widths[:-1])
-        self.encoder = nn.ModuleList(
-            self._stage(i, o, depth, config.residual) for i, o, depth in zip(inputs, widths, config.depths, strict=True)
-        )
+        stages = zip(config.inputs, widths, config.depths, strict=True)
+        self.encoder = nn.ModuleList(self._stage(i, o, depth, config.residual) for i, o, depth in stages)
         self.context = Context(widths[-1]) if config.context else nn.Identity()
         self.decoder = nn.ModuleList(
             UpBlock(widths[i + 1], widths[i], config.decoder_convs) for i in reversed(range(len(widths) - 1))

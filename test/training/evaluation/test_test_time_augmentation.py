@@ -23,7 +23,9 @@ def segmenter() -> Segmenter:
     torch.manual_seed(0)
     model = UNet(CONFIG).eval()
     manifest = Manifest("tiny", CONFIG, max_pixels=64 * 80)
-    return Segmenter.load(Bundle(manifest, model.state_dict(), "tiny"), device="cpu")
+    return Segmenter.load(
+        Bundle(manifest, {name: tensor.numpy() for name, tensor in model.state_dict().items()}, "tiny"), device="cpu"
+    )
 
 
 def blobs(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:

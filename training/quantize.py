@@ -1,0 +1,76 @@
+"""Store a bundle anew, its weights in 16 bits, and ready for int8 on a CPU.
+
+    python -m training.quantize BUNDLE OUTPUT --calibrate DATA SPLIT --check DATA SPLIT GROUPING CLASS_MAP
+
+Without ``--calibrate`` the ranges that the bundle has are kept, or none. int8 is calibrated on frames of all the given
+splits together and checked against fp32 on each ``--check``: if its masks agree on less than 98.5 % of the pixels or
+it loses more than 0.5 mIoU on one, nothing is written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from training.exporting.int8 import Split, calibrate, check, evenly, refuse_unless_passed, with_int8
+from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.labels import GROUPINGS
+from unet_seg_ros.data.pictures import read_image
+from unet_seg_ros.model.bundle import Bundle, load_bundle, write_bundle
+
+
+def quantize(bundle: Bundle, calibration: list[Pair], splits: list[Split], most: int = 0) -> Bundle:
+    """The bundle with int8, calibrated on frames and checked on at most ``most`` frames of each split (0: all).
+
+    Raises BundleError if it does not pass, ValueError or FileNotFoundError for data that cannot be read.
+    """
+    ranges = calibrate(bundle, (read_image(pair.image) for pair in calibration))
+    notes = {"calibrated_on": [pair.name for pair in calibration]}
+    ready = dataclasses.replace(bundle, manifest=with_int8(bundle, ranges, notes))
+    checks = [check(ready, split, most) for split in splits]
+    print(*checks, sep="\n")
+    refuse_unless_passed(checks)
+    manifest = with_int8(bundle, ranges, {**notes, "checks": [one._asdict() for one in checks]})
+    return dataclasses.replace(bundle, manifest=manifest)
+
+
+def parse() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("bundle", type=Path, help="model bundle (.safetensors)")
+    add("output", type=Path, help="where to write it; may be the same file")
+    add("--calibrate", nargs=2, action="append", default=[], metavar=("DATA", "SPLIT"), help="may be given again")
+    add("--frames", type=int, default=60, help="calibrate on so many frames of each split (default: 60)")
+    add("--check", nargs=4, action="append", default=[], metavar=("DATA", "SPLIT", "GROUPING", "CLASS_MAP"),
+        help=f"may be given again; groupings: {', '.join(GROUPINGS)}; class maps: see training/class_maps")  # fmt: skip
+    add("--check-frames", type=int, default=0, help="check on so many frames of each split (default: all)")
+    arguments = parser.parse_args()
+    if arguments.calibrate and not arguments.check:
+        parser.error("--calibrate needs at least one --check: int8 is not stored unchecked")
+    unknown = [grouping for _, _, grouping, _ in arguments.check if grouping not in GROUPINGS]
+    if unknown:
+        parser.error(f"--check: no grouping is called {unknown[0]}; there are {', '.join(GROUPINGS)}")
+    return arguments
+
+
+def main() -> None:
+    arguments = parse()
+    try:
+        bundle = load_bundle(arguments.bundle)
+        if arguments.calibrate:
+            frames = [
+                pair
+                for root, split in arguments.calibrate
+                for pair in evenly(find_pairs(Path(root), split), arguments.frames)
+            ]
+            splits = [Split(Path(root), *rest) for root, *rest in arguments.check]
+            bundle = quantize(bundle, frames, splits, arguments.check_frames)
+        written = write_bundle(arguments.output, bundle.tensors, bundle.manifest)
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+    print(f"{arguments.output}: {written.model_id}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""OpenVINO: the CPU engine, in int8 where the bundle was calibrated for it, else bf16 where native, else fp32.
+
+The graph is built from the bundle and compiled when it is loaded; one compiled network takes frames of any size. There
+is no cache on disk: compiling takes a tenth of a second, about what it takes to read a cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import openvino as ov
+from numpy.typing import NDArray
+
+from unet_seg_ros.engine import OutOfMemory, Scores
+from unet_seg_ros.engine.cpu import has_bf16, usable_cores
+from unet_seg_ros.engine.decode import decode
+from unet_seg_ros.engine.openvino_graph import LOGITS, PROBABILITY, WINNER, build_graph
+from unet_seg_ros.model.bundle import Bundle
+from unet_seg_ros.model.geometry import Axis
+
+HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "f32"}
+"""In what OpenVINO runs operations that are not int8."""
+
+
+def pick_precision(bundle: Bundle, precision: str) -> str:
+    """``auto``: int8 where the bundle was calibrated for it, else bf16 where the CPU has it, else fp32.
+
+    Raises ValueError, saying why, where the asked precision cannot be.
+    """
+    if precision == "auto":
+        return "int8" if bundle.manifest.int8_ranges else "bf16" if has_bf16() else "fp32"
+    if precision not in HINTS:
+        raise ValueError(f"precision must be auto, {', '.join(HINTS)} on a CPU, not {precision!r}")
+    if precision == "int8" and not bundle.manifest.int8_ranges:
+        raise ValueError(f"precision int8: {bundle.model_id} is not calibrated for it; see python -m training.int8")
+    if precision == "bf16" and not has_bf16():
+        raise ValueError("precision bf16: this CPU does not have it; use auto or fp32")
+    return precision
+
+
+class OpenVinoEngine:
+    """Runs a bundle's network on the CPU with ``threads`` threads (0 = one for each core that the process may use).
+
+    Raises ValueError for a precision that cannot be (see ``pick_precision``) or a negative number of threads.
+    """
+
+    device = "cpu"
+
+    def __init__(self, bundle: Bundle, precision: str = "auto", threads: int = 0) -> None:
+        if threads < 0:
+            raise ValueError(f"threads must not be negative, not {threads}")
+        self.precision = pick_precision(bundle, precision)
+        self.stride = bundle.manifest.config.stride
+        graph = build_graph(bundle, bundle.manifest.int8_ranges if self.precision == "int8" else None)
+        settings = {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": HINTS[self.precision],
+            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "ENABLE_CPU_PINNING": False,  # a thread that is bound to a busy core waits for it
+        }
+        self._request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        self._buffers: dict[tuple[int, ...], NDArray[np.uint8]] = {}
+
+    def allocate(self, frames: int, height: int, width: int) -> NDArray[np.uint8]:
+        """The same buffer for the same size: it is read before ``__call__`` returns."""
+        shape = (frames, height, width, 3)
+        if shape not in self._buffers:
+            self._buffers = {shape: np.empty(shape, np.uint8)}
+        return self._buffers[shape]
+
+    def __call__(self, images: NDArray[np.uint8]) -> Sequence[Scores]:
+        return [self._scores(images[place : place + 1], len(images) > 1) for place in range(len(images))]
+
+    def _scores(self, image: NDArray[np.uint8], copied: bool) -> Scores:
+        """Of one image uint8[1, H, W, 3]; ``copied``: they outlast the next image."""
+        try:
+            self._request.infer({0: image}, share_inputs=True)
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, MemoryError) or "alloc" in str(error):
+                raise OutOfMemory((str(error).splitlines() or ["out of memory"])[0]) from error
+            raise
+        arrays = [self._request.get_tensor(name).data for name in (LOGITS, WINNER, PROBABILITY)]
+        return Scores(*(np.array(array) if copied else array for array in arrays))
+
+    def decode(self, scores: Scores, ys: Axis, xs: Axis) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        return decode(*scores, ys, xs)
