@@ -1,6 +1,6 @@
-"""What each UNet costs: ``python -m training.complexity [--size 2048x1024]``.
+"""The cost of each UNet in operations and memory: ``python -m training.complexity [--size 2048x1024]``.
 
-Nothing is computed: the networks run on PyTorch's meta device, which knows shapes only.
+The networks run on PyTorch's meta device, which computes only shapes.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ MIB = 1 << 20
 
 
 class Cost(NamedTuple):
-    """Of one image; sizes in bytes.
+    """The cost of one image; sizes are in bytes.
 
-    ``flops`` counts the convolutions, a multiply-add as 2. ``inference`` and ``training`` are the most memory that
-    activations take at once in fp32, from the normalised image on and including it: of a forward pass without
-    gradients of the network that ships, and of a forward and backward pass of the one that is trained, without the
-    loss. Weights, their gradients and what libraries allocate inside an operator are not in them. ``parameters`` and
-    ``bundle`` are of the network that ships, with batch normalisation folded.
+    ``flops`` counts the convolutions, a multiply-add as 2. ``inference`` and ``training`` are the peak memory of
+    the activations in fp32, including the normalised image: for a forward pass without gradients of the exported
+    network, and for a forward and backward pass of the trained network without the loss. They do not include weights,
+    their gradients, and memory that libraries allocate inside an operator. ``parameters`` and ``bundle`` are of the
+    exported network, with batch normalisation folded.
     """
 
     parameters: int
@@ -42,7 +42,8 @@ class Cost(NamedTuple):
 
 
 class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Follows the memory of tensors that operators make while it is entered; ``peak`` is the most at once, in bytes."""
+    """Adds up the memory of the tensors that operators make inside the ``with`` block; ``peak`` is the maximum,
+    bytes."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -50,7 +51,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.peak = 0
 
     def add(self, tensor: Tensor) -> None:
-        """Count a tensor's memory until it is freed; once, however many tensors share it."""
+        """Count a tensor's memory until it is freed. Memory that several tensors share counts once."""
         storage = tensor.untyped_storage()
         key = id(storage)
         if key not in self.live:
@@ -76,7 +77,7 @@ def _tensors(values: Any) -> list[Tensor]:
 def _image(size: tuple[int, int], stride: int) -> Tensor:
     """One image of ``size`` (height, width), padded to the stride as the Segmenter does.
 
-    Raises ValueError if that leaves one pixel at the bottleneck, which can't be trained on.
+    Raises ValueError if only one pixel is left at the bottleneck: the network cannot be trained on such an image.
     """
     height, width = (-(-length // stride) * stride for length in size)
     if max(height, width) <= stride:
@@ -109,7 +110,7 @@ def _training_memory(model: nn.Module, image: Tensor) -> int:
 def cost(config: UNetConfig, size: tuple[int, int]) -> Cost:
     """The cost of a network for an image of ``size`` (height, width) in pixels.
 
-    Raises ValueError for one so small that it can't be trained on.
+    Raises ValueError for an image that is too small to train on.
     """
     with torch.device("meta"):
         trained = UNet(config)

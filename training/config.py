@@ -1,4 +1,4 @@
-"""What a training run is made of: dataclasses read from a YAML file, validated where the values enter."""
+"""The configuration of a training run: dataclasses that are read from a YAML file and checked."""
 
 from __future__ import annotations
 
@@ -27,12 +27,13 @@ SCHEDULES = ("poly", "cosine", "trapezoid")
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of a sample that leave what it shows the same; 0 switches one off (``scale`` and ``stretch``: 1).
+    """Random changes of a sample after which its label is still right. 0 switches one off (``scale``, ``stretch``: 1).
 
     ``scale`` is the range of magnification, ``stretch`` the largest ratio of horizontal to vertical magnification (and
-    its inverse). ``color`` is the strength (0..1) of brightness, contrast, saturation and white balance, ``gamma`` of
-    the exponent, ``hue`` of the turn of hue (1 = half a circle). ``gray``, ``blur`` (also its reverse, sharpening),
-    ``soft`` (fewer columns than the image has), ``jpeg`` and ``noise`` are the shares (0..1) of samples that get them.
+    its inverse). ``color`` is the strength (0..1) of changes in brightness, contrast, saturation and white balance,
+    ``gamma`` that of the exponent, ``hue`` that of the hue's angle (1 = half a circle). ``gray``, ``blur`` (or
+    sharpening), ``soft`` (fewer columns than the image has), ``jpeg`` and ``noise`` are the shares (0..1) of the
+    samples that are changed so.
     """
 
     scale: tuple[float, float] = (0.75, 1.6)
@@ -60,11 +61,11 @@ class DataConfig:
     """One folder in Cityscapes layout to train on.
 
     ``labels`` is ``gtFine`` or ``gtCoarse``; ``class_map`` says what its label ids mean: the name of a file in
-    ``training/class_maps`` or the path of another. ``cache`` is the folder that ``training.prepare`` wrote its cache to
-    (empty: ``ROOT/cache``; without a cache the files are read). ``leave_out`` names cities that are not trained on.
-    ``weight`` is its share of the samples relative to the other folders', ``uniform`` the share (0..1) of its samples
-    that show a class drawn with equal chances, ``augment`` its own augmentation instead of the run's; ``name`` and
-    ``terms`` (of use) go into the bundle's manifest.
+    ``training/class_maps`` or the path of another. ``cache`` is the folder of the cache that ``training.prepare``
+    wrote (empty: ``ROOT/cache``); without a cache the files are read. ``leave_out`` names cities that are not trained
+    on. ``weight`` is the number of its samples relative to the other folders. ``uniform`` is the share (0..1) of its
+    samples that are drawn so that every class is shown equally often. ``augment`` replaces the run's augmentation for
+    this folder. ``name`` and ``terms`` (of use) go into the bundle's manifest.
     """
 
     name: str
@@ -88,10 +89,11 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What the run is measured on, every ``every`` steps: the best weights are those of the highest mIoU.
+    """The data on which a run is measured every ``every`` steps. The weights with the highest mIoU are kept as the
+    best.
 
     ``class_map`` says what its label ids mean, ``grouping`` (one of ``labels.GROUPINGS``) which classes are told apart.
-    ``cities`` are the only ones of the split that are used (empty: all).
+    Only the ``cities`` of the split are used (empty: all).
     """
 
     root: str
@@ -111,10 +113,10 @@ class ValidationConfig:
 class TrainConfig:
     """A run: what to train, on what, for how many steps of the optimiser.
 
-    ``crop`` is (height, width) in pixels. ``batch`` samples make a step, however many processes share them and in how
-    many parts (``accumulate``) each process takes its share. The first ``half_steps`` steps are at half the size, crop
-    and magnification both, for a quarter of the cost. ``schedule`` trapezoid keeps the learning rate until the last
-    ``cooldown`` steps, so that a run can be made longer or shorter while it is under way. ``init`` is a bundle to start
+    ``crop`` is (height, width) in pixels. A step uses ``batch`` samples, whatever the number of processes; each process
+    takes its samples in ``accumulate`` parts. The first ``half_steps`` steps use half the crop and half the
+    magnification, at a quarter of the cost. The ``schedule`` trapezoid keeps the learning rate until the last
+    ``cooldown`` steps, so that a run that has begun can still be made longer or shorter. ``init`` is a bundle to start
     from.
     """
 
@@ -163,7 +165,7 @@ class TrainConfig:
             _check(getattr(self, field) >= 0, f"{field} must not be negative, not {getattr(self, field)}")
         _check(0 <= self.warmup < self.steps, f"warmup must be in 0..{self.steps - 1} steps, not {self.warmup}")
         rest, trapezoid = self.steps - self.warmup, self.schedule == "trapezoid"
-        _check(trapezoid or self.cooldown == 0, "cooldown is for the schedule trapezoid alone")
+        _check(trapezoid or self.cooldown == 0, "cooldown is only for the schedule trapezoid")
         _check(not trapezoid or 0 < self.cooldown <= rest, f"cooldown must be in 1..{rest} steps, not {self.cooldown}")
 
 
@@ -180,11 +182,11 @@ _KINDS: dict[Any, str] = {
     AugmentConfig | None: "a mapping",
     AugmentConfig: "a mapping",
 }
-"""What the fields' types are called in messages."""
+"""The names of the fields' types in messages."""
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """Whether a value from YAML is what a field of this type takes; a whole number is also a number."""
+    """Whether a value from YAML has the type of a field; a whole number is also a number."""
     if get_origin(kind) is UnionType:
         return any(_is(value, member) for member in get_args(kind))
     if get_origin(kind) is tuple:
@@ -237,7 +239,7 @@ def from_dict(values: Any, where: str) -> TrainConfig:
 def _override(values: Any, override: str) -> None:
     """Set one field of plain values: ``steps=100``, ``data.0.root=/cityscapes``; the value is YAML.
 
-    Raises ValueError naming the override if there is no such place.
+    Raises ValueError, which names the override, if there is no such field.
     """
     path, separator, text = override.partition("=")
     *parents, last = path.split(".")

@@ -1,7 +1,7 @@
 """Measure a bundle on a labelled split: ``python -m training.evaluate BUNDLE DATA [SPLIT] [--grouping camvid11]``.
 
-Every frame goes at its full size through the Segmenter that drives, so the figures are those of the road. ``--flip``,
-``--scales`` and ``--sliding`` measure averages over several looks as well, and report them apart.
+Every frame goes through the Segmenter at its full size, as in the car. ``--flip``, ``--scales`` and ``--sliding`` also
+measure the average of several predictions for each frame; those figures are reported separately.
 """
 
 from __future__ import annotations

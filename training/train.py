@@ -39,7 +39,7 @@ Part = tuple[Tensor, Tensor]
 
 
 def steps(trainer: Trainer, workers: int) -> Iterator[list[Part]]:
-    """The parts of each step from where the trainer stands to the last."""
+    """The parts of each step, from the trainer's step to the last one."""
     cuda = trainer.device.type == "cuda"
     loader = DataLoader(
         trainer.samples,
@@ -47,7 +47,7 @@ def steps(trainer: Trainer, workers: int) -> Iterator[list[Part]]:
         num_workers=workers,
         pin_memory=cuda,
         persistent_workers=workers > 0,
-        generator=torch.Generator(),  # its workers' seeds, which nothing uses, are not drawn from the run's generator
+        generator=torch.Generator(),  # the loader draws seeds, which nothing uses: not from the run's generator
     )
     parts = iter(loader)
     while step := list(islice(parts, trainer.config.accumulate)):
@@ -88,7 +88,7 @@ def columns(config: TrainConfig) -> list[str]:
 
 
 def measured(trainer: Trainer, validation: ValidationConfig, logbook: Logbook | None) -> dict[str, float]:
-    """What the first process measures with the EMA weights while the others wait; the best are kept."""
+    """Validate the EMA weights in the first process while the others wait, and keep them if they are the best."""
     values: dict[str, float] = {}
     if logbook:
         matrix, pictures = validate(trainer.averaged(), validation, trainer.device)
@@ -105,7 +105,7 @@ def measured(trainer: Trainer, validation: ValidationConfig, logbook: Logbook | 
 
 
 def run(trainer: Trainer, workers: int) -> None:
-    """Train from where the trainer stands to the last step; checkpoints, validation and logs on the way."""
+    """Train from the trainer's step to the last one, with checkpoints, validation and logs."""
     config, validation, meter = trainer.config, trainer.config.validation, Meter(trainer.config.batch)
     logbook = Logbook(trainer.folder, trainer.step, columns(config)) if rank() == 0 else None
     with (
@@ -142,21 +142,22 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="run folder: checkpoints, metrics, curves")
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="such as steps=100 or data.0.root=/data")
     parser.add_argument("--workers", type=int, default=1, help="loader processes for each training process")
-    arguments = parser.parse_intermixed_args()  # overrides may stand behind options
+    arguments = parser.parse_intermixed_args()  # overrides may come after options
     folder: Path = arguments.folder
-    torch.set_flush_denormal(True)  # denormal numbers make a CPU crawl; before there are threads, which inherit it
+    # Denormal numbers are very slow on a CPU. Threads inherit this setting when they start.
+    torch.set_flush_denormal(True)
     try:
         with process_group() as device:
             config = configuration.load(arguments.config, arguments.overrides)
             if config.validation:
-                validation_pairs(config.validation)  # a wrong path is found now, not hours later
+                validation_pairs(config.validation)  # so a wrong path is found now and not hours later
             folder.mkdir(parents=True, exist_ok=True)
             trainer = Trainer(config, folder, device)
             saved = checkpoints(folder)
             if saved:
                 trainer.resume(saved[-1])
             if not same_everywhere(trainer.step):
-                raise ValueError(f"{folder}: the processes find different checkpoints; all must share this folder")
+                raise ValueError(f"{folder}: the processes find different checkpoints: all must use the same folder")
             if rank() == 0:
                 clear_unfinished(folder)
                 write_atomically(folder / "config.yaml", _yaml(config))
@@ -164,8 +165,9 @@ def main() -> None:
     except (OSError, ValueError, NotFinite) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         no_room = isinstance(error, OSError) and error.errno in NO_ROOM
-        goes_on = f"; checkpoints in {folder} are whole, the same command goes on" if no_room else ""
-        raise SystemExit(lines[-1] + goes_on) from error  # of a loader process's, the last line says what was wrong
+        advice = f"; the checkpoints in {folder} are complete: free some space and run the same command again"
+        # An error in a loader process has many lines; the last one says what is wrong.
+        raise SystemExit(lines[-1] + (advice if no_room else "")) from error
 
 
 if __name__ == "__main__":

@@ -93,7 +93,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("half_steps", -1, "half_steps must not be negative"),
         ("half_steps", 1, "with half_steps, crop must be multiples of 64 for nano, not [352, 480]"),
         ("schedule", "trapezoid", "cooldown must be in 1..100 steps, not 0"),
-        ("cooldown", 10, "cooldown is for the schedule trapezoid alone"),
+        ("cooldown", 10, "cooldown is only for the schedule trapezoid"),
         ("epochs", 3, "unknown epochs; there are accumulate, augment, batch"),
         (3, 3, "unknown 3"),
     ],

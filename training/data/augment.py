@@ -1,4 +1,4 @@
-"""Random changes that leave what is seen the same: where, how large, in which light, through which camera."""
+"""Random changes of an image after which its label is still right: position, size, light and camera."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Image = NDArray[np.uint8]
 BLUR = (0.4, 1.6)
 """Range of a blur's standard deviation in pixels."""
 SHARPEN = (0.3, 1.5)
-"""Range of what an unsharp mask of one pixel adds."""
+"""Range of the strength of an unsharp mask of one pixel."""
 SOFT = (0.35, 0.8)
 """Range of the share of columns that a soft image keeps."""
 JPEG_QUALITY = (25, 90)
@@ -31,9 +31,10 @@ def crop_at_scale(
     scales: tuple[float, float],
     at: Sequence[float] | NDArray[np.float64],
 ) -> tuple[Image, Image]:
-    """A window of ``size`` from the image magnified by ``scales``; outside it: mean colour and void.
+    """A window of ``size`` of the image, magnified by ``scales``. Outside the image it holds the mean colour and void.
 
-    Sizes, scales and ``at`` are (vertical, horizontal); ``at`` (each 0..1) says where, from top left to bottom right.
+    Sizes, scales and ``at`` are (vertical, horizontal); ``at`` (each 0..1) is the window's
+    position, from the top left to the bottom right.
     """
     window = [max(1, round(length / scale)) for length, scale in zip(size, scales, strict=True)]
     missing = [max(0, w - have) for w, have in zip(window, label.shape, strict=True)]
@@ -54,7 +55,7 @@ def crop_at_scale(
 def jitter_color(image: Image, rng: np.random.Generator, strength: float) -> Image:
     """Random brightness, contrast, saturation and white balance, each by up to ``strength`` (0..1).
 
-    All are linear in a pixel's colour, so that one 3×4 matrix does them at once.
+    All of them are linear in a pixel's colour, so one 3×4 matrix applies them together.
     """
     gain, contrast, saturation = 1 + rng.uniform(-strength, strength, 3)
     scale = gain * (1 + rng.uniform(-strength, strength, 3) * 0.3)
@@ -79,12 +80,12 @@ def turn_hue(image: Image, rng: np.random.Generator, strength: float) -> Image:
 
 
 def drop_color(image: Image) -> Image:
-    """The image in grey, still of three channels."""
+    """The image in grey, with three equal channels."""
     return np.asarray(cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB), np.uint8)
 
 
 def blur_or_sharpen(image: Image, rng: np.random.Generator) -> Image:
-    """A Gaussian blur, or one time in two an unsharp mask."""
+    """Apply a Gaussian blur or, with probability one half, an unsharp mask."""
     if rng.random() < 0.5:
         return np.asarray(cv2.GaussianBlur(image, (0, 0), rng.uniform(*BLUR)), np.uint8)
     amount = rng.uniform(*SHARPEN)
@@ -92,7 +93,7 @@ def blur_or_sharpen(image: Image, rng: np.random.Generator) -> Image:
 
 
 def soften(image: Image, rng: np.random.Generator) -> Image:
-    """Fewer columns, stretched back: what a camera or an archive does that keeps less width than it shows."""
+    """Reduce the columns and stretch them back, as cameras and archives do that store fewer columns than they show."""
     height, width = image.shape[:2]
     fewer = max(1, round(width * rng.uniform(*SOFT)))
     small = cv2.resize(image, (fewer, height), interpolation=cv2.INTER_AREA)
@@ -100,7 +101,7 @@ def soften(image: Image, rng: np.random.Generator) -> Image:
 
 
 def compress(image: Image, rng: np.random.Generator) -> Image:
-    """Through JPEG at a random quality."""
+    """Compress to JPEG with a random quality, and decode."""
     quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(*JPEG_QUALITY, endpoint=True))]
     _, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), quality)
     decoded = np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)
@@ -108,7 +109,7 @@ def compress(image: Image, rng: np.random.Generator) -> Image:
 
 
 def add_noise(image: Image, rng: np.random.Generator) -> Image:
-    """Gaussian noise, independent for each pixel and channel."""
+    """Add Gaussian noise, independent for each pixel and channel."""
     noise = np.empty(image.shape, np.int16)
     cv2.setRNGSeed(int(rng.integers(1 << 31)))
     cv2.randn(noise, np.zeros(3), np.full(3, rng.uniform(*NOISE)))  # one number would be the first channel alone
@@ -116,7 +117,7 @@ def add_noise(image: Image, rng: np.random.Generator) -> Image:
 
 
 def photometric(image: Image, rng: np.random.Generator, config: AugmentConfig) -> Image:
-    """What light, lens, sensor and storage may do to an image, in this order: H×W×3 uint8 RGB → the same."""
+    """Apply random effects of light, lens, sensor and storage, in this order: H×W×3 uint8 RGB → the same."""
     happens = rng.random(5) < (config.soft, config.blur, config.gray, config.noise, config.jpeg)
     soft, blurred, gray, noisy, jpeg = happens
     if soft:

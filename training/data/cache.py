@@ -1,8 +1,8 @@
-"""Frames decoded once: a file of raw pixels that is mapped into memory, and an index of what lies where.
+"""A cache of decoded frames: a file of raw pixels, which is mapped into memory, and an index.
 
 ``FOLDER/SPLIT.LABELS.bin`` holds, frame after frame, the image's H×W×3 RGB bytes row by row and then the H×W label
-ids: ids rather than train ids, since class maps differ between runs. ``FOLDER/SPLIT.LABELS.json`` is the index, written
-last.
+ids. It does not hold train ids, since class maps differ between runs. ``FOLDER/SPLIT.LABELS.json`` is the index; it is
+written last.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Decoded(NamedTuple):
 
 
 class Entry(NamedTuple):
-    """Where a frame lies in the cache; ``name`` as in ``frame_names``, ``counts`` are the pixels of each label id."""
+    """The place of a frame in the cache. ``name`` is as in ``frame_names``, ``counts`` the pixels of each label id."""
 
     name: str
     offset: int
@@ -45,7 +45,7 @@ class Entry(NamedTuple):
 
 def _digest(root: Path, pairs: Sequence[Pair], of_file: Callable[[Path], str]) -> str:
     files = sorted(path for pair in pairs for path in (pair.image, pair.label) if path)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and waiting for the disk need no lock of Python's
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and reading release Python's lock
         found = zip(files, pool.map(of_file, files), strict=True)
         text = "".join(f"{path.relative_to(root).as_posix()} {value}\n" for path, value in found)
     return hashlib.sha256(text.encode()).hexdigest()
@@ -57,36 +57,37 @@ def fingerprint(root: Path, pairs: Sequence[Pair]) -> str:
 
 
 def state(root: Path, pairs: Sequence[Pair]) -> str:
-    """What a cache knows its files by, without reading them: the same over their sizes and times of change."""
+    """SHA-256, hexadecimal, over the paths, sizes and modification times of the files, which are not read. A cache is
+    valid as long as this is the same."""
     return _digest(root, pairs, lambda path: f"{path.stat().st_size} {path.stat().st_mtime_ns}")
 
 
 def frame_names(pairs: Sequence[Pair]) -> list[str]:
-    """The frames' names in a cache: two cities may have images of one name."""
+    """The frames' names in a cache, with the city: two cities may have images with the same name."""
     return [f"{pair.image.parent.name}/{pair.image.name}" for pair in pairs]
 
 
 def cache_paths(folder: Path, split: str, labels: str) -> tuple[Path, Path]:
-    """The cache's pixels and its index."""
+    """The paths of the cache's pixels and of its index."""
     return folder / f"{split}.{labels}.bin", folder / f"{split}.{labels}.json"
 
 
 def write_cache(
     paths: tuple[Path, Path], source: str, names: Sequence[str], frames: Iterable[Decoded], size: int
 ) -> None:
-    """Write decoded frames, whole or not at all. ``source`` is their files' ``state``, ``size`` their bytes in all.
+    """Write decoded frames, all or none. ``source`` is the ``state`` of their files, ``size`` their bytes in total.
 
     Raises OSError if they do not fit on the disk.
     """
     pixels, index = paths
     pixels.parent.mkdir(parents=True, exist_ok=True)
-    index.unlink(missing_ok=True)  # from here until it is written anew there is no cache
+    index.unlink(missing_ok=True)  # until the new index is written there is no cache
     pixels.unlink(missing_ok=True)
     temporary = pixels.with_name(f".{pixels.name}.part")
-    temporary.unlink(missing_ok=True)  # of one that was killed
+    temporary.unlink(missing_ok=True)  # left by a process that was killed
     free = shutil.disk_usage(pixels.parent).free
     if free < size:
-        raise OSError(f"{pixels}: needs {size / 1e9:.1f} GB, {free / 1e9:.1f} GB are free there")
+        raise OSError(f"{pixels}: needs {size / 1e9:.1f} GB on the disk, {free / 1e9:.1f} GB are free")
     entries = []
     try:
         with temporary.open("wb") as file:
@@ -107,8 +108,8 @@ def write_cache(
 
 
 class CachedFrames:
-    """Frames of a cache by number. The file is mapped once a process: only what is used of it comes from the disk, and
-    a cache that is made anew meanwhile disturbs nobody."""
+    """Frames of a cache, by number. Each process maps the file once: only the parts that are used are read from the
+    disk. A process keeps its mapping if the cache is written again meanwhile."""
 
     def __init__(self, pixels: Path, entries: Sequence[Entry]) -> None:
         self.pixels = pixels
@@ -136,8 +137,8 @@ class CachedFrames:
 def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> CachedFrames | None:
     """The named frames of a cache; None if there is no cache.
 
-    Raises ValueError if it was made from files of another ``state`` than ``source``, is of another version or is not
-    whole.
+    Raises ValueError if it was made from files with another ``state`` than ``source``, has another format or is not
+    complete.
     """
     pixels, index = paths
     if not index.exists():
@@ -152,7 +153,7 @@ def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> C
     if version != FORMAT:
         raise ValueError(f"{index}: cache format {version}, this version reads format {FORMAT}; {remake}")
     if made_from != source:
-        raise ValueError(f"{index}: the cache of other files than those that are there now; {remake}")
+        raise ValueError(f"{index}: the cache was made from files that have changed since; {remake}")
     if not pixels.exists() or pixels.stat().st_size != size:
         raise ValueError(f"{pixels}: must be {size} bytes long, as its index says; {remake}")
     return CachedFrames(pixels, [entries[name] for name in names])

@@ -1,7 +1,7 @@
-"""From folders in Cityscapes layout to augmented training samples.
+"""Makes augmented training samples from folders in Cityscapes layout.
 
-Sample number ``n`` of a run depends on nothing but the seed and ``n``: a run resumed at step k draws exactly what it
-would have drawn uninterrupted, whatever the number of loader processes.
+Sample number ``n`` of a run depends only on the seed and on ``n``. So a run that is resumed at step k draws the same
+samples as without the interruption, whatever the number of loader processes.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from unet_seg_ros.data.pictures import read_image, read_label
 def labelled_pairs(
     root: Path, split: str, labels: str = "gtFine", leave_out: Sequence[str] = (), cities: Sequence[str] = ()
 ) -> list[Pair]:
-    """The pairs of a split, all with a label: those of ``cities`` (all if empty) but for those of ``leave_out``.
+    """The pairs of a split that have a label: those of ``cities`` (empty: all), without those of ``leave_out``.
 
-    Raises FileNotFoundError naming the first image without a label, ValueError for a city that is not there and if
-    nothing is left.
+    Raises FileNotFoundError, which names the first image without a label; ValueError for a city that does not exist,
+    or if no pair is left.
     """
     pairs = find_pairs(root, split, labels)
     known = {pair.image.parent.name for pair in pairs}
@@ -43,7 +43,7 @@ def labelled_pairs(
         raise ValueError(f"{root}, {split}: no city {', '.join(unknown)}; there are {', '.join(sorted(known))}")
     chosen = set(cities or known) - set(leave_out)
     if not chosen:
-        raise ValueError(f"{root}, {split}: nothing is left without {', '.join(leave_out)}")
+        raise ValueError(f"{root}, {split}: no images are left without {', '.join(leave_out)}")
     pairs = [pair for pair in pairs if pair.image.parent.name in chosen]
     for pair in pairs:
         if pair.label is None:
@@ -83,7 +83,7 @@ class FileFrames:
 
     @staticmethod
     def _count(pair: Pair) -> NDArray[np.int64]:
-        assert pair.label is not None  # labelled_pairs saw to it
+        assert pair.label is not None  # labelled_pairs checked it
         return np.bincount(read_label(pair.label).ravel(), minlength=256)
 
     def read(self, number: int) -> Decoded:
@@ -91,9 +91,9 @@ class FileFrames:
 
 
 def frames_of(source: DataConfig) -> Frames:
-    """A source's frames: from its cache where there is one, else from the files.
+    """A source's frames: from its cache if there is one, else from the files.
 
-    Raises FileNotFoundError or ValueError naming what cannot be used, a cache of other files included.
+    Raises FileNotFoundError or ValueError, which name what cannot be used; that may be a cache of other files.
     """
     root = Path(source.root)
     every = labelled_pairs(root, source.split, source.labels)
@@ -116,7 +116,7 @@ class Source:
         self.uniform = UniformChoice(self.counts)
 
     def pixel_share(self) -> NDArray[np.float64]:
-        """Share of the labelled pixels that each set has, float64[K]."""
+        """The share of each set among the labelled pixels, float64[K]."""
         totals = self.counts.sum(axis=0).astype(np.float64)
         share: NDArray[np.float64] = totals / max(1.0, totals.sum())
         return share
@@ -169,6 +169,6 @@ class Samples(Dataset[tuple[Tensor, Tensor]]):
         return torch.from_numpy(image), torch.from_numpy(np.ascontiguousarray(label))
 
     def pixel_share(self) -> NDArray[np.float64]:
-        """Share of the labelled pixels that each set has in the sources, by their weights, float64[K]."""
+        """The share of each set among the labelled pixels of all sources, by their weights, float64[K]."""
         share: NDArray[np.float64] = self.share @ np.stack([source.pixel_share() for source in self.sources])
         return share

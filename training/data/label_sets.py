@@ -1,9 +1,9 @@
-"""Labels as sets of classes, so that data sets with coarser labels teach no more than they know.
+"""Labels as sets of classes, so that a data set with coarse labels teaches nothing that is wrong.
 
-CamVid labels buses as cars. Trained on as class *car* this would teach a network that a bus is a car; trained on as
-the set {car, truck, bus, train} it teaches only that the pixel is one of them. A label image is therefore stored as
-*set indices*; ``LabelSets`` says which classes each index stands for. What a data set's label ids mean is data: a class
-map, a YAML file of ``label id: [class, …]``.
+CamVid labels buses as cars. If such a label meant the class *car*, a network would learn that buses are cars. As the
+set {car, truck, bus, train} it says only that the pixel is one of these. Therefore a label image holds *set indices*,
+and ``LabelSets`` says which classes each index stands for. A class map, a YAML file of ``label id: [class, …]``, says
+what the label ids of a data set mean.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CLASS_MAPS = Path(__file__).parents[1] / "class_maps"
 def class_map_path(name: str) -> Path:
     """The file of a class map: one of ``training/class_maps`` by its name, or another by its path.
 
-    Raises FileNotFoundError that lists those that there are.
+    Raises FileNotFoundError, which lists the class maps that exist.
     """
     known = {path.stem: path for path in sorted(CLASS_MAPS.glob("*.yaml"))}
     path = known.get(name, Path(name))
@@ -37,9 +37,10 @@ def class_map_path(name: str) -> Path:
 
 
 def read_class_map(path: Path) -> dict[int, tuple[int, ...]]:
-    """What each label id (0..254) of a data set may be: train ids, as named. Ids that are not in it are void.
+    """For each label id (0..254) of a data set the train ids that it may be, in the file's order. All other ids are
+    void.
 
-    Raises ValueError naming the file and what is wrong in it.
+    Raises ValueError, which names the file and what is wrong in it.
     """
     values = read_yaml(path)
     if not isinstance(values, dict) or not values:
@@ -59,7 +60,7 @@ def read_class_map(path: Path) -> dict[int, tuple[int, ...]]:
 
 
 def to_train_ids(class_map: str) -> NDArray[np.uint8]:
-    """uint8[256]: label id → train id to measure with, the first class that the class map names for it; 255 = void.
+    """uint8[256]: label id → the train id that an evaluation uses, the first class of its set; 255 = void.
 
     Raises FileNotFoundError or ValueError for a class map that cannot be used.
     """

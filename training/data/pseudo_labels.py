@@ -1,7 +1,7 @@
-"""Labels from a model's own masks: which frames to take, and which of their pixels to believe.
+"""Labels from a model's own masks: which frames are chosen, and which of their pixels are labelled.
 
-Self-training as in Zou et al. 2018 (class-balanced self-training, arXiv:1810.07911): a network that is not sure of its
-rare classes would lose them to one threshold for all, so each class has its own.
+Self-training as in Zou et al. 2018 (class-balanced self-training, arXiv:1810.07911). A network is less sure of rare
+classes; with one threshold for all, their pixels would get no label. So each class has its own threshold.
 """
 
 from __future__ import annotations
@@ -15,25 +15,25 @@ from unet_seg_ros.data.labels import NUM_CLASSES, TRAIN_ID_TO_ID, VOID
 Image = NDArray[np.uint8]
 
 THUMBNAIL = (24, 16)
-"""Width and height of what frames are compared by."""
+"""Width and height of the tiny copies by which frames are compared."""
 LEAST_DIFFERENCE = 3.0
-"""Frames whose thumbnails differ by fewer grey levels in the mean are taken for the same view."""
+"""Frames whose thumbnails differ by fewer grey levels on average count as the same view."""
 MAX_CANDIDATES = 20_000
-"""So many frames are compared with each other; of a longer drive every second one, every fourth and so on."""
+"""Most frames that are compared. Of a longer drive only every second frame is, every fourth, and so on."""
 SURE = 0.9
-"""A pixel of so high a confidence is always kept."""
+"""A pixel with at least this confidence is always kept."""
 DOUBTFUL = 0.5
-"""A pixel of a lower confidence is never kept."""
+"""A pixel with a lower confidence is never kept."""
 
 
 def thumbnail(image: Image) -> NDArray[np.float32]:
-    """What a frame H×W×3 uint8 RGB is compared by: the grey levels of a tiny copy, float32[384]."""
+    """The grey levels of a tiny copy of a frame H×W×3 uint8 RGB, float32[384]; frames are compared by them."""
     grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), THUMBNAIL, interpolation=cv2.INTER_AREA)
     return np.asarray(grey, np.float32).ravel()
 
 
 class Candidates:
-    """Thumbnails of frames by their keys, evenly thinned out where there are more than ``limit``."""
+    """Thumbnails of frames by their keys. If there are more than ``limit``, evenly spaced ones are kept."""
 
     def __init__(self, limit: int = MAX_CANDIDATES) -> None:
         self.keys: list[tuple[str, int]] = []
@@ -53,9 +53,10 @@ class Candidates:
             self._step *= 2
 
     def most_different(self, count: int) -> list[tuple[str, int]]:
-        """Keys of at most ``count`` frames: the first one, and again and again the one that is least like all before.
+        """Keys of at most ``count`` frames: the first one, and then always the frame that differs most from all chosen
+        ones.
 
-        Ends early where the rest differs by less than ``LEAST_DIFFERENCE`` from one that is chosen.
+        Fewer are chosen if all others differ by less than ``LEAST_DIFFERENCE`` from a chosen one.
         """
         if not self.keys:
             return []
@@ -71,7 +72,7 @@ class Candidates:
 
 
 class Confidences:
-    """How sure a model is of each class: ``counts[class, confidence]`` are pixels, int64[19, 256]."""
+    """Counts of pixels by class and confidence, ``counts[class, confidence]``, int64[19, 256]."""
 
     def __init__(self) -> None:
         self.counts = np.zeros((NUM_CLASSES, 256), np.int64)
@@ -83,8 +84,10 @@ class Confidences:
         self.counts += np.bincount(joint, minlength=NUM_CLASSES * 256).reshape(NUM_CLASSES, 256)
 
     def thresholds(self, share: float) -> NDArray[np.uint8]:
-        """The least confidence 0..255 to keep a pixel of each class, uint8[19]: where the surest ``share`` (0..1) of
-        the class's pixels ends, but within ``DOUBTFUL`` and ``SURE``. ``SURE`` for a class without pixels.
+        """For each class the least confidence 0..255 with which a pixel is kept, uint8[19].
+
+        It is chosen so that the ``share`` (0..1) of the class's pixels with the highest confidence is kept, but not
+        below ``DOUBTFUL`` and not above ``SURE``. It is ``SURE`` for a class without pixels.
 
         Raises ValueError for a share outside 0..1.
         """

@@ -13,7 +13,7 @@ MIN_PIXELS = 64
 
 
 class UniformChoice:
-    """Chooses frames so that each set of classes that occurs comes up as often as any other.
+    """Chooses frames so that all sets of classes that occur are chosen equally often.
 
     ``counts`` is int64[frames, sets]: the pixels of each set in each frame.
     """
@@ -47,9 +47,9 @@ def pixel_of(label: NDArray[np.uint8], wanted: NDArray[np.bool_], rng: np.random
 def window_at(
     pixel: Sequence[int], have: Sequence[int], window: Sequence[float], rng: np.random.Generator
 ) -> list[float]:
-    """Where a window lies that holds a pixel: in each dimension 0 (start) to 1 (end), as ``crop_at_scale`` takes it.
+    """The position of a window that contains a pixel: in each dimension 0 (start) to 1 (end), for ``crop_at_scale``.
 
-    The pixel comes to lie at random in the middle three fifths of the window, as far as the image's border allows.
+    The pixel is at a random place in the middle three fifths of the window, if the image's border allows that.
     """
     places = []
     for at, length, size in zip(pixel, have, window, strict=True):

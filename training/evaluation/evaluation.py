@@ -1,4 +1,4 @@
-"""Everything that is measured of a bundle on a labelled split; ``training.evaluate`` is the command."""
+"""Measures a bundle on a labelled split; ``training.evaluate`` is the command."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class FrameScore(NamedTuple):
 
 
 class Evaluation:
-    """Everything that is measured, over all frames; ``class_map`` says what the label ids of their files mean.
+    """All figures over all frames. ``class_map`` says what the label ids in the files mean.
 
     Raises FileNotFoundError or ValueError for a class map that cannot be used.
     """
@@ -83,7 +83,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure all frames of a split in Cityscapes layout, or those of ``cities``, each at its full size.
 
-    ``class_map`` says what the label ids mean. By the Segmenter, as on the road, or by the mean of several ``looks``.
+    ``class_map`` says what the label ids mean. The masks are those of the
+    Segmenter or, with ``looks``, those of the mean over several predictions.
     Raises ValueError if the bundle's classes are not Cityscapes' 19, a file cannot be read or a city is not there,
     FileNotFoundError if split or label is missing.
     """

@@ -1,4 +1,4 @@
-"""A picture of pseudo labels, to be looked at before anything is trained on them."""
+"""A picture of pseudo labels: look at it before you train on them."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from unet_seg_ros.draw import colorize, contact_sheet, legend, overlay
 
 Image = NDArray[np.uint8]
 FRAMES = 10
-"""So many frames are shown, evenly spread over all."""
+"""Number of frames that are shown, evenly spaced over all frames."""
 WIDTH = 1600
 
 
 def kept_picture(root: Path, split: str, classes: Mapping[str, Mapping[str, float | None]]) -> Image:
-    """Frames with their labels (black: not sure, left void) over a legend and a chart of what was kept of each class.
+    """Frames with their labels (black = void, not sure), above a legend and a chart of the share that was kept of each
+    class.
 
     ``root`` is a data set in Cityscapes layout; ``classes`` are by name ``of_all``, ``kept`` and ``least_confidence``,
     each 0..1 (``kept`` is None for a class that was not seen). Returns uint8[H, 1600, 3] RGB.
@@ -37,7 +38,7 @@ def kept_picture(root: Path, split: str, classes: Mapping[str, Mapping[str, floa
 
 
 def _chart(classes: Mapping[str, Mapping[str, float | None]]) -> Image:
-    """Of each class: its share of all pixels, the share of its pixels that was kept, the least confidence."""
+    """A chart of each class: its share of all pixels, the share of its pixels that was kept, the least confidence."""
     figure = Figure(figsize=(WIDTH / 100, 4.2), dpi=100, layout="constrained")
     canvas = FigureCanvasAgg(figure)
     share, kept = figure.subplots(2, sharex=True)

@@ -1,4 +1,4 @@
-"""What an evaluation leaves for people and programs: figures as JSON and CSV, and pictures."""
+"""Writes the report of an evaluation: figures as JSON and CSV, and pictures."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def write_report(
 ) -> None:
     """Write ``report.json``, ``per_frame.csv``, ``confusion.png``, ``reliability.png``, ``worst/``, a sheet of these.
 
-    ``settings`` go into the report as they are; ``apart`` is the evaluation of the test-time variants. The pictures are
-    of ``evaluation``. Those of an earlier report are replaced.
+    ``settings`` go into the report unchanged; ``apart`` is the evaluation with test-time augmentation. The pictures
+    show ``evaluation``; those of an earlier report are replaced.
     """
     pictures = folder / "worst"
     pictures.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,7 @@ def write_report(
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
-    """All figures of an evaluation as JSON has them, 0..1; null where there is nothing to measure."""
+    """All figures of an evaluation, for JSON, 0..1; None if there is nothing to measure."""
     confidence, accuracy, pixels = evaluation.calibration.reliability()
     matrix, categories = evaluation.matrix, evaluation.categories
     return {
@@ -117,7 +117,7 @@ def group_legend(grouping: Grouping, width: int) -> NDArray[np.uint8]:
 
 
 def confusion_figure(matrix: ConfusionMatrix) -> Figure:
-    """Of each labelled class (row), how the network saw its pixels, in percent; classes without pixels are grey."""
+    """For each labelled class (row) the classes that were predicted, in percent; classes without pixels are grey."""
     counts, names = matrix.matrix, [*matrix.grouping.names, "none of these"]
     if not counts[:, -1].any():
         counts, names = counts[:, :-1], names[:-1]
@@ -146,7 +146,7 @@ def confusion_figure(matrix: ConfusionMatrix) -> Figure:
 
 
 def reliability_figure(calibration: Calibration) -> Figure:
-    """Accuracy over confidence, and how many pixels have which confidence."""
+    """A plot of accuracy over confidence, and a histogram of the confidences."""
     confidence, accuracy, pixels = calibration.reliability()
     edges = np.linspace(0, 100, len(pixels) + 1)
     figure = Figure(figsize=(5, 6), layout="constrained")

@@ -79,14 +79,15 @@ class CrossEntropyDice(nn.Module):
         overlap = member @ member.T
         self.register_buffer("member", member)
         self.register_buffer("weights", torch.ones(len(member)) if weights is None else weights.float())
-        # A pixel labelled j lies in set k if j ⊆ k, outside if they are disjoint; else nobody knows, and dice skips it.
+        # A pixel with label j is in set k if j ⊆ k, and not in k if they are disjoint. Otherwise this is unknown: dice
+        # skips it.
         self.register_buffer("inside", (overlap == size[:, None]).float())
         self.register_buffer("known", self.inside + (overlap == 0).float())
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         sets = len(self.member)
         label = target.flatten().long()
-        label = torch.where(label == 255, sets, label)  # one more set, of all classes, whose statistics nobody uses
+        label = torch.where(label == 255, sets, label)  # one more set, of all classes; its statistics are not used
         count = summed(torch.bincount(label, minlength=sets + 1)[:sets].to(logits.dtype))
         if not count.any():
             return logits.sum() * 0.0

@@ -24,7 +24,7 @@ def learning_rate(config: TrainConfig, step: int) -> float:
 
 
 def optimizer(config: TrainConfig, network: nn.Module) -> AdamW:
-    """AdamW (Loshchilov & Hutter 2019) without decay on norms and biases."""
+    """AdamW (Loshchilov & Hutter 2019) without weight decay for normalisations and biases."""
     decayed = [parameter for parameter in network.parameters() if parameter.ndim > 1]
     plain = [parameter for parameter in network.parameters() if parameter.ndim <= 1]
     groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]

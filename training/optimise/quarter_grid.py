@@ -39,9 +39,10 @@ def at_phase(logits: Tensor, labels: Tensor, phase: tuple[int, int]) -> tuple[Te
 
 
 def quarter(logits: Tensor, labels: Tensor, step: int) -> tuple[Tensor, Tensor]:
-    """What step number ``step`` compares: logits float[N, C, h, w] and labels [N, h, w] of labels at the image's size.
+    """The logits float[N, C, h, w] and labels [N, h, w] that step number ``step`` compares: a quarter of the pixels.
 
-    Four steps in turn take all pixels, each at a quarter of the cost. Logits at the labels' own size are taken whole.
+    Four consecutive steps use all pixels, each at a quarter of the cost. If the logits have the labels' size, every
+    step uses all pixels.
     """
     if logits.shape[-2:] == labels.shape[-2:]:
         return logits, labels

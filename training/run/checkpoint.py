@@ -1,6 +1,5 @@
-"""Checkpoints: a run's state as one safetensors file. Tensors are flattened, everything else is JSON in the metadata.
-
-Nothing is unpickled.
+"""Writes and reads checkpoints: the state of a run in one safetensors file. Everything that is no tensor is JSON in the
+metadata. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ BEST = "best.safetensors"
 
 
 def path_of(folder: Path, step: int) -> Path:
-    """Where the checkpoint of a step lies."""
+    """The path of the checkpoint of a step."""
     return folder / f"checkpoint-{step:08}.safetensors"
 
 
@@ -31,13 +30,13 @@ def checkpoints(folder: Path) -> list[Path]:
 
 
 def clear_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote a checkpoint has left."""
+    """Remove the temporary files of processes that were killed while they wrote a checkpoint."""
     for path in folder.glob(".*.safetensors.part"):
         path.unlink()
 
 
 def best_or_last(run: Path) -> Path:
-    """The checkpoint that a run is judged by: the best where it was validated, else the last.
+    """The checkpoint to export: the best one if the run was validated, else the last one.
 
     ``run`` may also be a checkpoint itself. Raises BundleError if there is none.
     """
@@ -60,8 +59,8 @@ def write_checkpoint(
     optimizer: Optimizer,
     values: Mapping[str, Any],
 ) -> None:
-    """Write all that a run needs to go on: sets of weights by name, the optimiser's state, and ``values``, which JSON
-    must be able to hold. Raises OSError and then leaves the file that was there."""
+    """Write everything that is needed to resume a run: sets of weights by name, the optimiser's state, and ``values``,
+    which must be plain JSON. Raises OSError; an older file of this name is then unchanged."""
     tensors = {f"{kind}.{name}": tensor for kind, part in weights.items() for name, tensor in part.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
@@ -69,7 +68,7 @@ def write_checkpoint(
 
 
 def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back the optimiser's state from a checkpoint's ``tensors``."""
+    """Restore the optimiser's state from a checkpoint's ``tensors``."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in part(tensors, "optimizer.").items():
         index, name = key.split(".")
@@ -78,7 +77,7 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and state (``step``, ``config``, …). Raises BundleError for a file that is broken or something else."""
+    """Tensors and state (``step``, ``config``, …). Raises BundleError if the file is broken or no checkpoint."""
     tensors, metadata = read_tensors(path)
     if not {"config", "step"} <= metadata.keys():
         raise BundleError(f"{path}: not the checkpoint of a training run")

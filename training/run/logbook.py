@@ -1,4 +1,4 @@
-"""What a run leaves for people: a table of all metrics, TensorBoard, a plot of how it went."""
+"""What a run writes for people: a table of all metrics, TensorBoard events, and a plot of loss and mIoU."""
 
 from __future__ import annotations
 
@@ -35,16 +35,17 @@ def picture(image: Image, label: Image, prediction: Image) -> Image:
 
 
 class Logbook:
-    """Writes ``metrics.csv`` (one row a logged step; empty where nothing was measured) and TensorBoard events.
+    """Writes ``metrics.csv`` (one row for each logged step; a cell is empty if nothing was measured) and TensorBoard
+    events.
 
-    Rows of steps after ``step``, which a run that was killed had not saved, are taken out: the run does them again.
+    Rows of steps after ``step`` are removed: a run that was killed had not saved these steps, and repeats them.
     """
 
     def __init__(self, folder: Path, step: int, columns: Sequence[str]) -> None:
         self.path = folder / TABLE
         empty = not self.path.exists() or self.path.stat().st_size == 0
         rows = pd.DataFrame(columns=["step", *columns]) if empty else pd.read_csv(self.path)
-        kept = rows[rows["step"] <= step].reindex(columns=["step", *columns])  # it may be validated otherwise now
+        kept = rows[rows["step"] <= step].reindex(columns=["step", *columns])  # the validation may have changed
         write_atomically(self.path, kept.to_csv(index=False))
         self._file = self.path.open("a", buffering=1, newline="")
         self._table = csv.DictWriter(self._file, ["step", *columns])
@@ -57,7 +58,7 @@ class Logbook:
             self._board.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
 
     def pictures(self, step: int, pictures: Sequence[Image]) -> None:
-        """Show pictures of ``picture`` in TensorBoard."""
+        """Add pictures, made by ``picture``, to TensorBoard."""
         for number, image in enumerate(pictures):
             self._board.add_image(f"validation/{number}", image, step, dataformats="HWC")  # type: ignore[no-untyped-call]
 
@@ -65,11 +66,11 @@ class Logbook:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Also where the run failed: what is left is written and the curves are drawn."""
+        """Close, also after an error."""
         self.close()
 
     def close(self) -> None:
-        """Write what is left and draw the curves."""
+        """Write the rest and draw the curves."""
         self._file.close()
         self._board.close()  # type: ignore[no-untyped-call]
         plot(pd.read_csv(self.path), self.path.with_name("curves.png"))

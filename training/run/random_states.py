@@ -17,7 +17,7 @@ def _plain(value: Any) -> Any:
 
 
 def seed_all(seed: int) -> None:
-    """Set Python's, NumPy's and PyTorch's generators going from ``seed``."""
+    """Seed the generators of Python, NumPy and PyTorch with ``seed``."""
     random.seed(seed)
     np.random.seed(seed)  # noqa: NPY002
     torch.manual_seed(seed)
@@ -33,7 +33,7 @@ def random_states() -> dict[str, Any]:
 
 
 def set_random_states(states: dict[str, Any]) -> None:
-    """Put back what ``random_states`` gave, before or after a way through JSON."""
+    """Restore the states that ``random_states`` returned; they may have been written as JSON and read again."""
     version, numbers, gauss = states["python"]
     random.setstate((version, tuple(numbers), gauss))
     inner = states["numpy"]["state"]

@@ -1,4 +1,4 @@
-"""One run's state and one step of it; ``training.train`` is the loop around it."""
+"""The state of a run, and one training step; the loop over the steps is in ``training.train``."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, 
 from unet_seg_ros.model.fold import unfold
 from unet_seg_ros.model.unet import CONFIGS, UNet
 
-FREE = {"validation", "save_every", "keep"}
-"""What a run that goes on may have otherwise: its weights don't depend on it."""
+MAY_CHANGE = {"validation", "save_every", "keep"}
+"""Fields of the configuration that may change when a run is resumed: its weights do not depend on them."""
 
 
 class NotFinite(ArithmeticError):
-    """The loss or its gradient became infinite or not a number; the message names the file that holds the batch."""
+    """The loss or its gradient is infinite or not a number. The message names the file with the batch."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -48,12 +48,12 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def initial_unet(config: TrainConfig) -> UNet:
-    """A fresh network, or that of the bundle ``init``. Raises BundleError if it is of another shape."""
+    """A network with random weights, or the one of the bundle ``init``. Raises BundleError if its shape differs."""
     if not config.init:
         return UNet(CONFIGS[config.model])
     unet = unfold(load_bundle(Path(config.init)).build())
     if unet.config != CONFIGS[config.model]:
-        raise BundleError(f"{config.init}: not a {config.model}, which the run is to train")
+        raise BundleError(f"{config.init}: its network is not a {config.model}, which this run trains")
     return unet
 
 
@@ -63,12 +63,12 @@ def _before_cooldown(config: dict[str, Any], step: int) -> bool:
 
 
 def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
-    """What makes two mIoUs comparable of a validation's plain values."""
+    """The fields of a validation that must be the same for two mIoUs to be comparable."""
     return {name: value for name, value in (validation or {}).items() if name not in ("root", "every")}
 
 
 class Trainer:
-    """Holds everything that a checkpoint holds: network, EMA weights, optimiser, step, best mIoU."""
+    """The state of a run, as a checkpoint holds it: network, EMA weights, optimiser, step, best mIoU."""
 
     def __init__(self, config: TrainConfig, folder: Path, device: torch.device) -> None:
         if config.batch % (config.accumulate * world()):
@@ -90,7 +90,7 @@ class Trainer:
         self._forward = self._wrapped()
 
     def _wrapped(self) -> nn.Module:
-        """The network as it is called: synchronised norms and gradients where there are several processes."""
+        """The network as it is trained. With several processes, normalisations and gradients are synchronised."""
         network: nn.Module = self.network
         if world() > 1:
             if self.device.type == "cuda":
@@ -102,7 +102,7 @@ class Trainer:
         return network
 
     def numbers(self) -> list[list[int]]:
-        """The sample numbers of this process's forward passes from here on, ``accumulate`` of them for each step."""
+        """The sample numbers of this process's forward passes from now on, ``accumulate`` passes for each step."""
         total, parts = self.config.batch, self.config.accumulate * world()
         share = total // parts
         starts = range(self.step * total, self.config.steps * total, total)
@@ -110,10 +110,11 @@ class Trainer:
         return [list(range(start + offset, start + offset + share)) for start in starts for offset in mine]
 
     def train_step(self, parts: list[tuple[Tensor, Tensor]]) -> tuple[float, float]:
-        """One step of optimiser and EMA on parts of a batch; gives the loss and the gradient's norm before clipping.
+        """Do one step of optimiser and EMA on the parts of a batch. Returns the loss and the gradient's norm before
+        clipping.
 
-        Each part is images uint8[N, H, W, 3] and set indices uint8[N, H, W]. Raises NotFinite once the batch and the
-        state before it are saved.
+        Each part is images uint8[N, H, W, 3] and set indices uint8[N, H, W]. Raises NotFinite; the batch and the
+        state before it are then saved.
         """
         self._forward.train()
         buffers = [buffer.clone() for buffer in self.network.buffers()]
@@ -133,7 +134,7 @@ class Trainer:
         return loss, gradient
 
     def _backward(self, images: Tensor, labels: Tensor) -> Tensor:
-        bf16 = pick_precision(self.device) == "bf16"  # fp16 would need its losses scaled
+        bf16 = pick_precision(self.device) == "bf16"  # fp16 would need a scaled loss
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
             logits = self._forward(normalise(images))
         loss: Tensor = self.loss(*quarter(logits.float(), labels, self.step))
@@ -149,7 +150,8 @@ class Trainer:
 
     @torch.no_grad()
     def _update_ema(self) -> None:
-        decay = min(self.config.ema_decay, self.step / (self.step + 10))  # a young average forgets its random start
+        # At the start the average forgets the random weights faster.
+        decay = min(self.config.ema_decay, self.step / (self.step + 10))
         for name, value in self.network.state_dict().items():
             if value.is_floating_point():
                 self.ema[name].lerp_(value, 1 - decay)
@@ -162,7 +164,7 @@ class Trainer:
         return Bundle(manifest, {name: value.cpu().numpy() for name, value in self.ema.items()}, f"{self.step:012}")
 
     def save(self) -> None:
-        """Write the checkpoint, whole or not at all, then drop those that are older than the last ``keep``."""
+        """Write the checkpoint completely or not at all, then delete all but the last ``keep``."""
         self._write(path_of(self.folder, self.step))
         if rank() == 0:
             for old in checkpoints(self.folder)[: -self.config.keep]:
@@ -187,14 +189,14 @@ class Trainer:
         write_checkpoint(path, weights, self.optimizer, values)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint. Raises BundleError if it is broken or of another configuration."""
+        """Resume from a checkpoint. Raises BundleError if it is broken or has another configuration."""
         tensors, values = read_checkpoint(path)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
         same_so_far = all(_before_cooldown(config, values["step"]) for config in (mine, before))
-        if other := sorted(set(differs) - FREE - ({"steps", "cooldown"} if same_so_far else set())):
+        if other := sorted(set(differs) - MAY_CHANGE - ({"steps", "cooldown"} if same_so_far else set())):
             raise BundleError(
-                f"{path}: written by another configuration ({', '.join(other)}); use another run folder or the old one"
+                f"{path}: written with another configuration ({', '.join(other)}); use another run folder or that one"
             )
         try:
             self.network.load_state_dict(part(tensors, "model."))

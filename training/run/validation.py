@@ -1,4 +1,4 @@
-"""How good the weights are that a run has come to: through the same Segmenter that drives."""
+"""Measures the weights of a run on validation frames, with the same Segmenter that runs in the car."""
 
 from __future__ import annotations
 

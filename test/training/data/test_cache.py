@@ -61,7 +61,7 @@ def test_a_cache_that_does_not_fit_is_refused(frames: list[Decoded], tmp_path: P
     write_cache(paths, "1", names, frames, size(frames))
     pixels, index = paths
     again = "run python -m training.prepare again"
-    with pytest.raises(ValueError, match=f"^{index}: the cache of other files than those that are there now; {again}"):
+    with pytest.raises(ValueError, match=f"^{index}: the cache was made from files that have changed since; {again}"):
         open_cache(paths, "2", names)
     text = index.read_text()
     index.write_text(json.dumps({**json.loads(text), "format": 0}))
@@ -90,7 +90,7 @@ def test_a_cache_is_whole_or_not_there(frames: list[Decoded], tmp_path: Path, mo
     assert list(tmp_path.iterdir()) == []
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**6))
-    with pytest.raises(OSError, match=r"train.gtFine.bin: needs 25.0 GB, 0.0 GB are free there"):
+    with pytest.raises(OSError, match=r"train.gtFine.bin: needs 25.0 GB on the disk, 0.0 GB are free"):
         write_cache(paths, "2", names, frames, 25 * 10**9)
 
 
@@ -118,7 +118,7 @@ def test_a_change_that_leaves_the_size_is_a_change(town: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # a clock may be coarser than this test is fast
     assert fingerprint(town, pairs) != before[0]
-    with pytest.raises(ValueError, match="the cache of other files than those that are there now"):
+    with pytest.raises(ValueError, match="the cache was made from files that have changed since"):
         open_cache(cache_paths(town / "cache", "train", "gtFine"), state(town, pairs), frame_names(pairs))
     data = path.read_bytes()
     path.unlink()

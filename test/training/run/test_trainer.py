@@ -102,7 +102,7 @@ def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: 
         ended.train_step(batch(ended, step))
     assert equal(state(ended), state(planned))
     ended.save()
-    with pytest.raises(BundleError, match=r"written by another configuration \(cooldown, steps\)"):
+    with pytest.raises(BundleError, match=r"written with another configuration \(cooldown, steps\)"):
         Trainer(long, tmp_path, CPU).resume(path_of(tmp_path, 6))
 
 
@@ -114,7 +114,7 @@ def test_checkpoints_that_are_not_its_own_are_refused(
     trainer.save()
     path = path_of(tmp_path, 1)
     for fields in ({"steps": 7}, {"seed": 1}, {"crop": (32, 32)}):
-        other = rf"^{path}: written by another configuration \({next(iter(fields))}\); use another run folder"
+        other = rf"^{path}: written with another configuration \({next(iter(fields))}\); use another run folder"
         with pytest.raises(BundleError, match=other):
             Trainer(tiny_run(**fields), tmp_path, CPU).resume(path)
     data = path.read_bytes()
@@ -142,7 +142,7 @@ def test_it_starts_from_a_bundle_of_its_own_kind(tiny_run: MakeRun, tmp_path: Pa
     assert equal(trainer.ema, dict(start.state_dict()))
     other = UNet(UNetConfig(widths=(8, 16), depths=(1, 1)))
     save_bundle(path, other, Manifest("other", other.config, 1000))
-    with pytest.raises(BundleError, match="not a tiny, which the run is to train"):
+    with pytest.raises(BundleError, match="its network is not a tiny, which this run trains"):
         Trainer(config, tmp_path, CPU)
 
 
