@@ -12,6 +12,7 @@ from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.replay.live.playback import Target
 from unet_seg_ros.replay.source.video_and_folder import CAMERA, TOPIC
 from unet_seg_ros.share import share_folder
+from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK
 
 CONFIG = share_folder() / "config"
 TARGET = Target.own({CAMERA: TOPIC})
@@ -48,3 +49,11 @@ def test_the_rviz_layout_shows_what_is_recorded() -> None:
     assert {display["Topic"]["Value"] for display in displays} == PICTURES
     assert {display["Name"] for display in displays} <= layout["Window Geometry"].keys()
     assert layout["Visualization Manager"]["Global Options"]["Fixed Frame"] == CAMERA  # a folder's and a video's
+
+
+def test_the_aggregator_sorts_what_the_node_reports() -> None:
+    layout = yaml.safe_load((CONFIG / "diagnostics_aggregator.yaml").read_text())["/**"]["ros__parameters"]
+    analyzers = [value for value in layout.values() if isinstance(value, dict)]
+    starts = [start for a in analyzers for start in a.get("startswith", []) + a.get("find_and_remove_prefix", [])]
+    for task in (f"{CAMERA_TASK}front", "health front", "node", ENGINE_TASK, "ground"):
+        assert sum(f"segmentation: {task}".startswith(start) for start in starts) == 1, task
