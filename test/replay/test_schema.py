@@ -9,16 +9,17 @@ from typing import Any, is_typeddict
 import jsonschema
 import pytest
 
+from unet_seg_ros.metrics import figures
 from unet_seg_ros.replay import schema as report
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "report.schema.json").read_text(encoding="utf-8"))
-TYPES = {name: kind for name, kind in vars(report).items() if is_typeddict(kind)}
+TYPES = {name: kind for name, kind in (vars(figures) | vars(report)).items() if is_typeddict(kind)}
 
 
 def example() -> dict[str, Any]:
-    figures = dict.fromkeys(("mean", "p50", "p95", "p99", "max"), 0.1)
+    seconds = dict.fromkeys(("mean", "p50", "p95", "p99", "max"), 0.1)
     return {
-        "format": 1,
+        "format": 2,
         "mode": "live",
         "made_by": {
             "bag": {"path": "drive.mcap", "bytes": 1, "sha256": "0" * 64},
@@ -28,7 +29,12 @@ def example() -> dict[str, Any]:
             "machine": {"system": "Linux", "processor": "fast", "cores": 2, "memory": 2**34, "gpus": []},
         },
         "frames": {"sent": 2, "received": None, "processed": 1, "dropped": {"busy": 1}},
-        "timing": {"latency": figures, "stages": {"wait": None}, "sent": 1.0, "rate": None, "jitter": None},
+        "timing": {
+            "latency": None,
+            "work": seconds,
+            "stages": {"wait": None},
+            **dict.fromkeys(("sent", "rate", "jitter")),
+        },
         "accuracy": None,
         "stability": dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou")),
         "source": {},
@@ -62,7 +68,7 @@ def test_a_report_is_one() -> None:
 @pytest.mark.parametrize(
     ("part", "value"),
     [
-        ("format", 2),
+        ("format", 1),
         ("mode", "dead"),
         ("frames", {"sent": -1, "received": 0, "processed": 0, "dropped": {}}),
         ("timing", {**example()["timing"], "stages": {"thinking": None}}),

@@ -40,16 +40,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
+    from unet_seg_ros.replay.errors import ReplayError
     from unet_seg_ros.replay.judge.baseline import Baseline
+    from unet_seg_ros.replay.judge.gate import Gate, exit_status
     from unet_seg_ros.replay.judge.requirements import parse
-    from unet_seg_ros.replay.report.writer import RECORDING, REPORT, ReplayError, tell
+    from unet_seg_ros.replay.result import PAGE, RECORDING
     from unet_seg_ros.replay.run.many_drives import Workers, expanded, replay_many
-    from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
+    from unet_seg_ros.replay.run.one_drive import replay_one
 
     try:
         options = _options(given)
         baseline = Baseline(given.baseline) if given.baseline else None
-        gate = Gate(parse(given.require, options.grouping, options.regions), baseline)
+        gate = Gate(parse(given.require, options.mode, options.grouping, options.regions), baseline)
         sources = expanded(given.sources)
         if sources == given.sources and len(sources) == 1:
             result = replay_one(sources[0], given.output, options, gate)
@@ -60,7 +62,8 @@ def _run(given: argparse.Namespace) -> int:
         print(f"replay: {error}", file=sys.stderr)
         return 2
     report = result.report
-    tell(report["problems"])
+    for problem in report["problems"]:
+        print(f"replay: {problem}", file=sys.stderr)
     for check in report["verdict"]:
         print(f"{'holds' if check['passed'] else 'FAILS'}: {check['line']}")
     for change in report["baseline"]:
@@ -69,8 +72,8 @@ def _run(given: argparse.Namespace) -> int:
             f"{change['baseline']:.4g}, difference {change['low']:+.4g} to {change['high']:+.4g} (95 %)"
         )
     recorded = f"; {RECORDING} opens in Foxglove and RViz" if (given.output / RECORDING).exists() else ""
-    print(f"Look into {given.output}: {REPORT} first{recorded}.")
-    return status(result)
+    print(f"Look into {given.output}: {PAGE} first{recorded}.")
+    return exit_status(result)
 
 
 def _options(given: argparse.Namespace) -> Options:

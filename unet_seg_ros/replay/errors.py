@@ -1,8 +1,12 @@
-"""What went wrong on a drive: a line for each kind, however often it did."""
+"""What can go wrong with a replay: its errors, and the problems of a drive, which do not end it."""
 
 from __future__ import annotations
 
 from unet_seg_ros.text import one_line
+
+
+class ReplayError(Exception):
+    """A replay that cannot be done. The text says in one line why; after an error of the node, more lines follow."""
 
 
 class Problems:

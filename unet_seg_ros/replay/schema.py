@@ -10,20 +10,9 @@ import json
 from pathlib import Path
 from typing import Any, TypedDict
 
-FORMAT = 1
+from unet_seg_ros.metrics.figures import Accuracy, Distribution, Stability
 
-
-class Distribution(TypedDict):
-    """Of seconds; percentiles are linear between ranks."""
-
-    mean: float
-    p50: float
-    p95: float
-    p99: float
-    max: float
-
-
-FIGURES = tuple(Distribution.__annotations__)
+FORMAT = 2
 
 
 class Frames(TypedDict):
@@ -37,59 +26,17 @@ class Frames(TypedDict):
 
 
 class Timing(TypedDict):
-    """``latency`` is, live, from sending a frame to receiving its mask, offline the work on it; ``stages`` by name;
-    ``sent`` and ``rate`` are frames per second as sent and as processed; ``jitter`` is the standard deviation of the
-    intervals between masks."""
+    """``latency`` is the time from sending a frame to receiving its mask: only a live replay measures it. ``work`` is
+    the sum of the stages of work on a frame: only an offline replay gives it. ``stages`` are by name; ``sent`` and
+    ``rate`` are frames per second as sent and as processed; ``jitter`` is the standard deviation of the intervals
+    between masks."""
 
     latency: Distribution | None
+    work: Distribution | None
     stages: dict[str, Distribution | None]
     sent: float | None
     rate: float | None
     jitter: float | None
-
-
-class RegionAccuracy(TypedDict):
-    """Within one region of interest."""
-
-    miou: float | None
-    pixel_accuracy: float | None
-    iou: dict[str, float | None]
-
-
-class Reliability(TypedDict):
-    """By bin of confidence: its mean, the share of pixels that are right, and the bin's share of all pixels. Bins
-    without pixels are left out."""
-
-    confidence: list[float]
-    accuracy: list[float]
-    share: list[float]
-
-
-class Accuracy(TypedDict):
-    """Over ``frames`` labelled frames, in the classes of ``grouping``; by class name, null where a class occurs neither
-    in labels nor in masks. ``confusion[label][prediction]`` counts pixels, its last column void."""
-
-    grouping: str
-    frames: int
-    miou: float | None
-    pixel_accuracy: float | None
-    iou: dict[str, float | None]
-    boundary_iou: float | None
-    boundary_iou_per_class: dict[str, float | None]
-    ece: float | None
-    reliability: Reliability
-    confusion: list[list[int]]
-    regions: dict[str, RegionAccuracy]
-
-
-class Stability(TypedDict):
-    """``flicker`` is the share of pixels whose class is another than in the frame before; ``agreement`` the share in
-    which a second model sees the same class, and ``agreement_miou`` the mIoU between the two."""
-
-    flicker: float | None
-    confidence: float | None
-    agreement: float | None
-    agreement_miou: float | None
 
 
 class SourceCheck(TypedDict):

@@ -244,7 +244,7 @@ def test_a_baseline_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> Non
             Baseline(path)
         assert str(caught.value).startswith(f"{path.with_name('frames.csv')}: the baseline's frames can't be read: ")
         assert len(str(caught.value).splitlines()) == 1
-    path.write_text('{"format": 2}')
+    path.write_text('{"format": 1}')
     with pytest.raises(ReportError, match="not a report"):
         Baseline(path)
 
@@ -266,6 +266,6 @@ def test_drives_named_by_numbers_and_figures_from_a_csv(tmp_path: Path) -> None:
 
 def test_a_table_of_something_else_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(
-        ReportError, match=r"frames\.csv: not the frames of a replay: no column camera, flicker, latency"
+        ReportError, match=r"frames\.csv: not the frames of a replay: no column camera, flicker, stamp_ns"
     ):
         Baseline(written(tmp_path, pd.DataFrame({"a": [1]})))

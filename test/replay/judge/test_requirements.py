@@ -15,9 +15,10 @@ from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay import __main__ as command
+from unet_seg_ros.replay.judge.gate import Gate, exit_status
 from unet_seg_ros.replay.judge.requirements import Requirement, judge, metrics, names, parse
 from unet_seg_ros.replay.options import Options
-from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
+from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.schema import Report, read_report
 from unet_seg_ros.vocabulary import STAGES
 
@@ -56,7 +57,7 @@ def report(**changes: Any) -> Report:
     found = {
         **test_schema.example(),
         "frames": {"sent": 40, "received": 38, "processed": 30, "dropped": {"busy": 8, "lost": 2}},
-        "timing": {"latency": figures(0.05), "stages": stages, "sent": 9.5, "rate": 8.5, "jitter": 0.01},
+        "timing": {"latency": figures(0.05), "work": None, "stages": stages, "sent": 9.5, "rate": 8.5, "jitter": 0.01},
         "accuracy": accuracy,
         "stability": {"flicker": 0.021, "confidence": 0.876, "agreement": 0.934, "agreement_miou": None},
         "source": {"front": camera("/front", 0, 3, 1), "left": camera("/left", 2, 4, 0)},
@@ -67,14 +68,12 @@ def report(**changes: Any) -> Report:
 def expected() -> dict[str, float | None]:
     """Of that report, by hand."""
     found: dict[str, float | None] = {"dropped": 10 / 40, "repeated": 3 + 4, "backward": 2, "gaps": 1}
-    found |= {"rate": 8.5, "jitter": 0.01, "flicker": 0.021, "confidence": 0.876, "agreement": 0.934}
-    found |= {"agreement_miou": None, "miou": 0.612, "pixel_accuracy": 0.913, "boundary_iou": 0.412, "ece": 0.031}
+    found |= {"rate": 8.5, "jitter": 0.01, "flicker": 0.021, "confidence": 0.876}
+    found |= {"miou": 0.612, "pixel_accuracy": 0.913, "boundary_iou": 0.412, "ece": 0.031}
     found |= {"regions.ego lane.miou": 0.777, "regions.ego lane.pixel_accuracy": 0.955}
     for times, figure in enumerate(("mean", "p50", "p95", "p99", "max"), 1):
         found[f"latency.{figure}"] = times * 0.05
-        for index, stage in enumerate(
-            ("transport", "wait", "decode", "preprocess", "forward", "postprocess", "publish"), 1
-        ):
+        for index, stage in enumerate(STAGES, 1):
             found[f"stages.{stage}.{figure}"] = None if stage == "wait" else times * (0.001 * index)
     for prefix, first in (("iou", 0.5), ("boundary_iou_per_class", 0.3), ("regions.ego lane.iou", 0.7)):
         found |= {f"{prefix}.{name}": value for name, value in per_class(first).items()}
@@ -91,7 +90,7 @@ def test_the_example_is_a_report() -> None:
 
 
 def test_every_name_finds_its_figure() -> None:
-    known = names(GROUPING, [LANE])
+    known = names("live", GROUPING, [LANE])
     assert sorted(known) == sorted(expected())
     checks = judge(report(), [Requirement(name, ">=", -1.0) for name in known])
     assert [check["value"] for check in checks] == [expected()[name] for name in known]
@@ -100,14 +99,31 @@ def test_every_name_finds_its_figure() -> None:
 
 def test_every_figure_of_a_report_has_a_name() -> None:
     measured = {name for name, value in metrics(report()).items() if value is not None}
-    assert measured - set(names(GROUPING, [LANE])) == {"sent", "frames"}  # how long the drive was is no quality
+    assert measured - set(names("live", GROUPING, [LANE])) - {"agreement"} == {
+        "sent",
+        "frames",
+    }  # not figures of quality
+
+
+@pytest.mark.parametrize(
+    ("mode", "other", "metrics"),
+    [
+        ("offline", "live", ["latency.p95", "jitter", "stages.wait.max", "stages.transport.mean"]),
+        ("live", "offline", ["work.p95", "agreement_miou"]),
+    ],
+)
+def test_what_the_mode_does_not_measure_is_refused(mode: str, other: str, metrics: list[str]) -> None:
+    for metric in metrics:
+        with pytest.raises(ValueError, match=f"^require: {metric} is measured only with --mode {other}, not {mode}$"):
+            parse([f"{metric}<=1"], mode, GROUPING)
+        parse([f"{metric}<=1"], other, GROUPING)
 
 
 def test_names_are_those_of_the_grouping_and_the_regions() -> None:
-    found = names(GROUPINGS["categories"], [LANE, replace(LANE, name="left")])
+    found = names("live", GROUPINGS["categories"], [LANE, replace(LANE, name="left")])
     assert {"iou.flat", "boundary_iou_per_class.sky", "regions.left.miou", "regions.ego lane.iou.human"} <= set(found)
     assert "iou.road" not in found
-    assert not [name for name in names(GROUPING, []) if name.startswith("regions")]
+    assert not [name for name in names("live", GROUPING, []) if name.startswith("regions")]
 
 
 @pytest.mark.parametrize(
@@ -115,7 +131,7 @@ def test_names_are_those_of_the_grouping_and_the_regions() -> None:
     [("<=", True, True, False), (">=", False, True, True), ("<", True, False, False), (">", False, False, True)],
 )
 def test_operators_and_their_edges(compare: str, below: bool, equal: bool, above: bool) -> None:
-    requirements = parse([f"miou{compare}{limit}" for limit in (0.613, 0.612, 0.611)], GROUPING)
+    requirements = parse([f"miou{compare}{limit}" for limit in (0.613, 0.612, 0.611)], "live", GROUPING)
     assert [check["passed"] for check in judge(report(), requirements)] == [below, equal, above]
 
 
@@ -133,7 +149,7 @@ def test_operators_and_their_edges(compare: str, below: bool, equal: bool, above
     ],
 )
 def test_how_a_requirement_may_be_written(text: str, requirement: tuple[str, str, float]) -> None:
-    assert parse([text], GROUPING, [LANE]) == [Requirement(*requirement)]
+    assert parse([text], "live", GROUPING, [LANE]) == [Requirement(*requirement)]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +161,7 @@ def test_how_a_requirement_may_be_written(text: str, requirement: tuple[str, str
 )
 def test_what_is_no_requirement_is_one_clear_line(text: str) -> None:
     with pytest.raises(ValueError, match="require") as caught:
-        parse(["ece<=1", text], GROUPING)
+        parse(["ece<=1", text], "live", GROUPING)
     says = f"require: {text!r} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6"
     assert one_line(str(caught.value)) == says
 
@@ -153,17 +169,17 @@ def test_what_is_no_requirement_is_one_clear_line(text: str) -> None:
 @pytest.mark.parametrize("name", ["mIoU", "latency", "latency.p90", "iou.raod", "regions.left.miou", "frames", "iou"])
 def test_an_unknown_metric_lists_those_there_are(name: str) -> None:
     with pytest.raises(ValueError, match="no metric") as caught:
-        parse([f"{name}>=0.6"], GROUPING, [LANE])
+        parse([f"{name}>=0.6"], "live", GROUPING, [LANE])
     start, _, listed = one_line(str(caught.value)).partition("; there are ")
     assert start == f"require: there is no metric {name}"
-    assert listed.split(", ") == names(GROUPING, [LANE])
+    assert listed.split(", ") == names("live", GROUPING, [LANE])
 
 
 def test_rules_of_a_file_stand_where_it_is_named(tmp_path: Path) -> None:
     for name, text in (("a.yaml", "# ours\n- miou >= 0.6\n- 'ece<=0.1'\n"), ("b.yml", "[gaps<1]"), ("c.yaml", "[]")):
         (tmp_path / name).write_text(text)
     texts = ["rate>5", str(tmp_path / "a.yaml"), str(tmp_path / "c.yaml"), "flicker<0.1", str(tmp_path / "b.yml")]
-    found = [str(requirement) for requirement in parse(texts, GROUPING)]
+    found = [str(requirement) for requirement in parse(texts, "live", GROUPING)]
     assert found == ["rate>5", "miou>=0.6", "ece<=0.1", "flicker<0.1", "gaps<1"]
 
 
@@ -184,12 +200,12 @@ def test_a_wrong_file_of_rules_is_one_clear_line(tmp_path: Path, content: bytes 
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(ValueError, match="rules") as caught:
-        parse([str(path)], GROUPING)
+        parse([str(path)], "live", GROUPING)
     assert one_line(str(caught.value)).startswith(f"{path}: {says}")
 
 
 def test_a_check_says_what_was_found() -> None:
-    holds, fails = judge(report(), parse(["jitter<=0.02", "iou.road > 0.5"], GROUPING))
+    holds, fails = judge(report(), parse(["jitter<=0.02", "iou.road > 0.5"], "live", GROUPING))
     assert holds == {"require": "jitter<=0.02", "value": 0.01, "passed": True, "line": "jitter<=0.02: it is 0.01"}
     assert fails == {"require": "iou.road>0.5", "value": 0.5, "passed": False, "line": "iou.road>0.5: it is 0.5"}
 
@@ -197,11 +213,11 @@ def test_a_check_says_what_was_found() -> None:
 def test_what_was_not_measured_does_not_hold() -> None:
     bare = report(
         frames={"sent": 0, "received": None, "processed": 0, "dropped": {}},
-        timing={"latency": None, "stages": {"wait": None}, "sent": None, "rate": None, "jitter": None},
+        timing={"latency": None, "work": None, "stages": {"wait": None}, "sent": None, "rate": None, "jitter": None},
         accuracy=None,
         stability=dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou")),
     )
-    known = [name for name in names(GROUPING, [LANE]) if name not in ("repeated", "backward", "gaps")]
+    known = [name for name in names("live", GROUPING, [LANE]) if name not in ("repeated", "backward", "gaps")]
     for compare in ("<=", ">="):
         for check in judge(bare, [Requirement(name, compare, 0.0) for name in known]):
             assert (check["value"], check["passed"]) == (None, False)
@@ -239,15 +255,15 @@ def test_the_command_ends_with_what_its_requirements_say(
 
 def test_the_exit_status_of_each_outcome(tmp_path: Path, drive: tuple[Path, Path]) -> None:
     town, model = drive
-    gate = Gate(parse(["miou>=0"], GROUPING))
+    gate = Gate(parse(["miou>=0"], "live", GROUPING))
     result = replay_one(town, tmp_path, Options(model=str(model), device="cpu", record=False), gate)
     assert [check["passed"] for check in result.report["verdict"]] == [True]
-    assert status(result) == 0
+    assert exit_status(result) == 0
     result.report["problems"].append("cut short")
-    assert status(result) == 2
-    Gate(parse(["miou>=0", "miou<0"], GROUPING)).judge(result)
-    assert status(result) == 1
-    assert status(replace(result, interrupted=True)) == 130
+    assert exit_status(result) == 2
+    Gate(parse(["miou>=0", "miou<0"], "live", GROUPING)).judge(result)
+    assert exit_status(result) == 1
+    assert exit_status(replace(result, interrupted=True)) == 130
 
 
 @pytest.mark.parametrize(("value", "says"), [(0.59999, "0.59999"), (0.5999999999, "0.5999999999"), (0.6, "0.6")])

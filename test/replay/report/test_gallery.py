@@ -16,11 +16,13 @@ from unet_seg_ros.replay.report.gallery import (
     WORST,
     WRONG,
     Gallery,
+    Shot,
     errors,
     pixels_of,
     shrunk,
 )
 from unet_seg_ros.replay.report.video import write_video
+from unet_seg_ros.replay.result import FrameId
 from unet_seg_ros.replay.source.drive import Array
 from unet_seg_ros.replay.source.video_and_folder import open_source
 
@@ -34,7 +36,7 @@ def level(value: int, height: int = 48, width: int = 64) -> Array:
 
 def take(gallery: Gallery, at_ns: int, score: float, camera: str = "front", label: Array | None = None) -> None:
     mask = np.full((48, 64), VOID, np.uint8)  # the overlay is the picture itself
-    gallery.take(camera, at_ns, at_ns + 7, level(100), mask, mask, label, score, f"score {score}")
+    gallery.take(Shot(FrameId(camera, 0, at_ns + 7, at_ns), level(100), mask, mask, label), score, f"score {score}")
 
 
 def test_the_worst_frames_are_the_worst_of_moments_apart() -> None:
@@ -99,7 +101,7 @@ def test_a_video_shows_each_frame_until_the_next(tmp_path: Path) -> None:
     gallery = Gallery(palette(), TABLE)
     void = np.full((49, 65), VOID, np.uint8)
     for at, value in ((0, 40), (50, 120), (100, 160), (250, 200)):  # two frames were dropped
-        gallery.take("front", at * 10**6, at, level(value, 49, 65), void, void, None, 0.0, "")
+        gallery.take(Shot(FrameId("front", 0, at, at * 10**6), level(value, 49, 65), void, void), 0.0, "")
     film = gallery.films["front"]
     path = tmp_path / "overlay.webm"
     assert write_video(path, film) == 1.0

@@ -13,8 +13,9 @@ import pytest
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, NUM_CLASSES, palette
 from unet_seg_ros.replay.report import html, plots
-from unet_seg_ros.replay.report.gallery import Gallery
+from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.report.page import milliseconds, render
+from unet_seg_ros.replay.result import FrameId
 
 RNG = np.random.default_rng(3)
 VOID_ELEMENTS = {"meta", "img", "br", "link", "input"}
@@ -91,11 +92,12 @@ def report(**changes: Any) -> dict[str, Any]:
     made = {"bag": {"path": "/drives/<one> & two.mcap"}, "model": {"id": "tiny-1"}}
     return {
         "mode": "live",
-        "format": 1,
+        "format": 2,
         "made_by": made,
         "frames": {"sent": 60, "received": 58, "processed": 50, "dropped": {"busy": 8, "lost": 2}},
         "timing": {
             "latency": figures(0.05),
+            "work": None,
             "stages": {"forward": figures(0.03), "wait": None},
             "rate": 9.5,
             "jitter": 1e-3,
@@ -135,9 +137,8 @@ def pictures() -> Gallery:
     mask = RNG.integers(0, NUM_CLASSES, (24, 32)).astype(np.uint8)
     for index in range(5):
         image = np.full((24, 32, 3), 40 * index, np.uint8)
-        gallery.take(
-            "front", index * 10**9, index, image, mask, mask, mask if index % 2 else None, index, f"why {index}"
-        )
+        frame = FrameId("front", index, index, index * 10**9)
+        gallery.take(Shot(frame, image, mask, mask, mask if index % 2 else None), index, f"why {index}")
     return gallery
 
 
@@ -215,7 +216,7 @@ def test_several_bags_have_a_row_each() -> None:
 def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
     little = report(accuracy=None, resources=None, source={})
     little["stability"] = dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou"))
-    little["timing"] = {"latency": None, "stages": {}, "rate": None, "jitter": None}
+    little["timing"] = {"latency": None, "work": None, "stages": {}, "rate": None, "jitter": None}
     little["frames"] = {"sent": 2, "received": None, "processed": 0, "dropped": {"lost": 2}}
     nothing = rows(6)[["camera", "time", "status", "latency"]].iloc[[5, 5]]
     read = Page(page(little, nothing, Gallery(palette(), GROUPINGS["cityscapes19"].table)))

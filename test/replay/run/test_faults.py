@@ -18,12 +18,13 @@ from test.replay import drives
 from unet_seg_ros.engine import OutOfMemory
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.__main__ import main
-from unet_seg_ros.replay.errors import Problems
+from unet_seg_ros.replay.errors import Problems, ReplayError
+from unet_seg_ros.replay.judge.gate import Gate
 from unet_seg_ros.replay.labels.matcher import LabelSource, Truth, with_labels
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.recorder import typestore
-from unet_seg_ros.replay.report.writer import ReplayError, Result
-from unet_seg_ros.replay.run.one_drive import Gate, replay_one
+from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.run.pipeline import segmented
 from unet_seg_ros.replay.source.drive import IMAGE, TYPES
 from unet_seg_ros.replay.source.video_and_folder import open_source
@@ -139,7 +140,7 @@ def test_memory_that_the_other_model_lacks_costs_its_part_alone(tmp_path: Path, 
     drive = open_source(bag)
     truth = Truth(LabelSource(), drive, Problems())
     (seen,) = segmented(drive, Segmenter.load(model, "cpu"), other, truth)  # type: ignore[arg-type]
-    assert (seen.dropped, seen.says, seen.other) == ("", "out of memory", None)
+    assert (seen.dropped, seen.why, seen.other) == ("", "out of memory", None)
     assert seen.segmentation is not None
     assert set(seen.stages) == {"decode", "preprocess", "forward", "postprocess"}
 

@@ -29,17 +29,19 @@ from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, VOI
 from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.judge.gate import Gate, exit_status
 from unet_seg_ros.replay.labels.matcher import LabelSource
 from unet_seg_ros.replay.options import Options
-from unet_seg_ros.replay.report.writer import ReplayError, Result, Table
-from unet_seg_ros.replay.run.one_drive import Gate, replay_one, status
+from unet_seg_ros.replay.result import Result, Table
+from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.source.video_and_folder import CAMERA
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import share_folder
 
 ROOT = Path(__file__).parents[3]
 FRAMES = 12
-TIMES = ("latency", "decode", "preprocess", "forward", "postprocess")
+TIMES = ("work", "decode", "preprocess", "forward", "postprocess")
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +99,7 @@ def test_all_files_are_left_and_the_report_is_as_documented(done: tuple[Result, 
     assert report == result.report
     assert report["frames"] == {"sent": FRAMES, "received": FRAMES, "processed": FRAMES, "dropped": {}}
     assert len(report["made_by"]["bag"]["sha256"]) == len(report["made_by"]["model"]["sha256"]) == 64
-    assert status(result) == 0
+    assert exit_status(result) == 0
 
 
 def test_the_table_adds_up(done: tuple[Result, Path]) -> None:
@@ -106,10 +108,10 @@ def test_the_table_adds_up(done: tuple[Result, Path]) -> None:
     assert len(frames) == FRAMES
     stages = frames[list(TIMES[1:])]
     assert (stages > 0).all(axis=None)
-    assert frames["latency"].to_numpy() == pytest.approx(stages.sum(axis=1).to_numpy())
-    latency = result.report["timing"]["latency"]
-    assert latency is not None
-    assert latency["p95"] == pytest.approx(np.percentile(frames["latency"], 95))
+    assert frames["work"].to_numpy() == pytest.approx(stages.sum(axis=1).to_numpy())
+    work = result.report["timing"]["work"]
+    assert work is not None
+    assert work["p95"] == pytest.approx(np.percentile(frames["work"], 95))
     assert frames[[f"coverage.{name}" for name in CLASS_NAMES]].sum(axis=1).to_numpy() == pytest.approx(1.0, abs=1e-4)
 
 
@@ -189,7 +191,7 @@ def test_frames_that_cannot_be_decoded_cost_themselves(tmp_path: Path, model: Pa
     (problem,) = result.report["problems"]
     assert problem.startswith(f"front: frame 2, stamp {stamp(2)}: unknown encoding 'secret'")
     assert problem.endswith("(and 2 more times)")
-    assert status(result) == 2
+    assert exit_status(result) == 2
     assert list(result.frames["status"]) == ["processed", "processed", "dropped", "dropped", "dropped"]
 
 
@@ -202,7 +204,7 @@ def test_a_drive_whose_frames_are_all_unknown_is_still_told(tmp_path: Path, mode
         replay(bag, tmp_path / "out", model)
     result = replay(bag, tmp_path / "out", model, topics=(FRONT,))
     assert result.report["frames"]["processed"] == 0
-    assert result.report["timing"]["latency"] is None
+    assert result.report["timing"]["work"] is None
     assert "unknown encoding 'secret'" in result.report["problems"][0]
 
 

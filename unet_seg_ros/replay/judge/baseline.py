@@ -51,7 +51,7 @@ class Baseline:
             self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
         except (OSError, ValueError) as error:
             raise ReportError(f"{table}: the baseline's frames can't be read: {error}") from error
-        missing = {"camera", "stamp_ns", "status", "flicker", "latency"} - set(self._frames)
+        missing = {"camera", "stamp_ns", "status", "flicker"} - set(self._frames)
         if missing:
             raise ReportError(f"{table}: not the frames of a replay: no column {', '.join(sorted(missing))}")
 

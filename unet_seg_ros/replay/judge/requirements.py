@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
-from unet_seg_ros.replay.schema import FIGURES, Check, Report
-from unet_seg_ros.vocabulary import STAGES
+from unet_seg_ros.metrics.figures import FIGURES
+from unet_seg_ros.replay.schema import Check, Report
+from unet_seg_ros.vocabulary import STAGES, WORK_STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -22,9 +23,11 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 FORM = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
 PLAIN = (
-    *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "agreement", "agreement_miou"),
-    *("dropped", "rate", "jitter", "repeated", "backward", "gaps"),
+    *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
+    *("repeated", "backward", "gaps"),
 )
+ONLY = {"offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES), "live": ("latency", ("jitter",), STAGES)}
+"""What only one of the modes measures: the name of its time a frame, single metrics, and stages."""
 
 
 class Requirement(NamedTuple):
@@ -38,11 +41,12 @@ class Requirement(NamedTuple):
         return f"{self.metric}{self.compare}{self.limit:.12g}"
 
 
-def parse(texts: Sequence[str], grouping: Grouping, regions: Sequence[Region] = ()) -> list[Requirement]:
-    """From the command line: each a requirement or a YAML file with a list of them. Raises ValueError, listing what can
-    be required."""
+def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence[Region] = ()) -> list[Requirement]:
+    """From the command line: each a requirement or a YAML file with a list of them. Raises ValueError for what a replay
+    in ``mode`` does not measure."""
     lines = [line for text in texts for line in (_lines(Path(text)) if text.endswith((".yaml", ".yml")) else [text])]
-    known = names(grouping, regions)
+    known = names(mode, grouping, regions)
+    other = "live" if mode == "offline" else "offline"
     found = []
     for line in lines:
         parts = FORM.match(line)
@@ -52,6 +56,8 @@ def parse(texts: Sequence[str], grouping: Grouping, regions: Sequence[Region] = 
             requirement = None
         if requirement is None:
             raise ValueError(f"require: {line!r} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6")
+        if requirement.metric in set(names(other, grouping, regions)) - set(known):
+            raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")
         if requirement.metric not in known:
             raise ValueError(f"require: there is no metric {requirement.metric}; there are {', '.join(known)}")
         found.append(requirement)
@@ -65,10 +71,11 @@ def _lines(path: Path) -> list[str]:
     return found
 
 
-def names(grouping: Grouping, regions: Sequence[Region]) -> list[str]:
-    """All metrics that can be required."""
-    found = [*PLAIN, *(f"latency.{figure}" for figure in FIGURES)]
-    found += [f"stages.{stage}.{figure}" for stage in STAGES for figure in FIGURES]
+def names(mode: str, grouping: Grouping, regions: Sequence[Region]) -> list[str]:
+    """All metrics that can be required of a replay in ``mode``."""
+    total, single, stages = ONLY[mode]
+    found = [*PLAIN, *single, *(f"{total}.{figure}" for figure in FIGURES)]
+    found += [f"stages.{stage}.{figure}" for stage in stages for figure in FIGURES]
     found += [f"{kind}.{name}" for kind in ("iou", "boundary_iou_per_class") for name in grouping.names]
     for region in regions:
         found += [f"regions.{region.name}.{metric}" for metric in ("miou", "pixel_accuracy")]

@@ -11,6 +11,7 @@ import numpy as np
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.replay.result import FrameId
 from unet_seg_ros.replay.source.drive import Array
 
 MAX_FRAMES = 240
@@ -24,6 +25,18 @@ RIGHT, WRONG, UNKNOWN = (222, 222, 222), (214, 40, 40), (70, 70, 70)
 
 
 @dataclass(frozen=True)
+class Shot:
+    """A frame that was segmented: ``image`` H×W×3 uint8 RGB, ``mask`` and ``label`` H×W uint8 class ids, ``confidence``
+    H×W uint8."""
+
+    frame: FrameId
+    image: Array
+    mask: Array
+    confidence: Array
+    label: Array | None = None
+
+
+@dataclass(frozen=True)
 class Picture:
     """A JPEG of one frame with its classes laid over it; ``at_ns`` is when, since the drive began."""
 
@@ -33,14 +46,14 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bad:
-    """A frame that is worse than most by ``score``; ``says`` is why, for people; ``tiles`` are JPEGs by name: input,
-    label (if there is one), prediction, and error or, without a label, confidence."""
+    """A frame that is worse than most by ``score``, for the reason ``why``. ``tiles`` are JPEGs by name: input, label
+    (if there is one), prediction, and error or, without a label, confidence."""
 
     camera: str
     at_ns: int
     stamp_ns: int
     score: float
-    says: str
+    why: str
     tiles: dict[str, bytes]
 
 
@@ -56,52 +69,42 @@ class Gallery:
     _strides: dict[str, int] = field(default_factory=dict)
     _taken: dict[str, int] = field(default_factory=dict)
 
-    def take(
-        self,
-        camera: str,
-        at_ns: int,
-        stamp_ns: int,
-        image: Array,
-        mask: Array,
-        confidence: Array,
-        label: Array | None,
-        score: float,
-        says: str,
-    ) -> None:
-        """A frame: ``image`` H×W×3 uint8 RGB, ``mask`` and ``label`` H×W uint8 class ids, ``confidence`` H×W uint8.
-
-        The higher its ``score``, the worse it is; NaN never is.
-        """
-        self._add_picture(camera, at_ns, image, mask)
+    def take(self, shot: Shot, score: float, why: str) -> None:
+        """Take in a frame. The higher its ``score``, the worse the frame is, for the reason ``why``. A frame whose
+        score is NaN is never one of the worst."""
+        self._add_picture(shot)
+        camera, at_ns = shot.frame.camera, shot.frame.at_ns
         rivals = [bad for bad in self.worst if bad.camera == camera and abs(bad.at_ns - at_ns) < APART_NS]
         full = len(self.worst) == WORST and not rivals
         if not all(score > bad.score for bad in (rivals or (self.worst[-1:] if full else []))) or score != score:
             return
-        tiles = self._tiles(image, mask, confidence, label)
         kept = [bad for bad in self.worst if bad not in rivals]
-        kept.append(Bad(camera, at_ns, stamp_ns, score, says, tiles))
+        kept.append(Bad(camera, at_ns, shot.frame.stamp_ns, score, why, self._tiles(shot)))
         self.worst = sorted(kept, key=lambda bad: -bad.score)[:WORST]
 
-    def _add_picture(self, camera: str, at_ns: int, image: Array, mask: Array) -> None:
+    def _add_picture(self, shot: Shot) -> None:
+        camera = shot.frame.camera
         film = self.films.setdefault(camera, [])
         number, stride = self._taken.get(camera, 0), self._strides.get(camera, 1)
         self._taken[camera] = number + 1
         if number % stride:
             return
-        film.append(Picture(at_ns, jpeg(draw.overlay(shrunk(image), shrunk(mask), self.palette))))
+        overlay = draw.overlay(shrunk(shot.image), shrunk(shot.mask), self.palette)
+        film.append(Picture(shot.frame.at_ns, jpeg(overlay)))
         if len(film) >= MAX_FRAMES:
             del film[1::2]
             self._strides[camera] = 2 * stride
 
-    def _tiles(self, image: Array, mask: Array, confidence: Array, label: Array | None) -> dict[str, bytes]:
-        tiles = {"input": shrunk(image)}
-        if label is not None:
-            tiles["label"] = draw.colorize(shrunk(label), self.palette)
-        tiles["prediction"] = draw.colorize(shrunk(mask), self.palette)
-        if label is None:
-            tiles["confidence"] = np.repeat(shrunk(confidence)[..., None], 3, axis=2)
+    def _tiles(self, shot: Shot) -> dict[str, bytes]:
+        tiles, mask = {"input": shrunk(shot.image)}, shrunk(shot.mask)
+        if shot.label is None:
+            tiles["prediction"] = draw.colorize(mask, self.palette)
+            tiles["confidence"] = np.repeat(shrunk(shot.confidence)[..., None], 3, axis=2)
         else:
-            tiles["error"] = errors(self.table[shrunk(label)], self.table[shrunk(mask)])
+            label = shrunk(shot.label)
+            tiles["label"] = draw.colorize(label, self.palette)
+            tiles["prediction"] = draw.colorize(mask, self.palette)
+            tiles["error"] = errors(self.table[label], self.table[mask])
         return {name: jpeg(tile) for name, tile in tiles.items()}
 
 

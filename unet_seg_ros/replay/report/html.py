@@ -142,7 +142,7 @@ def worst(frames: Sequence[Bad]) -> str:
         kind = "tiles three" if len(bad.tiles) == 3 else "tiles"
         tiles = "".join(_figure(tile, name) for name, tile in bad.tiles.items())
         parts.append(
-            f'<div class="worst"><h3>{escape(bad.camera)}, {bad.at_ns / 1e9:.2f} s: {escape(bad.says)}</h3>'
+            f'<div class="worst"><h3>{escape(bad.camera)}, {bad.at_ns / 1e9:.2f} s: {escape(bad.why)}</h3>'
             f'<div class="pictures {kind}">{tiles}</div></div>'
         )
     return "".join(parts)

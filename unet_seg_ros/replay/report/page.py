@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from unet_seg_ros.data.labels import Grouping
+from unet_seg_ros.metrics.figures import FIGURES, Distribution
 from unet_seg_ros.replay.report import html, plots
 from unet_seg_ros.replay.report.gallery import Gallery
-from unet_seg_ros.replay.schema import FIGURES, Report
+from unet_seg_ros.replay.schema import Report
 from unet_seg_ros.replay.source.drive import Array
 
 NONE = "–"
@@ -66,7 +67,7 @@ def _verdict(report: Report) -> str:
 
 def _key_figures(report: Report) -> list[tuple[str, str]]:
     frames, timing, accuracy, stability = report["frames"], report["timing"], report["accuracy"], report["stability"]
-    dropped, latency = sum(frames["dropped"].values()), timing["latency"]
+    dropped = sum(frames["dropped"].values())
     figures = []
     if accuracy:
         figures += [
@@ -75,8 +76,9 @@ def _key_figures(report: Report) -> list[tuple[str, str]]:
             (percent(accuracy["boundary_iou"]), "boundary IoU"),
             (percent(accuracy["ece"]), "calibration error"),
         ]
-    if latency:
-        figures += [(milliseconds(latency["p50"]), "latency, median"), (milliseconds(latency["p95"]), "latency, p95")]
+    name, took = _took(report)
+    if took:
+        figures += [(milliseconds(took["p50"]), f"{name}, median"), (milliseconds(took["p95"]), f"{name}, p95")]
     figures += [
         (number(timing["rate"], " Hz"), "achieved rate"),
         (str(frames["processed"]), f"of {frames['sent']} frames processed"),
@@ -87,6 +89,12 @@ def _key_figures(report: Report) -> list[tuple[str, str]]:
         (percent(stability["agreement_miou"]), "mIoU with the other model"),
     ]
     return [(value, name) for value, name in figures if value]
+
+
+def _took(report: Report) -> tuple[str, Distribution | None]:
+    """The time that a frame took, and what it is called: live the latency, offline the work."""
+    name = "latency" if report["mode"] == "live" else "work"
+    return name, report["timing"][name]  # type: ignore[literal-required, no-any-return]
 
 
 def _baseline(report: Report) -> str:
@@ -106,27 +114,27 @@ def _bags(report: Report) -> str:
     """A row for each of several, each with the way to its own report, and one for all of them."""
     rows = []
     for bag in [*report["bags"], report] if report["bags"] else []:
-        frames, accuracy, latency = bag["frames"], bag["accuracy"], bag["timing"]["latency"]
+        frames, accuracy, (_, took) = bag["frames"], bag["accuracy"], _took(bag)
         figures = [
             f"{frames['processed']} / {frames['sent']}",
             percent(accuracy["miou"]) if accuracy else "",
             percent(accuracy["pixel_accuracy"]) if accuracy else "",
-            milliseconds(latency["p95"]) if latency else "",
+            milliseconds(took["p95"]) if took else "",
             percent(bag["stability"]["flicker"]),
             percent(bag["stability"]["confidence"]),
             escape("; ".join(bag["problems"])) if bag is not report else "",
         ]
-        name = escape(str(bag["made_by"]["bag"]["path"]))
+        title = escape(str(bag["made_by"]["bag"]["path"]))
         folder = bag["made_by"]["bag"].get("folder")
-        link = f'<a href="{escape(quote(folder))}/report.html">{name}</a>' if folder else name
+        link = f'<a href="{escape(quote(folder))}/report.html">{title}</a>' if folder else title
         rows.append([link if bag is not report else "<b>all</b>", *(figure or NONE for figure in figures)])
-    head = ["bag", "frames", "mIoU", "pixel accuracy", "latency, p95", "flicker", "confidence", "problems"]
+    head = ["bag", "frames", "mIoU", "pixel accuracy", f"{_took(report)[0]}, p95", "flicker", "confidence", "problems"]
     return html.table(head, rows) if rows else ""
 
 
 def _timing(report: Report, frames: pd.DataFrame) -> list[str]:
-    timing = report["timing"]
-    named = {"end to end": timing["latency"], **timing["stages"]}
+    timing, (total, took) = report["timing"], _took(report)
+    named = {total: took, **timing["stages"]}
     rows = [
         [escape(name), *(milliseconds(found[key], "") for key in FIGURES)]  # type: ignore[literal-required]
         for name, found in named.items()
@@ -138,8 +146,8 @@ def _timing(report: Report, frames: pd.DataFrame) -> list[str]:
     for camera, mine in _by_camera(frames):
         stages = {name: column(mine, name) for name in plots.STAGE_COLORS if name in mine}
         dropped = mine.loc[mine["status"] != "processed", "time"].to_numpy(float)
-        svg = plots.latency(column(mine, "time"), column(mine, "latency"), stages, dropped)
-        parts.append(html.plot(svg, f"{camera}: latency of each frame, and the stages that make it"))
+        svg = plots.frame_times(total, column(mine, "time"), column(mine, total), stages, dropped)
+        parts.append(html.plot(svg, f"{camera}: {total} of each frame, and the stages that it is made of"))
     return parts
 
 

@@ -93,9 +93,9 @@ def _legend(axis: Any, reverse: bool = False) -> None:
         axis.legend(handles[order], labels[order], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 
 
-def latency(times: Values, seconds: Values, stages: Mapping[str, Values], dropped: Values) -> str:
-    """Milliseconds over the drive's time in s. ``seconds`` is float64[n] from end to end, NaN where there is none,
-    ``stages`` the same of each stage by name; ``dropped`` are the times of frames that have none."""
+def frame_times(name: str, times: Values, seconds: Values, stages: Mapping[str, Values], dropped: Values) -> str:
+    """Milliseconds of each frame over the drive's time in s. ``seconds`` is float64[n], called ``name``, NaN where
+    there is none; ``stages`` the same of each stage by name; ``dropped`` are the times of frames that have none."""
     with _axes() as (figure, (axis,)):
         names = [name for name in STAGE_COLORS if name in stages and not np.isnan(stages[name]).all()]
         answered = ~np.isnan(seconds)
@@ -104,7 +104,7 @@ def latency(times: Values, seconds: Values, stages: Mapping[str, Values], droppe
             heights = [1e3 * np.nan_to_num(share) for share in shares]
             axis.stackplot(at, heights, labels=names, colors=[STAGE_COLORS[name] for name in names], alpha=0.75)
         if answered.any():
-            axis.plot(at, 1e3 * total, ".-", markersize=3, linewidth=0.7, color=INK, label="end to end")
+            axis.plot(at, 1e3 * total, ".-", markersize=3, linewidth=0.7, color=INK, label=name)
             p95 = float(np.percentile(1e3 * seconds[answered], 95))
             axis.axhline(p95, linestyle="--", linewidth=1, color=RED, label=f"p95 {p95:.0f} ms")
             axis.set_ylim(0, 1.1 * float(np.max(1e3 * total)))
@@ -112,7 +112,7 @@ def latency(times: Values, seconds: Values, stages: Mapping[str, Values], droppe
             top = np.full(len(dropped), 0.97)
             where = {"transform": axis.get_xaxis_transform(), "color": RED, "markersize": 9}
             axis.plot(dropped, top, "|", label=f"{len(dropped)} dropped", **where)
-        axis.set_ylabel("latency (ms)")
+        axis.set_ylabel(f"{name} (ms)")
         axis.set_xlabel("time (s)")
         axis.margins(x=0.01)
         _legend(axis, reverse=True)

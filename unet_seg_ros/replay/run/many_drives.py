@@ -15,17 +15,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import pandas as pd
 from tqdm import tqdm
 
-from unet_seg_ros.data.labels import palette
-from unet_seg_ros.metrics.scorer import Score
-from unet_seg_ros.replay.judge.summary import accuracy, distribution, stability
+from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.judge.gate import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.gallery import Gallery
-from unet_seg_ros.replay.report.writer import ReplayError, Result, clear, write
-from unet_seg_ros.replay.run.one_drive import Gate, replay_one
-from unet_seg_ros.replay.schema import FORMAT, Frames, Report, SourceCheck
+from unet_seg_ros.replay.report.writer import write
+from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
+from unet_seg_ros.replay.run.one_drive import replay_one
+from unet_seg_ros.replay.run.output_folder import clear
+from unet_seg_ros.replay.schema import Frames
 from unet_seg_ros.replay.source.bag import is_bag
 from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
 
@@ -70,12 +71,12 @@ def replay_many(
             clear(folder, [*sources, *gate.files()])
         tasks = list(zip(sources, folders, strict=True))
         done, interrupted = _all(tasks, options, workers)
-        total = _total(done, names, options, perf_counter() - start, title)
+        total, gallery = _total(done, names, options, perf_counter() - start, title)
         if interrupted:
             total.interrupted = True
             total.report["problems"].append(f"interrupted: {len(done)} of {len(sources)} drives were replayed")
         gate.judge(total)
-        write(output, total, Gallery(palette(), options.grouping.table), options.grouping)
+        write(output, total, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error
     return total
@@ -158,46 +159,21 @@ def _client(workers: Workers) -> Iterator[Any]:
 
 def _total(
     done: dict[int, Result | str], names: Sequence[str], options: Options, seconds: float, title: Path
-) -> Result:
+) -> tuple[Result, Gallery]:
     """``names`` are the folders that the drives' own reports are in."""
-    problems = [str(text) for _, text in sorted(done.items()) if isinstance(text, str)]
-    results = [(names[index], found) for index, found in sorted(done.items()) if isinstance(found, Result)]
+    evaluation = Evaluation(options, {})
+    for text in (found for _, found in sorted(done.items()) if isinstance(found, str)):
+        evaluation.problems.add(text, text)
+    results = {names[index]: found for index, found in sorted(done.items()) if isinstance(found, Result)}
     if not results:
-        raise ReplayError("; ".join(problems) or "interrupted before the first drive was done")
-    score = Score(options.grouping, options.regions)
-    for name, result in results:
-        score += result.score
-        problems += [f"{name}: {text}" for text in result.report["problems"]]
-        result.report["made_by"]["bag"]["folder"] = name
-    frames = pd.concat([result.frames.assign(bag=name) for name, result in results], ignore_index=True)
-    reports = [result.report for _, result in results]
-    first = reports[0]["made_by"]
-    stages = reports[0]["timing"]["stages"]
-    checks: dict[str, SourceCheck] = {
-        f"{name}: {camera}": check for name, result in results for camera, check in result.report["source"].items()
-    }
-    report: Report = {
-        "format": FORMAT,
-        "mode": options.mode,
-        "made_by": {**first, "bag": {"path": str(title), "drives": len(results)}},
-        "frames": _frames([found["frames"] for found in reports]),
-        "timing": {
-            "latency": distribution(frames["latency"]),
-            "stages": {name: distribution(frames[name]) for name in stages},
-            "sent": None,
-            "rate": sum(found["frames"]["processed"] for found in reports) / seconds,
-            "jitter": None,
-        },
-        "accuracy": accuracy(score),
-        "stability": stability(score),
-        "source": checks,
-        "resources": None,
-        "verdict": [],
-        "baseline": [],
-        "problems": problems,
-        "bags": reports,
-    }
-    return Result(report, frames, score, seconds, results[0][1].class_names)
+        raise ReplayError("; ".join(evaluation.problems.lines()) or "interrupted before the first drive was done")
+    for name, result in results.items():
+        evaluation.merge(name, result)
+    reports = [result.report for result in results.values()]
+    evaluation.class_names = next(iter(results.values())).class_names
+    counted = _frames([report["frames"] for report in reports])
+    made = {**reports[0]["made_by"], "bag": {"path": str(title), "drives": len(results)}}
+    return evaluation.result(made, counted, Speed(rate=counted["processed"] / seconds), seconds), evaluation.gallery
 
 
 def _frames(parts: Sequence[Frames]) -> Frames:

@@ -1,70 +1,57 @@
-"""Offline: every frame of a drive through the Segmenter, as fast as the machine can."""
+"""Offline: every frame of a drive goes through the Segmenter, as fast as the machine can."""
 
 from __future__ import annotations
 
-import math
 import os
-import signal
-import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from unet_seg_ros.data.labels import CLASS_NAMES, VOID, palette
+from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost
 from unet_seg_ros.masking import Ignored, masked
-from unet_seg_ros.metrics.coverage import Coverage
-from unet_seg_ros.metrics.scorer import Score
-from unet_seg_ros.replay.errors import Problems
-from unet_seg_ros.replay.judge.summary import accuracy, distribution, stability
-from unet_seg_ros.replay.labels.matcher import Truth, with_labels
+from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.outputs import OutputRecorder
-from unet_seg_ros.replay.record.process_meter import Meter
+from unet_seg_ros.replay.record.process_meter import Meter, Sample
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.report.gallery import Gallery
-from unet_seg_ros.replay.report.writer import RECORDING, ReplayError, Result, Table
+from unet_seg_ros.replay.report.gallery import Gallery, Shot
+from unet_seg_ros.replay.result import RECORDING, FrameId, Result
+from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
+from unet_seg_ros.replay.run.interruption import interruptible
+from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.schema import FORMAT, Report
 from unet_seg_ros.replay.source.drive import Drive, SourceError
-from unet_seg_ros.replay.source.stamp_check import Stamps
-from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.vocabulary import WORK_STAGES
 
 
 class Offline:
-    """Takes the frames of a drive one by one and sums up what was seen."""
+    """One offline replay. Raises ValueError for a model that cannot be used."""
 
     def __init__(self, drive: Drive, options: Options) -> None:
         self.drive = drive
         self.options = options
-        self.problems = Problems()
-        for text in drive.problems:
-            self.problems.add(text, text)
+        self.evaluation = Evaluation.of_drive(drive, options)
+        self.problems = self.evaluation.problems
         self.truth = Truth(options.labels, drive, self.problems)
         self.segmenter = _loaded(options.model or DEFAULT_MODEL, options)
         self.against = _loaded(options.against, options) if options.against else None
-        self.names = self.segmenter.manifest.class_names
-        if self.against and self.against.manifest.class_names != self.names:
-            raise ValueError(f"against: {self.against.model_id} has other classes than {self.segmenter.model_id}")
+        names, model_id = self.segmenter.manifest.class_names, self.segmenter.model_id
+        if self.against and self.against.manifest.class_names != names:
+            raise ValueError(f"against: {self.against.model_id} has other classes than {model_id}")
+        self.evaluation.class_names, self.evaluation.model_id = names, model_id
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
-        self.score = Score(options.grouping, options.regions)
-        self.gallery = Gallery(palette(), options.grouping.table)
-        self.table = Table()
-        self.stamps = Stamps()
         self.sent = 0
         self.dropped: Counter[str] = Counter()
-        self.interrupted = False
         self.seconds = 0.0
 
     def run(self, recorder: Recorder | None, stopped: Event) -> None:
@@ -79,10 +66,10 @@ class Offline:
                     self._take(seen, outputs)
                     bar.update()
                     if stopped.is_set():
-                        self.interrupted = True
+                        self.evaluation.interrupted = True
                         self.problems.add("interrupted", "interrupted")
                         break
-                whole = not self.interrupted
+                whole = not self.evaluation.interrupted
             except (SourceError, DeviceLost) as error:
                 self.problems.add("end", str(error))
             finally:
@@ -91,72 +78,47 @@ class Offline:
         self.truth.finish(whole)
 
     def _take(self, seen: Seen, outputs: OutputRecorder | None) -> None:
-        frame = seen.frame
+        frame = FrameId(seen.frame.camera, seen.index, seen.frame.stamp_ns, seen.frame.at_ns)
         self.sent += 1
-        self.stamps.take(frame.camera, frame.stamp_ns)
-        row: dict[str, Any] = {
-            "camera": frame.camera,
-            "topic": self.drive.topic(frame.camera),
-            "index": seen.index,
-            "stamp_ns": frame.stamp_ns,
-            "time": frame.at_ns / 1e9,
-            "status": "dropped" if seen.dropped else "processed",
-            "latency": sum(seen.stages.values()) if not seen.dropped else math.nan,
-            **{name: seen.stages.get(name, math.nan) for name in WORK_STAGES},
-        }
-        if frame.note:
-            self.problems.add("note", frame.note)
-        if seen.says:
+        if seen.frame.note:
+            self.problems.add("note", seen.frame.note)
+        if seen.why:
             kind = seen.dropped or "against"
-            self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.says}")
+            self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.why}")
+        stages = {name: seen.stages.get(name) for name in WORK_STAGES}
         if seen.segmentation is None or seen.image is None:
             self.dropped[seen.dropped] += 1
-            self.table.append(row)
+            self.evaluation.add(frame, {"work": None, **stages}, None)
             if outputs:
-                outputs.write_input(frame)
+                outputs.write_input(seen.frame)
             return
-        ignored = self.ignored.get(frame.camera)
+        ignored, label = self.ignored.get(frame.camera), seen.label
         found = masked(seen.segmentation, ignored, self.options.unknown_below)
-        label = seen.label
         if label is not None and ignored:
             label = np.where(ignored.pixels(*label.shape), np.uint8(VOID), label)
-        if label is not None and self.names != CLASS_NAMES:
-            label = None
-            self.problems.add("classes", f"{self.segmenter.model_id}: not compared with labels: other classes")
-        figures = self.score.take(frame.camera, found.mask, found.confidence, label, seen.other)
         regions = self.options.regions
-        coverage: Coverage = outputs.write(frame, seen.image, found, regions) if outputs else found.coverage()
-        shares = coverage.regions[0].fraction.tolist()
-        figures |= {f"coverage.{name}": share for name, share in zip(self.names, shares, strict=True)}
-        self.gallery.take(
-            frame.camera,
-            frame.at_ns,
-            frame.stamp_ns,
-            seen.image,
-            found.mask,
-            found.confidence,
-            label,
-            *badness(figures),
-        )
-        self.table.append(row | figures)
+        coverage = outputs.write(seen.frame, seen.image, found, regions) if outputs else found.coverage()
+        shot = Shot(frame, seen.image, found.mask, found.confidence, label)
+        figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other)
+        self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures)
+
+    def result(self, resources: list[Sample]) -> Result:
+        """The report. Raises SourceError if there were no frames, OSError."""
+        if not self.sent:
+            raise SourceError("; ".join(self.problems.lines()) or f"{self.drive.source}: no frames")
+        model = model_file(self.options.model, self.segmenter.model_id)
+        model |= {"device": self.segmenter.engine.device, "precision": self.segmenter.engine.precision}
+        made = made_by(self.drive, self.options, model, hashed=not self.evaluation.interrupted)
+        if self.against:
+            made["against"] = model_file(self.options.against, self.against.model_id)
+        processed = self.sent - self.dropped.total()
+        counted = {"sent": self.sent, "received": self.sent, "processed": processed, "dropped": dict(self.dropped)}
+        speed = Speed(rate=processed / self.seconds)
+        return self.evaluation.result(made, counted, speed, self.seconds, resources)  # type: ignore[arg-type]
 
 
 def _loaded(model: str, options: Options) -> Segmenter:
     return Segmenter.load(shipped_or_path(model), options.device or "auto", options.threads)
-
-
-def badness(figures: dict[str, Any]) -> tuple[float, str]:
-    """How bad a frame is beside others of its drive, and why, for people: its share of wrong pixels, or its doubts."""
-    right, sure = figures["pixel_accuracy"], figures["mean_confidence"]
-    if math.isnan(right):
-        return 1 - sure, f"mean confidence {100 * sure:.1f} %"
-    return 1 - right, f"{100 * right:.1f} % of the pixels right"
-
-
-def open_drive(source: Path, options: Options) -> Drive:
-    """With its labels, if a folder holds them. Raises SourceError."""
-    drive = open_source(source, options.rate, options.topics, [topic for _, topic in options.labels.topics])
-    return with_labels(drive, options.labels)
 
 
 def replay_offline(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
@@ -171,76 +133,6 @@ def replay_offline(source: Path, output: Path, options: Options) -> tuple[Result
         resources = meter.stop()
         if recorder and recorder.problem:
             offline.problems.add("recording", recorder.problem)
-        result = _result(offline)
+        return offline.result(resources), offline.evaluation.gallery
     except (SourceError, OSError, ValueError) as error:  # a bundle that can't be loaded is a ValueError
         raise ReplayError(str(error)) from error
-    result.report["resources"] = {
-        "at": [sample.at for sample in resources],
-        "cpu": [sample.cpu for sample in resources],
-        "memory": [sample.memory for sample in resources],
-    }
-    return result, offline.gallery
-
-
-def _result(offline: Offline) -> Result:
-    if not offline.sent:
-        raise SourceError("; ".join(offline.problems.lines()) or f"{offline.drive.source}: no frames")
-    frames, options, score = offline.table.frame(), offline.options, offline.score
-    processed = offline.sent - sum(offline.dropped.values())
-    model = model_file(options.model, offline.segmenter.model_id)
-    model |= {"device": offline.segmenter.engine.device, "precision": offline.segmenter.engine.precision}
-    made = made_by(offline.drive, options, model, hashed=not offline.interrupted)
-    if offline.against:
-        made["against"] = model_file(options.against, offline.against.model_id)
-    report: Report = {
-        "format": FORMAT,
-        "mode": "offline",
-        "made_by": made,
-        "frames": {
-            "sent": offline.sent,
-            "received": offline.sent,
-            "processed": processed,
-            "dropped": dict(offline.dropped),
-        },
-        "timing": {
-            "latency": distribution(frames["latency"]),
-            "stages": {name: distribution(frames[name]) for name in WORK_STAGES},
-            "sent": None,
-            "rate": processed / offline.seconds,
-            "jitter": None,
-        },
-        "accuracy": accuracy(score),
-        "stability": stability(score),
-        "source": offline.stamps.checks({camera: offline.drive.topic(camera) for camera in offline.drive.cameras}),
-        "resources": None,
-        "verdict": [],
-        "baseline": [],
-        "problems": offline.problems.lines(),
-        "bags": [],
-    }
-    return Result(report, frames, score, offline.seconds, offline.names, offline.interrupted)
-
-
-@contextmanager
-def interruptible() -> Iterator[Event]:
-    """An event that is set by Ctrl-C, a kill or a closed terminal, so that a frame is not left half counted; a second
-    one ends the process as ever. Without effect outside the main thread."""
-    stopped = Event()
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def stop(number: int, _: object) -> None:
-        stopped.set()
-        signal.signal(number, before[signal.Signals(number)])
-
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:  # nohup
-            signal.signal(number, stop)
-    try:
-        yield stopped
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

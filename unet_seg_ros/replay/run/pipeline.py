@@ -18,7 +18,7 @@ from unet_seg_ros.vocabulary import Drop
 @dataclass
 class Seen:
     """A frame on its way: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the mask of a second
-    model; ``dropped`` is why there is no ``segmentation``, ``says`` what was wrong with this or the other one;
+    model; ``dropped`` is why there is no ``segmentation``, ``why`` what was wrong with this or the other one;
     ``stages`` are seconds."""
 
     index: int
@@ -28,7 +28,7 @@ class Seen:
     segmentation: Segmentation | None = None
     other: Array | None = None
     dropped: str = ""
-    says: str = ""
+    why: str = ""
     stages: dict[str, float] = field(default_factory=dict)
 
 
@@ -42,14 +42,14 @@ def _decoded(drive: Drive, truth: Truth) -> Iterator[Seen]:
         seen = Seen(index, frame)
         start = perf_counter()
         if frame.problem:
-            seen.dropped, seen.says = Drop.MALFORMED.value, frame.problem
+            seen.dropped, seen.why = Drop.MALFORMED.value, frame.problem
             truth.skip(frame.camera, frame.stamp_ns)
             yield seen
             continue
         try:
             seen.image = message_pixels(frame.message)
         except ImageError as error:
-            seen.dropped, seen.says = Drop.MALFORMED.value, str(error)
+            seen.dropped, seen.why = Drop.MALFORMED.value, str(error)
             truth.skip(frame.camera, frame.stamp_ns)
         else:
             seen.stages["decode"] = perf_counter() - start
@@ -65,7 +65,7 @@ def _segmented(frames: Iterator[Seen], segmenter: Segmenter, against: Segmenter 
                 seen.stages |= seen.segmentation.timings._asdict()
                 seen.other = against([seen.image])[0].mask if against else None
             except OutOfMemory as error:
-                seen.says = str(error)
+                seen.why = str(error)
                 if seen.segmentation is None:
                     seen.dropped = Drop.OUT_OF_MEMORY.value
         yield seen

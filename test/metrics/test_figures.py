@@ -7,8 +7,8 @@ import pytest
 
 from unet_seg_ros.data.labels import GROUPINGS, NUM_CLASSES
 from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.metrics.figures import accuracy, distribution, stability
 from unet_seg_ros.metrics.scorer import Score
-from unet_seg_ros.replay.judge.summary import accuracy, distribution, stability
 
 RNG = np.random.default_rng(5)
 LEFT = Region("left", ((0.0, 0.0), (0.5, 0.0), (0.5, 1.0), (0.0, 1.0)))

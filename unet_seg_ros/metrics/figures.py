@@ -1,16 +1,76 @@
-"""The report's figures, from sums and samples."""
+"""The figures that a report gives, as JSON holds them: from the sums of a ``Score`` and from samples of seconds.
+
+Shares, IoUs and confidences are 0..1. What was not measured is None, since JSON has no NaN.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.scorer import Score
-from unet_seg_ros.replay.schema import Accuracy, Distribution, RegionAccuracy, Reliability, Stability
+
+
+class Distribution(TypedDict):
+    """Of seconds; percentiles are linear between ranks."""
+
+    mean: float
+    p50: float
+    p95: float
+    p99: float
+    max: float
+
+
+FIGURES = tuple(Distribution.__annotations__)
+
+
+class RegionAccuracy(TypedDict):
+    """Within one region of interest."""
+
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: dict[str, float | None]
+
+
+class Reliability(TypedDict):
+    """By bin of confidence: its mean, the share of pixels that are right, and the bin's share of all pixels. Bins
+    without pixels are left out."""
+
+    confidence: list[float]
+    accuracy: list[float]
+    share: list[float]
+
+
+class Accuracy(TypedDict):
+    """Over ``frames`` labelled frames, in the classes of ``grouping``; by class name, null where a class occurs neither
+    in labels nor in masks. ``confusion[label][prediction]`` counts pixels, its last column void."""
+
+    grouping: str
+    frames: int
+    miou: float | None
+    pixel_accuracy: float | None
+    iou: dict[str, float | None]
+    boundary_iou: float | None
+    boundary_iou_per_class: dict[str, float | None]
+    ece: float | None
+    reliability: Reliability
+    confusion: list[list[int]]
+    regions: dict[str, RegionAccuracy]
+
+
+class Stability(TypedDict):
+    """``flicker`` is the share of pixels whose class is another than in the frame before; ``agreement`` the share in
+    which a second model sees the same class, and ``agreement_miou`` the mIoU between the two."""
+
+    flicker: float | None
+    confidence: float | None
+    agreement: float | None
+    agreement_miou: float | None
 
 
 def distribution(seconds: Sequence[float] | NDArray[np.float64]) -> Distribution | None:

@@ -1,0 +1,43 @@
+"""Judges a report: its requirements, the comparison with a baseline, and the exit status that follows from them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from unet_seg_ros.replay.judge.baseline import Baseline
+from unet_seg_ros.replay.judge.requirements import Requirement, judge
+from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.schema import ReportError
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a report must fulfil: ``requirements``, and not being worse than ``baseline``."""
+
+    requirements: Sequence[Requirement] = ()
+    baseline: Baseline | None = None
+
+    def files(self) -> list[Path]:
+        """The files of the baseline."""
+        return self.baseline.files if self.baseline else []
+
+    def judge(self, result: Result) -> None:
+        """Fill in the verdict. A baseline that cannot be compared is listed among the report's problems."""
+        report = result.report
+        report["verdict"] = judge(report, self.requirements)
+        if self.baseline:
+            try:
+                report["baseline"] = self.baseline.compare(result.frames, report["mode"], result.score.grouping)
+            except ReportError as error:
+                report["problems"].append(str(error))
+
+
+def exit_status(result: Result) -> int:
+    """130 after Ctrl-C, 1 where the verdict is no, 2 where something went wrong, else 0."""
+    report = result.report
+    failed = any(not check["passed"] for check in report["verdict"]) or any(c["worse"] for c in report["baseline"])
+    if result.interrupted:
+        return 130
+    return 1 if failed else 2 if report["problems"] else 0

@@ -1,0 +1,133 @@
+"""Sums up a replay, frame by frame, and makes its report. Offline and live replays and several drives all use it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from unet_seg_ros.data.labels import CLASS_NAMES, palette
+from unet_seg_ros.metrics.figures import accuracy, distribution, stability
+from unet_seg_ros.metrics.scorer import Array, Score
+from unet_seg_ros.replay.errors import Problems
+from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.record.process_meter import Sample
+from unet_seg_ros.replay.report.gallery import Gallery, Shot
+from unet_seg_ros.replay.result import FrameId, Result, Table
+from unet_seg_ros.replay.schema import FORMAT, Frames, Report, SourceCheck
+from unet_seg_ros.replay.source.drive import Drive
+from unet_seg_ros.replay.source.stamp_check import Stamps
+from unet_seg_ros.vocabulary import STAGES
+
+
+class Speed(NamedTuple):
+    """Frames per second as sent and as processed, and the standard deviation of the intervals between masks in s."""
+
+    sent: float | None = None
+    rate: float | None = None
+    jitter: float | None = None
+
+
+class Evaluation:
+    """The sums, pictures, table and problems of a replay. ``topics`` are those of the images, by camera."""
+
+    def __init__(self, options: Options, topics: Mapping[str, str]) -> None:
+        self.class_names: tuple[str, ...] = CLASS_NAMES
+        self.model_id = ""
+        self.problems = Problems()
+        self.gallery = Gallery(palette(), options.grouping.table)
+        self.interrupted = False
+        self._mode = options.mode
+        self._total = "latency" if options.mode == "live" else "work"
+        self._topics = topics
+        self._score = Score(options.grouping, options.regions)
+        self._table = Table()
+        self._stamps = Stamps()
+        self._source: dict[str, SourceCheck] = {}
+        self._bags: list[Report] = []
+
+    @classmethod
+    def of_drive(cls, drive: Drive, options: Options) -> Evaluation:
+        """The drive's own problems are the first."""
+        evaluation = cls(options, {camera: drive.topic(camera) for camera in drive.cameras})
+        for text in drive.problems:
+            evaluation.problems.add(text, text)
+        return evaluation
+
+    def look(self, shot: Shot, shares: Sequence[float], other: Array | None = None) -> dict[str, Any]:
+        """Take in a frame that was segmented and return its figures by name. ``shares`` are those of each class;
+        ``other`` is a second model's mask, H×W uint8."""
+        if shot.label is not None and self.class_names != CLASS_NAMES:
+            self.problems.add("classes", f"{self.model_id}: not compared with labels: other classes")
+            shot = replace(shot, label=None)
+        figures = self._score.take(shot.frame.camera, shot.mask, shot.confidence, shot.label, other)
+        figures |= {f"coverage.{name}": share for name, share in zip(self.class_names, shares, strict=True)}
+        self.gallery.take(shot, *badness(figures))
+        return figures
+
+    def add(self, frame: FrameId, seconds: Mapping[str, float | None], figures: Mapping[str, Any] | None) -> None:
+        """Add a frame's row. ``seconds`` are those of the stages that are known and of ``latency`` or ``work``;
+        ``figures`` are those of ``look``, empty if they are not known and None if the frame was dropped."""
+        self._stamps.take(frame.camera, frame.stamp_ns)
+        row = {"camera": frame.camera, "topic": self._topics[frame.camera], "index": frame.index}
+        row |= {"stamp_ns": frame.stamp_ns, "time": frame.at_ns / 1e9}
+        row["status"] = "dropped" if figures is None else "processed"
+        row |= {name: math.nan if value is None else value for name, value in seconds.items()}
+        self._table.append(row | dict(figures or {}))
+
+    def merge(self, name: str, result: Result) -> None:
+        """Add all of another drive; ``name`` is the folder of its own report."""
+        self._score += result.score
+        self._table.extend(result.frames.assign(bag=name))
+        self._source |= {f"{name}: {camera}": check for camera, check in result.report["source"].items()}
+        for text in result.report["problems"]:
+            self.problems.add(f"{name}: {text}", f"{name}: {text}")
+        result.report["made_by"]["bag"]["folder"] = name
+        self._bags.append(result.report)
+
+    def result(
+        self,
+        made_by: dict[str, Any],
+        counted: Frames,
+        speed: Speed,
+        seconds: float,
+        resources: Sequence[Sample] | None = None,
+    ) -> Result:
+        """Everything so far. ``seconds`` is how long the replay took; ``resources`` are of the process that segments,
+        None if there are several."""
+        frames, score = self._table.frame(), self._score
+        figures = {name: distribution(frames[name]) for name in (self._total, *STAGES) if name in frames}
+        total = figures.pop(self._total)
+        report: Report = {
+            "format": FORMAT,
+            "mode": self._mode,
+            "made_by": made_by,
+            "frames": counted,
+            "timing": {
+                "latency": total if self._mode == "live" else None,
+                "work": None if self._mode == "live" else total,
+                "stages": figures,
+                **speed._asdict(),  # type: ignore[typeddict-item]
+            },
+            "accuracy": accuracy(score),
+            "stability": stability(score),
+            "source": self._source | self._stamps.checks(self._topics),
+            "resources": None
+            if resources is None
+            else {key: [getattr(sample, key) for sample in resources] for key in Sample._fields},  # type: ignore[typeddict-item]
+            "verdict": [],
+            "baseline": [],
+            "problems": self.problems.lines(),
+            "bags": self._bags,
+        }
+        return Result(report, frames, score, seconds, self.class_names, self.interrupted)
+
+
+def badness(figures: Mapping[str, Any]) -> tuple[float, str]:
+    """How bad a frame is in comparison with others of its drive, and why, for people: the share of pixels that are
+    wrong or, without labels, how unsure the model is."""
+    right, sure = figures["pixel_accuracy"], figures["mean_confidence"]
+    if math.isnan(right):
+        return 1 - sure, f"mean confidence {100 * sure:.1f} %"
+    return 1 - right, f"{100 * right:.1f} % of the pixels right"

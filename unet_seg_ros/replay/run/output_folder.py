@@ -1,0 +1,31 @@
+"""The folder that a replay fills: what an earlier replay left there is removed, nothing else."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.record.recorder import UNFINISHED
+from unet_seg_ros.replay.result import FILES
+from unet_seg_ros.replay.source.bag import is_bag
+from unet_seg_ros.replay.source.bag_reader import bag_files
+
+
+def clear(output: Path, needed: Sequence[Path]) -> None:
+    """Make the folder, without what an earlier replay left there.
+
+    Raises OSError, and ReplayError rather than remove one of the files or bags that are ``needed``.
+    """
+    output.mkdir(parents=True, exist_ok=True)
+    old = [path for path in (*(output / name for name in FILES), *output.glob("overlay*.webm")) if path.exists()]
+    kept = {path.resolve() for path in needed}
+    kept |= {file.resolve() for path in needed if path.is_dir() and is_bag(path) for file in bag_files(path)}
+    for file in old:
+        if file.resolve() in kept:
+            raise ReplayError(f"{file}: is needed for this replay and would be replaced; give another --output")
+    for file in old:
+        file.unlink()
+    for folder in output.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(folder)
