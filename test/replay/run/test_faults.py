@@ -73,7 +73,7 @@ def test_a_broken_picture_of_a_folder_costs_itself(tmp_path: Path, model: Path) 
     report = replay(tmp_path / "drive", tmp_path / "out", model).report
     assert report["frames"] == {"sent": 4, "received": 4, "processed": 3, "dropped": {"malformed": 1}}
     (problem,) = report["problems"]
-    assert problem.endswith("drive/1.png: not an image that can be read")
+    assert problem.endswith("drive/1.png: data of 12 bytes is neither a JPEG nor a PNG")
 
 
 def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
     assert done.returncode == 2, done.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert (report["frames"]["processed"], report["frames"]["dropped"]) == (2, {"malformed": 1})
-    assert report["problems"][0].endswith("drive/1.png: not an image that can be read")
+    assert report["problems"][0].endswith("drive/1.png: data of 12 bytes is neither a JPEG nor a PNG")
 
 
 def test_a_video_cut_short_is_told(tmp_path: Path, model: Path) -> None:
