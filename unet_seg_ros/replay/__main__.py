@@ -8,6 +8,7 @@ plays the drive at its own rate over DDS to the node in a process of its own, as
 from __future__ import annotations
 
 import argparse
+import logging
 import math
 import signal
 import sys
@@ -26,6 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     something that can be put right is wrong, 130 after Ctrl-C."""
     given = _parser().parse_args(arguments)
     _end_on_signals()
+    logging.basicConfig(format="replay: %(message)s")
+    logging.getLogger("unet_seg_ros").setLevel(logging.INFO)
     try:
         return _run(given)
     except ImportError as error:

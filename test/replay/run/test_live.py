@@ -196,6 +196,6 @@ def test_a_node_of_other_topics_is_told(node: None, tmp_path: Path) -> None:
 def test_a_node_that_is_not_there_is_told(
     node: None, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("unet_seg_ros.replay.live.player.FIND_SECONDS", 8.0)
+    monkeypatch.setattr("unet_seg_ros.replay.live.node_status.FIND_SECONDS", 8.0)
     with pytest.raises(NodeError, match=r"no camera of a node /segmentation .*; there is /ego/segmentation"):
         play_to_other_node(drive, tmp_path / "live.mcap", "/segmentation", 1.0)

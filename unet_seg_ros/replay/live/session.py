@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unet_seg_ros.replay.live.graph import isolate, on_the_graph
 from unet_seg_ros.replay.live.node_process import NodeProcess
+from unet_seg_ros.replay.live.node_status import find_node
 from unet_seg_ros.replay.live.playback import Playback, Target
-from unet_seg_ros.replay.live.player import Player, find_node, isolate, on_the_graph
+from unet_seg_ros.replay.live.player import Player
 from unet_seg_ros.replay.record.process_meter import Meter, Sample
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import Drive, SourceError
 from unet_seg_ros.ros.bringup import bringup
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,7 +44,7 @@ def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str
     isolate(plan)
     process = NodeProcess(plan, log)
     try:
-        print("starting the node", flush=True)
+        logger.info("starting the node")
         with Recorder(bag) as recorder, on_the_graph() as node:
             player = Player(node, drive, Target.own(drive.cameras), recorder, process, factor)
             player.wait()

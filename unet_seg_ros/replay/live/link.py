@@ -1,0 +1,100 @@
+"""The topics between the replay and the node: images go out, outputs come in, and all of them are recorded."""
+
+from __future__ import annotations
+
+import functools
+from time import monotonic_ns
+from typing import Any
+
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import CompressedImage, Image
+
+from unet_seg_msgs.msg import ClassCoverage, FrameTiming
+from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, FRAME_TIMING, RECORDED, Sent, Target
+from unet_seg_ros.replay.record.recorder import Recorder
+from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, header_stamp
+from unet_seg_ros.vocabulary import NODE_STAGES
+
+RELIABLE = ReliabilityPolicy.RELIABLE
+ROS_TYPES = {
+    IMAGE: Image,
+    COMPRESSED_IMAGE: CompressedImage,
+    CLASS_COVERAGE: ClassCoverage,
+    FRAME_TIMING: FrameTiming,
+}
+
+
+class Link:
+    """``frames`` are those that were sent, with what came back of each."""
+
+    def __init__(self, node: Any, drive: Drive, target: Target, recorder: Recorder) -> None:
+        self.frames: list[Sent] = []
+        self.received = 0
+        """How many messages came from the node."""
+        self.last_ns = 0
+        """When something was last sent or received, by ``time.monotonic_ns``."""
+        self._node = node
+        self._drive = drive
+        self._target = target
+        self._recorder = recorder
+        self._by_stamp: dict[tuple[str, int], list[Sent]] = {}  # more than one where a stamp is repeated
+        # depth 1, as the node's: an old frame that waits to be sent again would hold up the new ones
+        offered, wanted = QoSProfile(depth=1, reliability=RELIABLE), QoSProfile(depth=50, reliability=RELIABLE)
+        kind = ROS_TYPES[drive.message_type]
+        self._publishers = {c: node.create_publisher(kind, drive.topic(c), offered) for c in drive.cameras}
+        self._subscriptions = [
+            self._subscribed(camera, output, wanted) for camera in drive.cameras for output in RECORDED
+        ]
+
+    def _subscribed(self, camera: str, output: str, qos: QoSProfile) -> Any:
+        """Raw: the serialised bytes go to the recording as they are, and only the stamp is looked at."""
+        take = functools.partial(self._receive, camera, output)
+        topic = self._target.topic(camera, output)
+        return self._node.create_subscription(ROS_TYPES[RECORDED[output]], topic, take, qos, raw=True)
+
+    def matched(self) -> bool:
+        """Whether the node takes every camera and publishes every output. It subscribes when it becomes active."""
+        taken = all(publisher.get_subscription_count() for publisher in self._publishers.values())
+        return taken and all(subscription.get_publisher_count() for subscription in self._subscriptions)
+
+    def reliable(self) -> bool:
+        """Whether all that take the images take them reliably."""
+        topics = [publisher.topic_name for publisher in self._publishers.values()]
+        infos = [info for topic in topics for info in self._node.get_subscriptions_info_by_topic(topic)]
+        return all(info.qos_profile.reliability == RELIABLE for info in infos)
+
+    def cut(self) -> bool:
+        """Whether nobody publishes any of the outputs."""
+        return not any(subscription.get_publisher_count() for subscription in self._subscriptions)
+
+    def send(self, index: int, frame: Frame) -> None:
+        """Publish and record a frame."""
+        cdr = bytes(TYPES.serialize_cdr(frame.message, self._drive.message_type))
+        self.last_ns = monotonic_ns()
+        sent = Sent(frame.camera, index, frame.stamp_ns, frame.at_ns, self.last_ns, frame.label)
+        sent.problem, sent.note = frame.problem, frame.note
+        self.frames.append(sent)
+        same = self._by_stamp.setdefault((frame.camera, frame.stamp_ns), [])
+        same.append(sent)
+        for one in same:
+            one.repeated = len(same) > 1
+        self._publishers[frame.camera].publish(cdr)
+        self._recorder.write(self._drive.topic(frame.camera), self._drive.message_type, frame.stamp_ns, cdr)
+
+    def _receive(self, camera: str, output: str, cdr: bytes) -> None:
+        self.last_ns = monotonic_ns()
+        self.received += 1
+        stamp_ns = header_stamp(cdr, self.last_ns)
+        sent = self._by_stamp.get((camera, stamp_ns), [])
+        if output == "mask" and (waiting := [one for one in sent if one.received_ns is None]):
+            waiting[0].received_ns = self.last_ns
+        elif output == "timing":
+            message = deserialize_message(cdr, FrameTiming)
+            for one in sent:
+                one.stages = None if one.repeated else {name: getattr(message, name) for name in NODE_STAGES}
+        self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
+
+    def answered(self) -> bool:
+        """Whether the last frame of every camera is answered. Masks come in the order of the frames."""
+        return all(sent.received_ns is not None for sent in {sent.camera: sent for sent in self.frames}.values())
