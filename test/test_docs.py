@@ -6,8 +6,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 
 from test.pages import rows
@@ -15,8 +17,10 @@ from tools import message_pages
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.data.pictures import MAX_PIXELS
 from unet_seg_ros.data.ros_images import ENCODINGS
-from unet_seg_ros.model.bundle import Manifest
-from unet_seg_ros.model.unet import CONFIGS
+from unet_seg_ros.model.bundle import Manifest, save_bundle
+from unet_seg_ros.model.config import CONFIGS, UNetConfig
+from unet_seg_ros.model.unet import UNet
+from unet_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).parent.parent
 OTHER_PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "models").glob("*.md"))]
@@ -93,3 +97,18 @@ def test_a_message_file_becomes_a_table(tmp_path: Path) -> None:
         "| `A = 0`, `B = 1` | `uint8` |  |",
         "| `n`, `v` | `string[]`, `float32[]` | Names and values. |",
     ]
+
+
+def test_the_engine_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    guide = (ROOT / "docs" / "guides" / "add_an_engine.md").read_text(encoding="utf-8")
+    config = UNetConfig(widths=(8, 16), depths=(1, 1))
+    monkeypatch.chdir(tmp_path)
+    Path("models").mkdir()
+    path = Path("models/unet_nano.safetensors")
+    bundle = save_bundle(path, UNet(config), Manifest("small", config, max_pixels=90 * 70))
+    frame = np.random.default_rng(0).integers(0, 256, (75, 101, 3), np.uint8)
+    names: dict[str, Any] = {"frame": frame}
+    exec("\n".join(re.findall(r"```python\n(.*?)```", guide, re.DOTALL)), names)
+    expected = Segmenter.load(bundle, "cpu", precision="fp32")([frame])[0]
+    assert (names["seen"].mask == expected.mask).mean() > 0.999
+    assert np.abs(names["seen"].confidence.astype(int) - expected.confidence).max() <= 1
