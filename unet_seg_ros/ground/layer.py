@@ -86,7 +86,8 @@ def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64], step
     """The feet as wide as their rays are apart, and between the nearest ones of neighbouring rays some more, so that a
     wall that leads away from the camera has no gaps. ``step`` is the angle between two rays in radians."""
     rays, first = np.unique(ray, return_index=True)  # they are in order of their distance
-    joins = np.flatnonzero((np.diff(rays) == 1) & (np.abs(np.diff(before[first])) <= STEEP))
+    rises = np.abs(np.diff(before[first]))
+    joins = np.flatnonzero((np.diff(rays) == 1) & (rises > 1) & (rises <= STEEP))
     here, there = first[joins], first[joins + 1]
     aside = feet.way[:, ::-1] * (-1, 1) * (step * ASIDE)
     parts = [feet, feet._replace(way=feet.way + aside), feet._replace(way=feet.way - aside)]
@@ -114,9 +115,9 @@ def _beside_an_edge(kind: NDArray[np.uint8], before: NDArray[np.int64], ray: NDA
 
 def _mark(view: View, feet: _Feet, cost: NDArray[np.uint8], weight: NDArray[np.float32]) -> None:
     """Write feet into the cost and the weight of the cells, over what was there."""
-    depth = np.arange(0, DEPTH + 1e-9, view.grid.resolution / 2)[:, None]
-    points = view.along(feet.way[None], feet.contact + depth)
-    cell = view.grid.cells(points[..., 0], points[..., 1])
+    steps = 1 + int(np.ceil(DEPTH / view.grid.resolution * 1.5))
+    far = feet.contact + np.linspace(0, DEPTH, steps)[:, None]
+    cell = view.grid.cells(view.pose.x + far * feet.way[:, 0], view.pose.y + far * feet.way[:, 1])
     known = (cell >= 0) & (view.share[cell] > 0)
     foot = np.nonzero(known)[1]
     cell, high, sure = cell[known], feet.cost[foot], feet.sure[foot]

@@ -36,7 +36,8 @@ def draw_grid(cost: NDArray[np.uint8], grid: Grid, height: int) -> NDArray[np.ui
     for x in range(EVERY * int(np.ceil(grid.x_min / EVERY)), int(grid.x_max) + 1, EVERY):
         row = round((grid.x_max - x) / grid.resolution * scale)
         cv2.line(picture, (0, row), (width, row), LINES, 1)
-        cv2.putText(picture, f"{x} m", (3, row - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, INK, 1, cv2.LINE_AA)
+        for color, thick in ((UNSEEN, 3), (INK, 1)):  # an outline, to be read on light ground and on dark
+            cv2.putText(picture, f"{x} m", (3, row - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thick, cv2.LINE_AA)
     column, row = (round(metres / grid.resolution * scale) for metres in (grid.y_max, grid.x_max))
     size = max(4, height // 60)
     corners = np.array([(column, row - 2 * size), (column - size, row), (column + size, row)])
