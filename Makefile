@@ -3,7 +3,8 @@
 #   make demo    a drive through the real node over real DDS, into out/demo
 #                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays that instead of the synthetic town;
 #                MODEL=bundle segments with another model, GROUPING=camvid11 compares with labels of that
-#                grouping, RATE=15 plays a folder at 15 Hz
+#                grouping, RATE=15 plays a folder at 15 Hz, CALIBRATION=cameras.yaml says where the cameras are:
+#                then the report and the bag have the ground in metres too
 #   make test    lint, types and the whole suite
 #   make docs    the pages under docs/ with the API as a site, in out/site
 #
@@ -14,6 +15,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 TOWN := out/town
 SOURCE := $(or $(BAG),$(VIDEO),$(IMAGES))
+CALIBRATION ?= $(if $(SOURCE),,$(TOWN)/leftImg8bit/demo/town0100/calibration.yaml)
 ifneq (,$(word 2,$(if $(BAG),BAG) $(if $(VIDEO),VIDEO) $(if $(IMAGES),IMAGES)))
 $(error give one of BAG, VIDEO and IMAGES)
 endif
@@ -27,6 +29,7 @@ unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XM
 
 demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
 	$(PY) -m unet_seg_ros.replay "$(or $(SOURCE),$(TOWN))" --mode live --output out/demo \
+		$(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(GROUPING),--grouping $(GROUPING)) $(if $(RATE),--rate $(RATE))
 
 test: $(VENV)/.messages $(VENV)/.dev

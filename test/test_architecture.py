@@ -24,7 +24,7 @@ SOURCES = "unet_seg_ros.replay.source"
 # A wing is a folder of modules. A module imports from its own wing and from the wings that are listed after it. ""
 # stands for the modules of the package itself that are not named here.
 WINGS = {
-    "unet_seg_ros": [{"replay"}, {"ros"}, {"segmenter"}, {"engine"}, {"model"}, {"metrics"}, {"data"}],
+    "unet_seg_ros": [{"replay"}, {"ros"}, {"segmenter"}, {"engine"}, {"model"}, {"metrics", "ground"}, {"data"}],
     "unet_seg_ros.replay": [{"__main__"}, {"run"}, {"judge", "report", "live"}, {"labels", "record"}, {"source"}, {""}],
     "training": [{""}, {"evaluation", "exporting"}, {"run"}, {"optimise"}, {"data"}, {"town"}, {"config"}],
 }

@@ -115,6 +115,7 @@ def _options(given: argparse.Namespace) -> Options:
         factor=given.factor,
         ignore=load_ignored(given.ignore) if given.ignore else {},
         unknown_below=given.unknown_below,
+        calibration=given.calibration,
     )
 
 
@@ -130,6 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
     add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")
     add("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
+    add("--calibration", type=Path, metavar="YAML", help="parameter file that says where cameras are (ground.*): grids")
     truth = parser.add_argument_group("ground truth").add_argument
     truth("--labels", action="append", default=[], metavar="WHERE", help="folder, TOPIC or CAMERA=TOPIC of the bag")
     truth("--label-ids", choices=("label", "train"), default="label", help="what labels hold (%(default)s ids)")

@@ -23,7 +23,8 @@ class Options:
     for the replay, ``rate`` in Hz is an image folder's, ``factor`` how many times as fast a drive is played live,
     ``against`` a second model, ``topics`` those of a bag to play (empty = all cameras), ``threads`` 0 is PyTorch's
     choice, ``record`` whether a drive.mcap is left offline. ``ignore`` (camera → entries of ``masking.Ignored``) and
-    ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do."""
+    ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do. ``calibration`` is a
+    parameter file that says where the cameras are, None for no grids."""
 
     mode: str = "offline"
     model: str = ""
@@ -40,12 +41,15 @@ class Options:
     factor: float = 1.0
     ignore: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unknown_below: float = 0.0
+    calibration: Path | None = None
 
     def absolute(self) -> Options:
         """The same from whatever folder it is read: files by their whole paths, shipped models by their names."""
         model, against = (str(Path(m).resolve()) if Path(m).is_file() else m for m in (self.model, self.against))
         folder = self.labels.folder and self.labels.folder.resolve()
-        return replace(self, model=model, against=against, labels=replace(self.labels, folder=folder))
+        calibration = self.calibration and self.calibration.resolve()
+        labels = replace(self.labels, folder=folder)
+        return replace(self, model=model, against=against, labels=labels, calibration=calibration)
 
     def settings(self) -> dict[str, Any]:
         """For the report, as JSON has it; empty is what was not asked for."""
@@ -62,6 +66,7 @@ class Options:
             "regions": {region.name: [list(point) for point in region.polygon] for region in self.regions},
             "ignore": {camera: list(entries) for camera, entries in self.ignore.items()},
             "unknown_below": self.unknown_below,
+            "calibration": str(self.calibration or ""),
             "labels": labels,
             "label_ids": ("train" if self.labels.train_ids else "label") if labels else "",
             "topics": list(self.topics),

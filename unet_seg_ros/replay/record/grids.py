@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -38,8 +37,8 @@ class Grids:
         self._types = typestore()
         self._newest = np.full(settings.grid.shape, UNKNOWN, np.uint8)
 
-    def take(self, camera: str, header: Any, mask: Array, confidence: Array, recorder: Recorder | None) -> None:
-        """Put a frame's mask on the ground; both topics go to ``recorder``. ``header`` is the frame's."""
+    def take(self, camera: str, stamp_ns: int, mask: Array, confidence: Array, recorder: Recorder | None) -> None:
+        """Put a frame's mask on the ground; both topics go to ``recorder``."""
         given = self._settings.cameras[camera]
         if given.camera is None or given.pose is None:
             self._problems.add(
@@ -52,22 +51,22 @@ class Grids:
         except CalibrationError as error:
             self._problems.add(f"ground {camera}", f"{camera}: no grid: {error}")
             return
-        stamp = header.stamp.sec + header.stamp.nanosec / 1e9
-        self._newest = self._mapper.add(camera, layer, stamp)
+        self._newest = self._mapper.add(camera, layer, stamp_ns / 1e9)
         if recorder:
             for topic, cost in ((f"/{NODE_NAME}/{camera}/ground", layer.cost), (f"/{NODE_NAME}/ground", self._newest)):
-                self._record(recorder, topic, header, cost)
+                self._record(recorder, topic, stamp_ns, cost)
 
     def picture(self, height: int) -> Array:
         """The newest grid of all cameras, H×W×3 uint8 RGB, ``height`` pixels high."""
         return draw_grid(self._newest, self._settings.grid, height)
 
-    def _record(self, recorder: Recorder, topic: str, header: Any, cost: Array) -> None:
+    def _record(self, recorder: Recorder, topic: str, stamp_ns: int, cost: Array) -> None:
         kinds, grid = self._types.types, self._settings.grid
+        stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
         message = kinds[GRID](
-            kinds["std_msgs/msg/Header"](header.stamp, self._settings.frame),
+            kinds["std_msgs/msg/Header"](stamp, self._settings.frame),
             kinds["nav_msgs/msg/MapMetaData"](
-                header.stamp,
+                stamp,
                 grid.resolution,
                 grid.columns,
                 grid.rows,
@@ -78,5 +77,4 @@ class Grids:
             ),
             cost.view(np.int8).ravel(),
         )
-        stamp_ns = int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
         recorder.write(topic, GRID, stamp_ns, bytes(self._types.serialize_cdr(message, GRID)))

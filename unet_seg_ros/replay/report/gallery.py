@@ -3,6 +3,7 @@ however long the drive."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -27,13 +28,14 @@ RIGHT, WRONG, UNKNOWN = (222, 222, 222), (214, 40, 40), (70, 70, 70)
 @dataclass(frozen=True)
 class Shot:
     """A frame that was segmented: ``image`` H×W×3 uint8 RGB, ``mask`` and ``label`` H×W uint8 class ids, ``confidence``
-    H×W uint8."""
+    H×W uint8. ``beside`` gives a picture of a wanted height in pixels to be shown next to it, H×W×3 uint8 RGB."""
 
     frame: FrameId
     image: Array
     mask: Array
     confidence: Array
     label: Array | None = None
+    beside: Callable[[int], Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Gallery:
         if number % stride:
             return
         overlay = draw.overlay(shrunk(shot.image), shrunk(shot.mask), self.palette)
+        if shot.beside is not None:
+            overlay = np.hstack([overlay, shot.beside(overlay.shape[0])])
         film.append(Picture(shot.frame.at_ns, jpeg(overlay)))
         if len(film) >= MAX_FRAMES:
             del film[1::2]

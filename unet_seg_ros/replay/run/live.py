@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from unet_seg_ros.data.labels import palette
+from unet_seg_ros.ground.settings import GroundSettings
+from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.live import timing
@@ -15,13 +18,14 @@ from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.live.review import Answer, answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node, play_to_own_node
 from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.record.grids import Grids
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.source.drive import Drive, SourceError
+from unet_seg_ros.replay.source.drive import Array, Drive, SourceError
 from unet_seg_ros.vocabulary import MODEL, Drop
 
 LIVE = ".live.mcap"
@@ -37,10 +41,11 @@ def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, G
         drive = open_drive(source, options)
         evaluation = Evaluation.of_drive(drive, options)
         truth = Truth(options.labels, drive, evaluation.problems)
+        where = load_calibration(options.calibration, list(drive.cameras)) if options.calibration else None
         live = _play(drive, output, options)
         if not live.playback.frames:
             raise SourceError(live.playback.problem)
-        _look_through(drive, live, output, evaluation, truth)
+        _look_through(drive, live, output, evaluation, truth, where)
         made = made_by(drive, options, {"id": evaluation.model_id}, hashed=not evaluation.interrupted)
         if not options.node:
             made["model"] = model_file(options.model, evaluation.model_id)
@@ -60,18 +65,31 @@ def _play(drive: Drive, output: Path, options: Options) -> Live:
     return play_to_own_node(drive, output / LIVE, output / LOG, options.model, options.device, options.factor)
 
 
-def _look_through(drive: Drive, live: Live, output: Path, evaluation: Evaluation, truth: Truth) -> None:
-    """Take in what was played and answered; the recording that is kept gets the overlays. Raises OSError."""
+def _look_through(
+    drive: Drive,
+    live: Live,
+    output: Path,
+    evaluation: Evaluation,
+    truth: Truth,
+    where: GroundSettings | None,
+) -> None:
+    """Take in what was played and answered; the recording that is kept gets the overlays, and the grids if it is known
+    ``where`` the cameras are. Raises OSError, ValueError."""
     played, problems = live.playback, evaluation.problems
     evaluation.interrupted, evaluation.model_id = played.interrupted, played.engine.get(MODEL, "")
     for kind, text in (("end", played.problem), ("live recording", live.recording_problem)):
         if text:
             problems.add(kind, text)
     figures: dict[int, dict[str, Any]] = {}
+    grids: Grids | None = None
     if not live.recording_problem:
         with Recorder(output / RECORDING) as recorder:
             for answer in answers(output / LIVE, drive, played, palette(), recorder):
-                figures[answer.sent.index] = _look(answer, evaluation, truth)
+                sent, names = answer.sent, answer.coverage.class_names
+                if where:
+                    grids = grids or Grids(where, names, range(len(names)), problems)
+                    grids.take(sent.camera, sent.stamp_ns, answer.mask, answer.confidence, recorder)
+                figures[sent.index] = _look(answer, evaluation, truth, grids.picture if grids else None)
         if recorder.problem:
             problems.add("recording", recorder.problem)
         truth.finish(whole=False)  # dropped frames have not asked for theirs
@@ -84,12 +102,14 @@ def _look_through(drive: Drive, live: Live, output: Path, evaluation: Evaluation
         evaluation.add(_id(sent), {"latency": sent.latency, **timing.stages(sent)}, found)
 
 
-def _look(answer: Answer, evaluation: Evaluation, truth: Truth) -> dict[str, Any]:
-    """The answered frame's part of its row."""
+def _look(
+    answer: Answer, evaluation: Evaluation, truth: Truth, beside: Callable[[int], Array] | None
+) -> dict[str, Any]:
+    """The answered frame's part of its row. ``beside`` is as in ``Shot``."""
     sent, coverage = answer.sent, answer.coverage
     evaluation.class_names, evaluation.model_id = tuple(coverage.class_names), coverage.model
     label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape)
-    shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label)
+    shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label, beside)
     return evaluation.look(shot, coverage.regions[0].fraction.tolist())
 
 

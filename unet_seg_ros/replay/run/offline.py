@@ -15,9 +15,11 @@ from tqdm import tqdm
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost
 from unet_seg_ros.masking import Ignored, masked
+from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.record.grids import Grids
 from unet_seg_ros.replay.record.outputs import OutputRecorder
 from unet_seg_ros.replay.record.process_meter import Meter, Sample
 from unet_seg_ros.replay.record.recorder import Recorder
@@ -50,6 +52,12 @@ class Offline:
             raise ValueError(f"against: {self.against.model_id} has other classes than {model_id}")
         self.evaluation.class_names, self.evaluation.model_id = names, model_id
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
+        manifest = self.segmenter.manifest
+        self.grids = None
+        if options.calibration:
+            settings = load_calibration(options.calibration, list(drive.cameras))
+            self.grids = Grids(settings, names, manifest.class_ids, self.problems)
+        self.recorder: Recorder | None = None
         self.sent = 0
         self.dropped: Counter[str] = Counter()
         self.seconds = 0.0
@@ -57,6 +65,7 @@ class Offline:
     def run(self, recorder: Recorder | None, stopped: Event) -> None:
         """All frames, until the drive ends or ``stopped`` is set."""
         outputs = OutputRecorder(recorder, self.drive, self.segmenter.model_id, palette()) if recorder else None
+        self.recorder = recorder
         self.segmenter.warm_up()
         start = perf_counter()
         frames, whole = segmented(self.drive, self.segmenter, self.against, self.truth), False
@@ -98,7 +107,10 @@ class Offline:
             label = np.where(ignored.pixels(*label.shape), np.uint8(VOID), label)
         regions = self.options.regions
         coverage = outputs.write(seen.frame, seen.image, found, regions) if outputs else found.coverage()
-        shot = Shot(frame, seen.image, found.mask, found.confidence, label)
+        beside = self.grids.picture if self.grids else None
+        if self.grids:
+            self.grids.take(frame.camera, frame.stamp_ns, found.mask, found.confidence, self.recorder)
+        shot = Shot(frame, seen.image, found.mask, found.confidence, label, beside)
         figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other)
         self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures)
 
