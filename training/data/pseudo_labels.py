@@ -22,8 +22,8 @@ MAX_CANDIDATES = 20_000
 """Most frames that are compared. Of a longer drive only every second frame is, every fourth, and so on."""
 SURE = 0.9
 """A pixel with at least this confidence is always kept."""
-DOUBTFUL = 0.5
-"""A pixel with a lower confidence is never kept."""
+DOUBTFUL = 0.35
+"""A pixel with a lower confidence is never kept. At 0.5 a model that is new to a camera lost its poles and fences."""
 
 
 def thumbnail(image: Image) -> NDArray[np.float32]:
