@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import jsonschema
 import numpy as np
 import pytest
 
 from test.pages import rows
-from tools import message_pages
+from tools import message_pages, report_page
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.data.pictures import MAX_PIXELS
 from unet_seg_ros.data.ros_images import ENCODINGS
@@ -112,3 +114,14 @@ def test_the_engine_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.Monke
     expected = Segmenter.load(bundle, "cpu", precision="fp32")([frame])[0]
     assert (names["seen"].mask == expected.mask).mean() > 0.999
     assert np.abs(names["seen"].confidence.astype(int) - expected.confidence).max() <= 1
+
+
+def test_the_example_of_a_report_follows_the_schema_and_is_what_its_page_shows() -> None:
+    example = json.loads(report_page.EXAMPLE.read_text(encoding="utf-8"))
+    schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(example, schema)
+    text = report_page.PAGE.read_text(encoding="utf-8")
+    assert text == report_page.page(text, example), "run .venv/bin/python tools/report_page.py"
+    blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
+    shown = {name: value for block in blocks for name, value in block.items()}
+    assert shown == {name: value for name, value in example.items() if name != "bags"}
