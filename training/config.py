@@ -10,11 +10,11 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS
 from unet_seg_ros.data.labels import GROUPINGS
+from unet_seg_ros.data.yaml_file import parse_yaml, read_yaml
 from unet_seg_ros.model.unet import CONFIGS
+from unet_seg_ros.text import listed, quoted
 
 
 def _check(condition: bool, message: str) -> None:
@@ -203,14 +203,14 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}
     _check(isinstance(values, dict), f"{where}: must be a mapping")
     unknown = set(values) - fields
-    _check(not unknown, f"{where}: unknown {', '.join(map(str, unknown))}; there are {', '.join(sorted(fields))}")
+    _check(not unknown, f"{where}: unknown {listed(unknown)}; there are {', '.join(sorted(fields))}")
     required = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
     missing = required - set(values)
     _check(not missing, f"{where}: {', '.join(sorted(missing))} missing")
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     for key, kind in get_type_hints(cls).items():
         if key in values:
-            _check(_is(values[key], kind), f"{where}: {key} must be {_KINDS[kind]}, not {values[key]!r}")
+            _check(_is(values[key], kind), f"{where}: {key} must be {_KINDS[kind]}, not {quoted(values[key])}")
     try:
         return cls(**values)
     except ValueError as error:
@@ -246,18 +246,15 @@ def _override(values: Any, override: str) -> None:
     try:
         for key in parents:
             values = values[int(key)] if isinstance(values, list) else values[key]
-        values[int(last) if isinstance(values, list) else last] = yaml.safe_load(text)
-    except (KeyError, IndexError, TypeError, ValueError, yaml.YAMLError):
+        values[int(last) if isinstance(values, list) else last] = parse_yaml(text, override)
+    except (KeyError, IndexError, TypeError, ValueError):
         separator = ""
     _check(bool(separator), f"{override}: must be FIELD=VALUE, such as steps=100 or data.0.root=/cityscapes")
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:
     """Read a configuration file; ``overrides`` replace fields. Raises ValueError naming the file and the field."""
-    try:
-        values = yaml.safe_load(path.read_bytes())
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    values = read_yaml(path)
     for override in overrides:
         _override(values, override)
     return from_dict(values, " ".join([str(path), *overrides]))

@@ -10,6 +10,7 @@ import dataclasses
 import errno
 import json
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import nullcontext
@@ -26,12 +27,13 @@ from training import config as configuration
 from training.config import TrainConfig, ValidationConfig
 from training.optimise.distributed import process_group, rank, same_everywhere, world
 from training.optimise.optimizer import learning_rate
-from training.run.checkpoint import checkpoints, clear_unfinished
+from training.run.checkpoint import DamagedCheckpoint, checkpoints, clear_unfinished
 from training.run.logbook import Logbook, table
 from training.run.trainer import NotFinite, Trainer
 from training.run.validation import validate, validation_pairs
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.files import write_atomically
+from unet_seg_ros.model.bundle import BundleError
 
 LOG_EVERY = 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -136,6 +138,21 @@ def _yaml(config: TrainConfig) -> str:
     return str(yaml.safe_dump(plain, sort_keys=False))
 
 
+def _resume(trainer: Trainer) -> None:
+    """From the last checkpoint that is whole. Raises BundleError where all are damaged, or one is of another run."""
+    damaged: list[str] = []
+    for path in reversed(checkpoints(trainer.folder)):
+        try:
+            trainer.resume(path)
+        except DamagedCheckpoint as error:
+            damaged.append(str(error))
+            print(f"{error}: trying the one before it", file=sys.stderr)
+            continue
+        return
+    if damaged:
+        raise BundleError(f"{damaged[-1]}; no checkpoint is whole: remove them to begin anew")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
@@ -153,9 +170,7 @@ def main() -> None:
                 validation_pairs(config.validation)  # so a wrong path is found now and not hours later
             folder.mkdir(parents=True, exist_ok=True)
             trainer = Trainer(config, folder, device)
-            saved = checkpoints(folder)
-            if saved:
-                trainer.resume(saved[-1])
+            _resume(trainer)
             if not same_everywhere(trainer.step):
                 raise ValueError(f"{folder}: the processes find different checkpoints: all must use the same folder")
             if rank() == 0:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from unet_seg_ros.data.labels import VOID
 from unet_seg_ros.metrics.coverage import Point, Region
 from unet_seg_ros.segmenter import Segmentation
+from unet_seg_ros.text import quoted
 
 
 class Ignored:
@@ -78,7 +79,7 @@ def polygon(entry: str, name: str) -> Region | None:
     try:
         points: tuple[Point, ...] = Region.from_flat("ignored", numbers).polygon
     except ValueError as error:
-        raise ValueError(f"{name}: {entry!r}: {str(error).partition(': ')[2]}") from None
+        raise ValueError(f"{name}: {quoted(entry)}: {str(error).partition(': ')[2]}") from None
     return Region("ignored", points)
 
 
@@ -86,6 +87,6 @@ def _picture(path: Path, name: str) -> NDArray[np.bool_]:
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     if picture is None:
         raise ValueError(
-            f"{name}: {str(path)!r} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be read"
+            f"{name}: {quoted(str(path))} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be read"
         )
     return np.asarray(picture) > 0

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from unet_seg_ros.text import quoted
+
 PACKAGE = "unet_seg_ros"
 DEFAULT_MODEL = "unet_nano"
 
@@ -26,5 +28,7 @@ def shipped_or_path(model: str) -> Path:
     path = shipped if "/" not in model and shipped.is_file() else Path(model).expanduser()
     if not path.is_file():
         names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
-        raise ValueError(f"model: there is no file {model!r} and no shipped model of that name (shipped: {names})")
+        raise ValueError(
+            f"model: there is no file {quoted(model)} and no shipped model of that name (shipped: {names})"
+        )
     return path

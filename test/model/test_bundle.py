@@ -142,7 +142,7 @@ def forge(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any], dict[
     change(tensors, manifest, metadata)
     if "manifest" in metadata:
         metadata["manifest"] = json.dumps(manifest)
-        metadata["sha256"] = module._digest(
+        metadata["sha256"] = module.digest(
             metadata["manifest"], {name: tensor.numpy() for name, tensor in tensors.items()}
         )
     path.write_bytes(save(tensors, metadata))
@@ -186,10 +186,10 @@ def test_a_manifest_that_is_none(path: Path, text: str) -> None:
         ({"class_ids": 3}, "not valid"),
         ({"palette": [[0, 0]] * 19}, "palette"),
         ({"palette": [[0, 0, 256]] * 19}, "palette"),
-        ({"mean": [0.5, 0.5]}, "mean and std"),
+        ({"mean": [0.5, 0.5]}, "mean must be finite: 3 numbers"),
         ({"mean": [0.5, 0.5, float("nan")]}, "mean must be finite"),
-        ({"std": [0.5, 0.5, 0]}, "mean and std"),
-        ({"std": [0.5, 0.5, float("inf")]}, "mean and std"),
+        ({"std": [0.5, 0.5, 0]}, "std must be 3 numbers above 0"),
+        ({"std": [0.5, 0.5, float("inf")]}, "std must be 3 numbers above 0"),
         ({"max_pixels": 15}, "max_pixels must be a whole number of at least 16, not 15"),
         ({"max_pixels": float("nan")}, "max_pixels"),
         ({"max_pixels": "many"}, "max_pixels"),
@@ -198,9 +198,9 @@ def test_a_manifest_that_is_none(path: Path, text: str) -> None:
         ({"int8_ranges": {"stem.0": [0.0]}}, "not valid"),
         ({"surprise": 1}, "surprise"),
         ({"config": {"widths": [4, 8], "depths": [1, 1], "surprise": 1}}, "surprise"),
-        ({"config": {"widths": [4, 8], "depths": [1, 1.5]}}, "integers"),
+        ({"config": {"widths": [4, 8], "depths": [1, 1.5]}}, "depths must be 2 to 8 whole numbers"),
         ({"config": {"widths": 4, "depths": [1, 1]}}, "not valid"),
-        ({"config": {"widths": [], "depths": []}}, "widths and depths"),
+        ({"config": {"widths": [], "depths": []}}, "widths must be 2 to 8 whole numbers"),
     ],
 )
 def test_a_manifest_that_is_wrong(path: Path, fields: dict[str, Any], message: str) -> None:
@@ -296,4 +296,4 @@ def test_the_digest_is_sha256_of_what_is_documented() -> None:
     tensors: dict[str, Any] = {"b": np.array([1.5, -2], np.float32), "a": np.array(7)}
     parts = [b"text", b"a torch.int64 ()", np.int64(7).tobytes(), b"b torch.float32 (2,)"]
     expected = hashlib.sha256(b"".join([*parts, np.array([1.5, -2], np.float32).tobytes()])).hexdigest()
-    assert module._digest("text", tensors) == expected
+    assert module.digest("text", tensors) == expected

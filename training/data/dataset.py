@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from training.config import AugmentConfig, DataConfig, TrainConfig
 from training.data.augment import crop_at_scale, photometric
-from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state
+from training.data.cache import Decoded, cache_paths, frame_names, open_cache, sketch, state
 from training.data.label_sets import LabelSets
 from training.data.sampling import UniformChoice, pixel_of, window_at
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
@@ -101,6 +101,13 @@ def frames_of(source: DataConfig) -> Frames:
     paths = cache_paths(Path(source.cache or root / "cache"), source.split, source.labels)
     cached = open_cache(paths, state(root, every), frame_names(pairs))
     return cached or FileFrames(pairs)
+
+
+def data_sketch(source: DataConfig) -> str:
+    """What a source's images and labels are known by without reading them all: the same as ``fingerprint`` over their
+    names, sizes and ends. Raises FileNotFoundError or ValueError if there are none."""
+    root = Path(source.root)
+    return sketch(root, labelled_pairs(root, source.split, source.labels))
 
 
 class Source:

@@ -5,16 +5,25 @@ metadata. Nothing is unpickled.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from unet_seg_ros.model.bundle import BundleError, read_tensors, write_tensors
+from unet_seg_ros.data.yaml_file import parse_json
+from unet_seg_ros.model.bundle import BundleError, digest, not_finite, read_tensors, write_tensors
+from unet_seg_ros.text import VALUE, one_line, quoted
 
+FORMAT = 2
+"""Format 1 had no digest."""
+DIGEST = "sha256"
+MAX_VALUE = 2**24
+"""Bytes of one value: the generators' states take a hundred thousand."""
 BEST = "best.safetensors"
 """The checkpoint of the highest validation mIoU, in the run's folder."""
 
@@ -53,18 +62,30 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
 
 
+class DamagedCheckpoint(BundleError):
+    """A checkpoint whose file is broken, so that the one before it is the one to go on from."""
+
+
 def write_checkpoint(
     path: Path,
     weights: Mapping[str, Mapping[str, Tensor]],
     optimizer: Optimizer,
     values: Mapping[str, Any],
 ) -> None:
-    """Write everything that is needed to resume a run: sets of weights by name, the optimiser's state, and ``values``,
-    which must be plain JSON. Raises OSError; an older file of this name is then unchanged."""
+    """Write all that a run needs to go on: sets of weights by name, the optimiser's state, and ``values``, which JSON
+    must be able to hold; with a digest of it all. Raises OSError and then leaves the file that was there."""
     tensors = {f"{kind}.{name}": tensor for kind, part in weights.items() for name, tensor in part.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
-    write_tensors(path, tensors, {name: json.dumps(value, sort_keys=True) for name, value in values.items()})
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    metadata = {name: json.dumps(value, sort_keys=True) for name, value in values.items()}
+    metadata["format"] = json.dumps(FORMAT)
+    write_tensors(path, tensors, {**metadata, DIGEST: json.dumps(_digest(tensors, metadata))})
+
+
+def _digest(tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> str:
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    return digest(json.dumps({**metadata, DIGEST: ""}, sort_keys=True), arrays)
 
 
 def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
@@ -77,11 +98,59 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and state (``step``, ``config``, …). Raises BundleError if the file is broken or no checkpoint."""
-    tensors, metadata = read_tensors(path)
+    """Tensors and state (``step``, ``config``, …) of a whole checkpoint, its digest checked; one of the first format
+    has none.
+
+    Raises DamagedCheckpoint for a file that is broken, BundleError for one that is something else.
+    """
+    try:
+        tensors, metadata = read_tensors(path)
+    except BundleError as error:
+        raise DamagedCheckpoint(str(error)) from error
     if not {"config", "step"} <= metadata.keys():
         raise BundleError(f"{path}: not the checkpoint of a training run")
     try:
-        return tensors, {name: json.loads(text) for name, text in metadata.items()}
-    except json.JSONDecodeError as error:
-        raise BundleError(f"{path}: its metadata is not JSON: {error}") from error
+        values = {name: parse_json(text, MAX_VALUE) for name, text in metadata.items()}
+    except ValueError as error:
+        raise DamagedCheckpoint(f"{path}: its metadata is {error}") from error
+    has_digest = DIGEST in values or "format" in values
+    if has_digest and values.pop(DIGEST, "") != _digest(tensors, metadata):
+        raise DamagedCheckpoint(f"{path}: its contents do not match its SHA-256")
+    if (version := values.pop("format", FORMAT)) != FORMAT:
+        raise BundleError(f"{path}: checkpoint format {quoted(version)}, this version reads format {FORMAT}")
+    if strange := not_finite({name: tensor.numpy() for name, tensor in tensors.items()}):
+        raise DamagedCheckpoint(f"{path}: {one_line(strange, VALUE)} holds numbers that are infinite or none")
+    return tensors, values
+
+
+def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
+    """Raises DamagedCheckpoint unless there are the same tensors in both, of the same shapes and types."""
+    shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, expected)]
+    wrong = sorted(name for name in {*found, *expected} if shapes[0].get(name) != shapes[1].get(name))
+    if wrong:
+        raise DamagedCheckpoint(f"{path}: {len(wrong)} tensors are not those of the run, the first is {wrong[0]}")
+
+
+def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:
+    """Raises DamagedCheckpoint unless AdamW's state is there for every parameter, after a first ``step``."""
+    shapes: dict[str, torch.Size] = {}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    for index, parameter in enumerate(parameters if step else ()):
+        shapes |= {f"{index}.{name}": parameter.shape for name in ("exp_avg", "exp_avg_sq")}
+        shapes[f"{index}.step"] = torch.Size([])
+    found = {name: tensor.shape for name, tensor in tensors.items()}
+    if found != shapes:
+        wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
+        raise DamagedCheckpoint(f"{path}: the optimiser's state is not whole: optimizer.{one_line(wrong[0], VALUE)}")
+
+
+def check_values(path: Path, values: Mapping[str, Any]) -> None:
+    """Raises DamagedCheckpoint unless every value has the type and range that a run gives it."""
+    for name in ("config", "random"):
+        if not isinstance(values.get(name), dict):
+            raise DamagedCheckpoint(f"{path}: {name} must be an object")
+    step, best, steps = values.get("step"), values.get("best"), values["config"].get("steps")
+    if type(steps) is not int or type(step) is not int or not 0 <= step <= steps:
+        raise DamagedCheckpoint(f"{path}: step must be a whole number from 0 to {steps}, not {quoted(step)}")
+    if type(best) is not float or math.isnan(best) or best > 1:
+        raise DamagedCheckpoint(f"{path}: best must be a number up to 1, not {quoted(best)}")

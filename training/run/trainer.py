@@ -13,13 +13,17 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from training.config import TrainConfig
-from training.data.dataset import Samples
+from training.data.dataset import Samples, data_sketch
 from training.optimise.distributed import rank, world
 from training.optimise.losses import CrossEntropyDice
 from training.optimise.optimizer import learning_rate, optimizer
 from training.optimise.quarter_grid import quarter
 from training.run.checkpoint import (
     BEST,
+    DamagedCheckpoint,
+    check_optimizer,
+    check_tensors,
+    check_values,
     checkpoints,
     load_optimizer,
     part,
@@ -32,6 +36,7 @@ from unet_seg_ros.engine.pytorch import pick_precision
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, load_bundle, write_tensors
 from unet_seg_ros.model.fold import unfold
 from unet_seg_ros.model.unet import CONFIGS, UNet
+from unet_seg_ros.text import last_words, listed
 
 MAY_CHANGE = {"validation", "save_every", "keep"}
 """Fields of the configuration that may change when a run is resumed: its weights do not depend on them."""
@@ -87,6 +92,8 @@ class Trainer:
         self.ema = {name: value.detach().clone() for name, value in self.network.state_dict().items()}
         self.step = 0
         self.best = float("-inf")
+        self.data = {source.name: data_sketch(source) for source in config.data}
+        """What a checkpoint knows the images and labels by."""
         self._forward = self._wrapped()
 
     def _wrapped(self) -> nn.Module:
@@ -185,12 +192,17 @@ class Trainer:
             "best": self.best,
             "config": dataclasses.asdict(self.config),
             "random": random_states(),
+            "data": self.data,
         }
         write_checkpoint(path, weights, self.optimizer, values)
 
     def resume(self, path: Path) -> None:
-        """Resume from a checkpoint. Raises BundleError if it is broken or has another configuration."""
+        """Go on from a checkpoint, after all of it was checked.
+
+        Raises DamagedCheckpoint if it is broken, BundleError if it is of another configuration or of other data.
+        """
         tensors, values = read_checkpoint(path)
+        check_values(path, values)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
         same_so_far = all(_before_cooldown(config, values["step"]) for config in (mine, before))
@@ -198,13 +210,28 @@ class Trainer:
             raise BundleError(
                 f"{path}: written with another configuration ({', '.join(other)}); use another run folder or that one"
             )
+        if values.get("data", self.data) != self.data:
+            changed = [name for name, sketch in self.data.items() if values["data"].get(name) != sketch]
+            raise BundleError(
+                f"{path}: the images or labels of {listed(changed)} were changed since; use another run folder, or put "
+                "back what was there"
+            )
+        self._check(path, tensors, values["step"])
         try:
-            self.network.load_state_dict(part(tensors, "model."))
-        except RuntimeError as error:
-            raise BundleError(f"{path}: its weights are not those of this version's {self.config.model}") from error
+            set_random_states(values["random"])
+        except Exception as error:  # whatever the three generators make of it
+            raise DamagedCheckpoint(f"{path}: the random states are not whole: {last_words(error)}") from error
+        self.network.load_state_dict(part(tensors, "model."))
         self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
         load_optimizer(self.optimizer, tensors)
         self.step = values["step"]
         if _measure(mine["validation"]) == _measure(before["validation"]):
             self.best = values["best"]
-        set_random_states(values["random"])
+
+    def _check(self, path: Path, tensors: dict[str, Tensor], step: int) -> None:
+        expected = self.network.state_dict()
+        check_tensors(path, part(tensors, "model."), expected)
+        check_tensors(path, part(tensors, "ema."), expected)
+        check_optimizer(path, part(tensors, "optimizer."), step, self.optimizer)
+        if strange := [name for name in tensors if not name.startswith(("model.", "ema.", "optimizer."))]:
+            raise DamagedCheckpoint(f"{path}: {listed(strange)} does not belong there")

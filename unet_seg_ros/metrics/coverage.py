@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.text import quoted
 
 WHOLE_IMAGE = "image"
 """Name of the first region of every coverage, the whole frame. No other region may have this name."""
@@ -45,7 +46,7 @@ class Region:
         try:
             values = [float(number) for number in numbers]
         except (TypeError, ValueError):
-            raise ValueError(f"{_parameter(name)}: must be a list of numbers, not {numbers!r}") from None
+            raise ValueError(f"{_parameter(name)}: must be a list of numbers, not {quoted(numbers)}") from None
         if len(numbers) % 2:
             raise ValueError(f"{_parameter(name)}: {len(numbers)} numbers, x and y must come in pairs")
         return cls(name, tuple(zip(values[::2], values[1::2], strict=True)), tuple(cameras))

@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,12 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES
-from unet_seg_ros.files import write_atomically
+from unet_seg_ros.data.yaml_file import parse_json
+from unet_seg_ros.files import open_regular, utf8_path, write_atomically
+from unet_seg_ros.model import manifest_schema
 from unet_seg_ros.model.config import UNetConfig
 from unet_seg_ros.model.layout import COUNTER, tensor_shapes
+from unet_seg_ros.text import VALUE, last_words, one_line
 
 if TYPE_CHECKING:  # PyTorch is loaded only where a network of PyTorch's is made or written
     from torch import Tensor
@@ -98,9 +102,11 @@ class Manifest:
     @classmethod
     def from_json(cls, text: str) -> Manifest:
         """Raises ValueError (TypeError for a missing or unknown field) if the text is not a manifest."""
-        values = _tuples(json.loads(text))
+        values = _tuples(parse_json(text, manifest_schema.MAX_TEXT))
         if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
             raise ValueError("must be a JSON object with a config")
+        manifest_schema.check(values, manifest_schema.MANIFEST)
+        manifest_schema.check(values["config"], manifest_schema.CONFIG)
         return cls(**{**values, "config": UNetConfig(**values["config"])})
 
 
@@ -136,7 +142,7 @@ class Bundle:
         return model.eval()
 
 
-def _digest(manifest: str, tensors: dict[str, Array]) -> str:
+def digest(manifest: str, tensors: dict[str, Array]) -> str:
     sha = hashlib.sha256(manifest.encode())
     for name in sorted(tensors):
         sha.update(f"{name} torch.{tensors[name].dtype} {tensors[name].shape}".encode())
@@ -159,12 +165,18 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        with safe_open(str(path), framework=framework) as file:
+        open_regular(path).close()  # a pipe would be waited for
+        with utf8_path(path) as place, safe_open(place, framework=framework) as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: not a whole safetensors file ({error})") from error
+        raise BundleError(f"{path}: not a whole safetensors file ({last_words(error)})") from error
+
+
+def not_finite(arrays: Mapping[str, Array]) -> str:
+    """The name of the first array with a number that is infinite or none; empty if all are numbers."""
+    return next((name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), "")
 
 
 def _stored(array: Array) -> Array:
@@ -193,9 +205,9 @@ def write_bundle(path: Path, tensors: dict[str, Array], manifest: Manifest) -> B
 
     arrays = {name: _stored(array) for name, array in tensors.items()}
     text = manifest.to_json()
-    digest = _digest(text, arrays)
-    write_atomically(path, save(arrays, {"format": str(FORMAT), "manifest": text, "sha256": digest}))
-    return Bundle(manifest, {name: _loaded(array) for name, array in arrays.items()}, digest)
+    found = digest(text, arrays)
+    write_atomically(path, save(arrays, {"format": str(FORMAT), "manifest": text, "sha256": found}))
+    return Bundle(manifest, {name: _loaded(array) for name, array in arrays.items()}, found)
 
 
 def _fits(name: str, array: Array | None, shape: tuple[int, ...] | None) -> bool:
@@ -217,16 +229,20 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path}: a safetensors file without a manifest, not a model bundle")
     if metadata.get("format") not in READABLE:
         readable = " and ".join(READABLE)
-        raise BundleError(f"{path}: bundle format {metadata.get('format')}, this version reads formats {readable}")
+        given = one_line(metadata.get("format"), VALUE)
+        raise BundleError(f"{path}: bundle format {given}, this version reads formats {readable}")
     text = metadata["manifest"]
     try:
         manifest = Manifest.from_json(text)
     except (ValueError, TypeError) as error:
-        raise BundleError(f"{path}: its manifest is not valid: {error}") from error
-    if _digest(text, tensors) != metadata.get("sha256"):
+        raise BundleError(f"{path}: its manifest is not valid: {last_words(error)}") from error
+    if digest(text, tensors) != metadata.get("sha256"):
         raise BundleError(f"{path}: its contents do not match its SHA-256; copy or export it again")
     shapes = tensor_shapes(manifest.config)
     wrong = [name for name in shapes.keys() | tensors.keys() if not _fits(name, tensors.get(name), shapes.get(name))]
     if wrong:
-        raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {min(wrong)}")
+        first = one_line(min(wrong), VALUE)
+        raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {first}")
+    if strange := not_finite(tensors):
+        raise BundleError(f"{path}: {strange} holds numbers that are infinite or none: train or export it again")
     return Bundle(manifest, {name: _loaded(array) for name, array in tensors.items()}, metadata["sha256"])

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from unet_seg_ros.ros.bringup import Argument
+from unet_seg_ros.text import quoted
 
 ARGUMENTS = (
     Argument("source", "", "The drive: a rosbag2 (folder, .mcap or .db3), a video file or an image folder. Required."),
@@ -34,7 +35,7 @@ def command_line(arguments: Mapping[str, str]) -> list[str]:
     try:
         more = shlex.split(values["arguments"])
     except ValueError as error:
-        raise ValueError(f"arguments: {values['arguments']!r}: {error}") from error
+        raise ValueError(f"arguments: {quoted(values['arguments'])}: {error}") from error
     named = [
         part for name in ("output", "model", "device", "node") if values[name] for part in (f"--{name}", values[name])
     ]

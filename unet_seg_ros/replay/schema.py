@@ -6,10 +6,11 @@ Times are in seconds, shares, IoUs and confidences 0..1; what was not measured i
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, TypedDict
 
+from unet_seg_ros.data.yaml_file import parse_json
+from unet_seg_ros.files import read_bytes
 from unet_seg_ros.metrics.figures import Accuracy, Distribution, Stability
 
 FORMAT = 2
@@ -102,6 +103,10 @@ class Report(TypedDict):
     bags: list[Report]
 
 
+MAX_REPORT = 2**28
+"""Bytes of a report: those of a replay of thousands of drives."""
+
+
 class ReportError(ValueError):
     """A file that is no report of this format; the text says so in one line."""
 
@@ -109,7 +114,7 @@ class ReportError(ValueError):
 def read_report(path: Path) -> dict[str, Any]:
     """A report that was written before. Raises ReportError, also where it can't be read."""
     try:
-        report = json.loads(path.read_text(encoding="utf-8"))
+        report = parse_json(read_bytes(path, MAX_REPORT), MAX_REPORT)
     except OSError as error:
         raise ReportError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:

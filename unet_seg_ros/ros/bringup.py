@@ -16,6 +16,7 @@ import yaml
 
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
+from unet_seg_ros.text import quoted
 
 NODE_NAME = "segmentation"
 DEFAULT_TOPIC = "camera/image_raw"
@@ -108,11 +109,13 @@ def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = No
         values[name] = value.strip()
     for name, known in (("transport", TRANSPORTS), ("log_level", LOG_LEVELS)):
         if values[name] not in ("", *known):
-            raise ValueError(f"{name}: {values[name]!r} is none of {', '.join(known)}")
+            raise ValueError(f"{name}: {quoted(values[name])} is none of {', '.join(known)}")
     if not is_camera_name(values["node_name"]):
-        raise ValueError(f"node_name: {values['node_name']!r} is not a name of letters, digits and underscores")
+        raise ValueError(f"node_name: {quoted(values['node_name'])} is not a name of letters, digits and underscores")
     if values["namespace"] not in ("", "/") and not is_topic_name(values["namespace"]):
-        raise ValueError(f"namespace: {values['namespace']!r} is not a ROS namespace such as ego or /ego/perception")
+        raise ValueError(
+            f"namespace: {quoted(values['namespace'])} is not a ROS namespace such as ego or /ego/perception"
+        )
     share = share_folder()
     cameras = parse_cameras(values["cameras"]) if values["cameras"] else {}
     params_file = _params_file(values["params_file"])
@@ -163,16 +166,16 @@ def parse_cameras(text: str) -> dict[str, str]:
     for entry in text.split(","):
         name, equals, topic = (part.strip() for part in entry.partition("="))
         if not equals:
-            raise ValueError(f"cameras: {entry.strip()!r} is not name=topic, for example front=/front/image_raw")
+            raise ValueError(f"cameras: {quoted(entry.strip())} is not name=topic, for example front=/front/image_raw")
         if not is_camera_name(name):
             raise ValueError(
-                f"cameras: {name!r} can't be a camera's name: letters, digits and underscores, no digit first"
+                f"cameras: {quoted(name)} can't be a camera's name: letters, digits and underscores, no digit first"
             )
         if name in cameras:
-            raise ValueError(f"cameras: {name!r} is there twice; every camera needs a name of its own")
+            raise ValueError(f"cameras: {quoted(name)} is there twice; every camera needs a name of its own")
         if not is_topic_name(topic):
             raise ValueError(
-                f"cameras: {topic!r}, the topic of {name!r}, is not a topic's name such as /front/image_raw"
+                f"cameras: {quoted(topic)}, the topic of {quoted(name)}, is not a topic's name such as /front/image_raw"
             )
         cameras[name] = topic
     return cameras
@@ -191,7 +194,7 @@ def is_topic_name(name: str) -> bool:
 def _params_file(text: str) -> Path | None:
     path = Path(text).expanduser()
     if text and not path.is_file():
-        raise ValueError(f"params_file: there is no file {path}")
+        raise ValueError(f"params_file: there is no file {quoted(str(path))}")
     return path if text else None
 
 
@@ -216,7 +219,7 @@ def _boolean(values: Mapping[str, str], name: str) -> bool:
     try:
         return _BOOLEANS[values[name].lower()]
     except KeyError:
-        raise ValueError(f"{name}: {values[name]!r} is neither true nor false") from None
+        raise ValueError(f"{name}: {quoted(values[name])} is neither true nor false") from None
 
 
 def _parameters(values: Mapping[str, str], cameras: Mapping[str, str]) -> dict[str, ParameterValue]:

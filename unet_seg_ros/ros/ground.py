@@ -29,6 +29,7 @@ from unet_seg_ros.ros.outputs import SegmentedFrame
 from unet_seg_ros.ros.settings import CameraSettings, Settings
 from unet_seg_ros.ros.transforms import Transforms
 from unet_seg_ros.ros.troubles import OK, WARN
+from unet_seg_ros.text import quoted
 
 
 class GroundPublisher:
@@ -96,13 +97,13 @@ class GroundPublisher:
                 raise CalibrationError(f"no camera_info has come, and ground.{frame.camera}.intrinsics is not set")
             if info.header.frame_id != frame_id:
                 raise CalibrationError(
-                    f"camera_info is of frame {info.header.frame_id!r}, the images are of {frame_id!r}"
+                    f"camera_info is of frame {quoted(info.header.frame_id)}, the images are of {quoted(frame_id)}"
                 )
             camera, turn = read_camera_info(info, given.rectified)
         if pose is None:
             found = self._transforms.find(self._settings.frame, frame_id)
             if found is None:
-                missing = f"TF has no transform from {frame_id!r} to {self._settings.frame!r}"
+                missing = f"TF has no transform from {quoted(frame_id)} to {quoted(self._settings.frame)}"
                 reason = missing if self._transforms.available else "tf2_ros is not installed"
                 raise CalibrationError(f"{reason}, and ground.{frame.camera}.z and the other five are not set")
             pose = Pose(*found)

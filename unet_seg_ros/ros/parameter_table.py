@@ -12,6 +12,7 @@ from typing import Any
 from unet_seg_ros.ros.ground_parameters import GROUND
 from unet_seg_ros.ros.parameter_spec import Spec
 from unet_seg_ros.share import DEFAULT_MODEL
+from unet_seg_ros.text import quoted
 
 RELIABILITIES = ("reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
@@ -282,11 +283,11 @@ def coerced(spec: Spec, name: str, value: Any) -> Any:
         value = float(value)
     wanted = {"string": str, "integer": int, "number": float, "boolean": bool}.get(spec.kind)
     if wanted and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
-        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {value!r}")
+        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {quoted(value)}")
     if spec.choices and value not in spec.choices:
-        raise ValueError(f"{name}: must be one of {', '.join(spec.choices)}, not {value!r}")
+        raise ValueError(f"{name}: must be one of {', '.join(spec.choices)}, not {quoted(value)}")
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
-        raise ValueError(f"{name}: must be {spec.low:g} to {spec.high:g}, not {value!r}")
+        raise ValueError(f"{name}: must be {spec.low:g} to {spec.high:g}, not {quoted(value)}")
     return value
 
 
@@ -303,9 +304,9 @@ _A = {
 def _list(spec: Spec, name: str, value: Any) -> list[Any]:
     items = [] if value is None else value
     if isinstance(items, str) or not hasattr(items, "__iter__"):
-        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {value!r}")
+        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {quoted(value)}")
     items = list(items)
     kinds = (str,) if spec.kind == "strings" else (int, float)
     if not all(isinstance(item, kinds) and not isinstance(item, bool) for item in items):
-        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {value!r}")
+        raise ValueError(f"{name}: must be {_A[spec.kind]}, not {quoted(value)}")
     return [item for item in items if item != ""] if spec.kind == "strings" else [float(item) for item in items]

@@ -12,6 +12,7 @@ from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
 from unet_seg_ros.ros.parameter_table import INHERITED
 from unet_seg_ros.share import shipped_or_path
+from unet_seg_ros.text import quoted
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
@@ -88,19 +89,19 @@ def check_value(name: str, value: Any) -> None:
             raise ValueError(f"cameras: needs at least one name and no name twice, not {list(value)}")
         for camera in value:
             if not is_camera_name(camera):
-                raise ValueError(f"cameras: {camera!r} is not a name of letters, digits and underscores")
+                raise ValueError(f"cameras: {quoted(camera)} is not a name of letters, digits and underscores")
     elif name == "model":
         shipped_or_path(value)
     elif name == "device" and not DEVICE.fullmatch(value):
-        raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {value!r}")
+        raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {quoted(value)}")
     elif name == "regions":
         if len(set(value)) < len(value):
             raise ValueError("regions: needs every name once")
         for region in value:
             if not is_camera_name(region):
-                raise ValueError(f"regions: {region!r} is not a name of letters, digits and underscores")
+                raise ValueError(f"regions: {quoted(region)} is not a name of letters, digits and underscores")
     elif name.startswith(("topic.", "camera_info.")) and value and not is_topic_name(value):
-        raise ValueError(f"{name}: {value!r} is not a topic's name such as /front/image_raw or front/image_raw")
+        raise ValueError(f"{name}: {quoted(value)} is not a topic's name such as /front/image_raw or front/image_raw")
 
 
 def _camera(name: str, values: Mapping[str, Any]) -> CameraSettings:

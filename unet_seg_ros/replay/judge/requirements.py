@@ -13,6 +13,7 @@ from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.metrics.figures import FIGURES
 from unet_seg_ros.replay.schema import Check, Report
+from unet_seg_ros.text import quoted
 from unet_seg_ros.vocabulary import STAGES, WORK_STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -55,7 +56,7 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
         except ValueError:
             requirement = None
         if requirement is None:
-            raise ValueError(f"require: {line!r} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6")
+            raise ValueError(f"require: {quoted(line)} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6")
         if requirement.metric in set(names(other, grouping, regions)) - set(known):
             raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")
         if requirement.metric not in known:

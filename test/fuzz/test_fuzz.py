@@ -1,0 +1,17 @@
+"""A few seconds of each fuzzer, with a seed that never changes; ``python -m test.fuzz`` goes on for longer."""
+
+from __future__ import annotations
+
+import pytest
+
+from test.fuzz.__main__ import try_cases
+from test.fuzz.targets import TARGETS
+
+CASES = {"messages": 5000, "compressed": 4000, "bundles": 200, "texts": 400, "bags": 150, "launch": 400}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whatever_comes_in_is_taken_or_refused_in_one_line(name: str) -> None:
+    findings, taken = try_cases(name, range(CASES[name]))
+    assert findings == []
+    assert 0 < taken < CASES[name]

@@ -1,0 +1,137 @@
+"""Checkpoints that are damaged: each is refused, and the run goes on from the one before it."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save
+from torch import Tensor
+
+from test.training.run.test_trainer import CPU, batch, equal, state
+from training.config import TrainConfig
+from training.run.checkpoint import DIGEST, DamagedCheckpoint, _digest, path_of
+from training.run.trainer import Trainer
+from training.train import _resume
+from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.model.bundle import BundleError, read_tensors
+
+MakeRun = Callable[..., TrainConfig]
+Change = Callable[[dict[str, Tensor], dict[str, Any]], Any]
+
+
+@pytest.fixture
+def trainer(tiny_run: MakeRun, tmp_path: Path) -> Trainer:
+    """Whose checkpoints of steps 1 and 2 are written."""
+    found = Trainer(tiny_run(), tmp_path / "run", CPU)
+    found.folder.mkdir()
+    for step in range(2):
+        found.train_step(batch(found, step))
+        found.save()
+    return found
+
+
+def test_every_flipped_bit_is_found(trainer: Trainer, tiny_run: MakeRun) -> None:
+    path = path_of(trainer.folder, 2)
+    whole, draw = path.read_bytes(), random.Random(0)
+    other = Trainer(tiny_run(), trainer.folder, CPU)
+    for _ in range(100):
+        data = bytearray(whole)
+        data[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        path.write_bytes(data)
+        with pytest.raises(BundleError):
+            other.resume(path)
+        assert other.step == 0
+
+
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+    trainer: Trainer, tiny_run: MakeRun, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = path_of(trainer.folder, 2)
+    data = bytearray(path.read_bytes())
+    data[-10] ^= 1
+    path.write_bytes(data)
+    other = Trainer(tiny_run(), trainer.folder, CPU)
+    _resume(other)
+    assert other.step == 1
+    assert f"{path}: its contents do not match its SHA-256: trying the one before it" in capsys.readouterr().err
+    other.train_step(batch(other, 1))
+    assert equal(state(other), state(trainer))
+
+
+def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(trainer: Trainer, tiny_run: MakeRun) -> None:
+    for step in (1, 2):
+        path_of(trainer.folder, step).write_bytes(b"")
+    with pytest.raises(BundleError, match="no checkpoint is whole"):
+        _resume(Trainer(tiny_run(), trainer.folder, CPU))
+
+
+CHANGES: dict[str, tuple[Change, str]] = {
+    "no EMA": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("ema.")], "tensors are not those of the run"),
+    "one EMA tensor": (lambda t, v: t.pop("ema.head.weight"), "ema|tensors are not those"),
+    "another shape": (lambda t, v: t.update({"model.head.bias": torch.zeros(1)}), "tensors are not those"),
+    "another type": (lambda t, v: t.update({"model.head.bias": t["model.head.bias"].double()}), "tensors are not"),
+    "no optimiser": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")], "optimiser's state"),
+    "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "optimiser's state"),
+    "a stranger": (lambda t, v: t.update({"more": torch.zeros(1)}), "more does not belong there"),
+    "a weight that is none": (lambda t, v: t["model.head.weight"].fill_(float("nan")), "infinite or none"),
+    "step -1": (lambda t, v: v.update(step=-1), "step must be"),
+    "step true": (lambda t, v: v.update(step=True), "step must be"),
+    "a late step": (lambda t, v: v.update(step=10**9), "step must be"),
+    "a text for best": (lambda t, v: v.update(best="much"), "best must be"),
+    "NaN for best": (lambda t, v: v.update(best=float("nan")), "best must be"),
+    "no random states": (lambda t, v: v.pop("random"), "random must be"),
+    "half of the random states": (lambda t, v: v["random"].pop("numpy"), "random states are not whole"),
+    "a list for the configuration": (lambda t, v: v.update(config=[]), "config must be"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_does_not_fit_the_run_is_refused_whatever_its_digest(
+    name: str, trainer: Trainer, tiny_run: MakeRun
+) -> None:
+    change, says = CHANGES[name]
+    path = path_of(trainer.folder, 2)
+    tensors, metadata = read_tensors(path)
+    values = {key: json.loads(text) for key, text in metadata.items()}
+    change(tensors, values)
+    written = {key: json.dumps(value, sort_keys=True) for key, value in values.items() if key != DIGEST}
+    path.write_bytes(save(tensors, {**written, DIGEST: json.dumps(_digest(tensors, written))}))
+    other = Trainer(tiny_run(), trainer.folder, CPU)
+    before = state(other)
+    with pytest.raises(DamagedCheckpoint, match=says):
+        other.resume(path)
+    assert other.step == 0
+    assert equal(state(other), before)
+
+
+def test_a_checkpoint_of_the_first_format_is_resumed(trainer: Trainer, tiny_run: MakeRun) -> None:
+    path = path_of(trainer.folder, 2)
+    tensors, metadata = read_tensors(path)
+    path.write_bytes(save(tensors, {n: v for n, v in metadata.items() if n not in (DIGEST, "format", "data")}))
+    other = Trainer(tiny_run(), trainer.folder, CPU)
+    other.resume(path)
+    assert equal(state(other), state(trainer))
+
+
+def test_images_that_were_exchanged_are_told(trainer: Trainer, tiny_run: MakeRun) -> None:
+    root = Path(trainer.config.data[0].root)
+    first, second, *_ = (pair.image for pair in find_pairs(root, "train"))
+    contents = first.read_bytes(), second.read_bytes()
+    first.write_bytes(contents[1])
+    second.write_bytes(contents[0])
+    with pytest.raises(BundleError, match="the images or labels of town were changed since"):
+        Trainer(tiny_run(), trainer.folder, CPU).resume(path_of(trainer.folder, 2))
+    first.write_bytes(contents[0])
+    second.write_bytes(contents[1])
+    Trainer(tiny_run(), trainer.folder, CPU).resume(path_of(trainer.folder, 2))
+    assert cv2.imwrite(str(first), np.zeros((64, 80, 3), np.uint8))
+    with pytest.raises(BundleError, match="were changed since"):
+        Trainer(tiny_run(), trainer.folder, CPU).resume(path_of(trainer.folder, 2))

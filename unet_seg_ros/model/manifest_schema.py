@@ -1,0 +1,103 @@
+"""What a bundle's manifest may hold: the type and the bounds of every field, checked before anything is built.
+
+A manifest comes from outside. Its texts are logged and published, its numbers say how much memory a network takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from unet_seg_ros.text import VALUE, one_line, quoted
+
+MAX_TEXT = 2**20
+"""Bytes of a manifest."""
+MAX_NAME = 100
+MAX_TERMS = 4000
+MAX_PIXELS = 2**26
+MAX_MEAN = 100.0
+STD = 1e-3, 1e3
+"""Bounds of a normalisation of RGB in 0..1: beyond them the network's input is no number that its arithmetic holds."""
+
+
+class _Field(NamedTuple):
+    """``says`` completes the sentence "NAME must be …"."""
+
+    holds: Callable[[Any], bool]
+    says: str
+
+
+def _text(longest: int, lines: bool = False) -> Callable[[Any], bool]:
+    def holds(value: Any) -> bool:
+        if not isinstance(value, str) or len(value) > longest:
+            return False
+        return (value.replace("\n", " ") if lines else value).isprintable()
+
+    return holds
+
+
+def _whole(low: int, high: int) -> Callable[[Any], bool]:
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _number(low: float, high: float) -> Callable[[Any], bool]:
+    return lambda value: type(value) in (int, float) and low <= value <= high
+
+
+_NAME = _Field(_text(MAX_NAME), f"printable text of at most {MAX_NAME} characters")
+
+
+def _all(holds: Callable[[Any], bool], shortest: int, longest: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, tuple) and shortest <= len(value) <= longest and all(map(holds, value))
+
+
+def _texts(value: Any) -> bool:
+    text = _text(MAX_TERMS)
+    return isinstance(value, Mapping) and len(value) <= 1000 and all(text(k) and text(v) for k, v in value.items())
+
+
+def _ranges(value: Any) -> bool:
+    """Empty, or for each layer the range of its inputs; that it is one is checked where it is used."""
+    pair = _all(lambda number: type(number) in (int, float), 2, 2)
+    return isinstance(value, Mapping) and len(value) <= 10_000 and all(map(_NAME.holds, value)) and all(map(pair, value.values()))
+
+
+def _boolean(value: Any) -> bool:
+    return type(value) is bool
+
+
+_BOOLEAN = _Field(_boolean, "true or false")
+MANIFEST = {
+    "name": _Field(lambda value: bool(value) and _NAME.holds(value), _NAME.says),
+    "config": _Field(lambda value: isinstance(value, Mapping), "an object"),
+    "max_pixels": _Field(_whole(1, MAX_PIXELS), f"a whole number of at most {MAX_PIXELS}"),
+    "class_names": _Field(_all(lambda name: bool(name) and _NAME.holds(name), 1, 255), "1 to 255 printable names"),
+    "class_ids": _Field(_all(_whole(0, 255), 1, 255), "indices into class_names or 255, at most 255 of them"),
+    "palette": _Field(_all(_all(_whole(0, 255), 3, 3), 1, 255), "1 to 255 RGB triples of whole numbers in 0..255"),
+    "mean": _Field(_all(_number(-MAX_MEAN, MAX_MEAN), 3, 3), f"finite: 3 numbers of at most {MAX_MEAN:g}"),
+    "std": _Field(_all(_number(*STD), 3, 3), f"3 numbers above 0, from {STD[0]:g} to {STD[1]:g}"),
+    "data": _Field(_texts, "an object of texts"),
+    "data_terms": _Field(_text(MAX_TERMS, lines=True), f"printable text of at most {MAX_TERMS} characters"),
+    "metrics": _Field(lambda value: isinstance(value, Mapping), "an object"),
+    "code_version": _NAME,
+    "int8_ranges": _Field(_ranges, "an object of pairs of numbers: a lower and a higher one"),
+}
+CONFIG = {
+    "widths": _Field(_all(_whole(1, 4096), 2, 8), "2 to 8 whole numbers from 1 to 4096"),
+    "depths": _Field(_all(_whole(1, 64), 2, 8), "2 to 8 whole numbers from 1 to 64"),
+    "stem_stride": _Field(_whole(1, 2), "1 or 2"),
+    "residual": _BOOLEAN,
+    "context": _BOOLEAN,
+    "decoder_convs": _Field(_whole(1, 16), "a whole number from 1 to 16"),
+    "num_classes": _Field(_whole(1, 255), "a whole number from 1 to 255"),
+    "norm": _BOOLEAN,
+}
+
+
+def check(values: Mapping[str, Any], schema: Mapping[str, _Field]) -> None:
+    """Raises ValueError naming the first field that is unknown or does not hold what it must."""
+    for name, value in values.items():
+        if name not in schema:
+            raise ValueError(f"unknown field {quoted(name)}; there are {', '.join(schema)}")
+        if not schema[name].holds(value):
+            raise ValueError(f"{name} must be {schema[name].says}, not {one_line(value, VALUE)}")
