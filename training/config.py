@@ -155,6 +155,16 @@ class TrainConfig:
             self.half_steps <= 0 or all(side % (2 * stride) == 0 for side in self.crop),
             f"with half_steps, crop must be multiples of {2 * stride} for {self.model}, not {list(self.crop)}",
         )
+        cells = (
+            self.batch
+            // max(self.accumulate, 1)
+            * math.prod(side // (stride * (2 if self.half_steps > 0 else 1)) for side in self.crop)
+        )
+        _check(
+            cells > 1,
+            f"batch {self.batch} in {self.accumulate} parts with crop {list(self.crop)} leaves one value to normalise: "
+            "make the batch or the crop larger",
+        )
         for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):
             _check(getattr(self, field) > 0, f"{field} must be above 0, not {getattr(self, field)}")
         _check(self.max_pixels >= stride**2, f"max_pixels must be at least {stride**2}, not {self.max_pixels}")

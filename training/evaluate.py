@@ -16,6 +16,7 @@ from training.evaluation.test_time_augmentation import Looks
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import never_fail_to_print
 
 
 def percent(value: float) -> str:
@@ -45,12 +46,17 @@ def main() -> None:
     parser.add_argument("--flip", action="store_true", help="also: averaged over the frame and its mirror image")
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="also: averaged over these scales")
     parser.add_argument("--sliding", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="also: in windows")
+    never_fail_to_print()
     arguments = parser.parse_args()
     try:
         looks = Looks(tuple(arguments.scales), arguments.flip, tuple(arguments.sliding) if arguments.sliding else None)
         segmenter = Segmenter.load(arguments.bundle)
         where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
         evaluation = evaluate(segmenter, *where, class_map=arguments.class_map)
+        if not evaluation.matrix.matrix.any():
+            raise ValueError(
+                f"{arguments.root}, {arguments.split}: no pixel of its labels has a class: nothing to measure"
+            )
         print(table(evaluation))
         apart = None
         if looks != Looks():

@@ -34,6 +34,7 @@ from training.run.validation import validate, validation_pairs
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.model.bundle import BundleError
+from unet_seg_ros.text import never_fail_to_print
 
 LOG_EVERY = 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -118,6 +119,9 @@ def run(trainer: Trainer, workers: int) -> None:
             meter.add(*trainer.train_step(parts))
             last = trainer.step == config.steps
             bar.update()
+            due = trainer.step % config.save_every == 0 or last
+            if due:
+                trainer.save()  # before anything else can go wrong
             values: dict[str, float] = {}
             if trainer.step % LOG_EVERY == 0 or last:
                 values = {**meter.values(), "train/learning_rate": learning_rate(config, trainer.step - 1)}
@@ -125,17 +129,28 @@ def run(trainer: Trainer, workers: int) -> None:
                 shown = {"loss": values["train/loss"], "images/s": values["train/images_per_second"]}
                 bar.set_postfix(**shown, **({"best mIoU": trainer.best} if trainer.best > 0 else {}))
             if validation and (trainer.step % validation.every == 0 or last):
+                best = trainer.best
                 values |= measured(trainer, validation, logbook)
+                if due and trainer.best != best:
+                    trainer.save()
                 meter.clear()
             if logbook and values:
                 logbook.write(trainer.step, values)
-            if trainer.step % config.save_every == 0 or last:
-                trainer.save()
 
 
 def _yaml(config: TrainConfig) -> str:
     plain = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples become lists
     return str(yaml.safe_dump(plain, sort_keys=False))
+
+
+def no_memory(error: BaseException) -> str:
+    """What to do about an error that says that there is no memory; empty for another one."""
+    text = str(error)
+    if "shared memory" in text or "DataLoader worker" in text or "Bus error" in text:
+        return "the loader processes have no shared memory: enlarge /dev/shm (docker run --shm-size=1g), or --workers 0"
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
+        return "out of memory: make batch or crop smaller, or accumulate larger"
+    return ""
 
 
 def _resume(trainer: Trainer) -> None:
@@ -159,6 +174,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="run folder: checkpoints, metrics, curves")
     parser.add_argument("overrides", nargs="*", metavar="FIELD=VALUE", help="such as steps=100 or data.0.root=/data")
     parser.add_argument("--workers", type=int, default=1, help="loader processes for each training process")
+    never_fail_to_print()
     arguments = parser.parse_intermixed_args()  # overrides may come after options
     folder: Path = arguments.folder
     # Denormal numbers are very slow on a CPU. Threads inherit this setting when they start.
@@ -183,6 +199,10 @@ def main() -> None:
         advice = f"; the checkpoints in {folder} are complete: free some space and run the same command again"
         # An error in a loader process has many lines; the last one says what is wrong.
         raise SystemExit(lines[-1] + (advice if no_room else "")) from error
+    except (MemoryError, RuntimeError) as error:
+        if reason := no_memory(error):
+            raise SystemExit(f"{reason}; the checkpoints in {folder} are complete: run the same command again") from error
+        raise
 
 
 if __name__ == "__main__":

@@ -7,6 +7,9 @@ megabyte could fill the disk.
 
 from __future__ import annotations
 
+import io
+import sys
+
 LINE = 500
 """Most characters of a line."""
 VALUE = 80
@@ -46,6 +49,13 @@ def last_words(error: BaseException) -> str:
 def cell(value: object) -> object:
     """A cell of a CSV file. Text that a spreadsheet would treat as a formula gets an apostrophe in front."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+
+
+def never_fail_to_print() -> None:
+    """What a terminal or a log file can't show is replaced: no character may end a run that has hours behind it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _printable(character: str) -> str:

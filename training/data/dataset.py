@@ -22,10 +22,12 @@ from tqdm import tqdm
 from training.config import AugmentConfig, DataConfig, TrainConfig
 from training.data.augment import crop_at_scale, photometric
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, sketch, state
-from training.data.label_sets import LabelSets
+from training.data.label_sets import LabelSets, class_map_path, read_class_map
 from training.data.sampling import UniformChoice, pixel_of, window_at
-from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.cityscapes import Pair, find_pairs, missing_labels
+from unet_seg_ros.data.labels import NUM_CLASSES, VOID
 from unet_seg_ros.data.pictures import read_image, read_label
+from unet_seg_ros.text import listed, quoted
 
 
 def labelled_pairs(
@@ -47,7 +49,9 @@ def labelled_pairs(
     pairs = [pair for pair in pairs if pair.image.parent.name in chosen]
     for pair in pairs:
         if pair.label is None:
-            raise FileNotFoundError(f"{pair.image}: no label file ({pair.name}_{labels}_labelIds.png) beside it")
+            there = missing_labels(root, split, labels)
+            expected = f"{pair.image}: no label file ({pair.name}_{labels}_labelIds.png) beside it"
+            raise FileNotFoundError(f"{expected}; {there}" if there else expected)
     return pairs
 
 
@@ -110,6 +114,20 @@ def data_sketch(source: DataConfig) -> str:
     return sketch(root, labelled_pairs(root, source.split, source.labels))
 
 
+def _check_ids(config: DataConfig, pixels: NDArray[np.int64], labelled: int) -> None:
+    """Raises ValueError where the labels teach nothing, or hold train ids under a name for label ids; ``pixels`` are
+    those of each id, int64[256], ``labelled`` those that the class map knows."""
+    ids = np.flatnonzero(pixels).tolist()
+    known = read_class_map(class_map_path(config.class_map))
+    train_ids = VOID in ids and set(ids) <= {*range(NUM_CLASSES), VOID} and VOID not in known
+    if labelled and not (train_ids and set(ids) - known.keys() - {VOID}):
+        return
+    hint = ", which look like train ids: the files must hold label ids, or a class map those" if train_ids else ""
+    what = "some are not in" if labelled else "none is in"
+    where = f"data {quoted(config.name)}: the labels hold the ids {listed(ids, 20)}{hint}"
+    raise ValueError(f"{where}; {what} the class map {config.class_map}")
+
+
 class Source:
     """One folder to train on: its frames, what their labels mean, and how they are drawn."""
 
@@ -120,6 +138,7 @@ class Source:
         self.frames = frames_of(config)
         of_sets = [self.frames.counts[:, self.table == k].sum(axis=1) for k in range(len(sets.sets))]
         self.counts = np.stack(of_sets, axis=1)
+        _check_ids(config, self.frames.counts.sum(axis=0), int(self.counts.sum()))
         self.uniform = UniformChoice(self.counts)
 
     def pixel_share(self) -> NDArray[np.float64]:

@@ -42,4 +42,6 @@ def validate(
         matrix.update(label, mask)
         if number % -(-len(pairs) // PICTURES) == 0:
             pictures.append(picture(image, label, mask))
+    if not matrix.matrix.any():
+        raise ValueError(f"{config.root}, {config.split}: no pixel of its labels has a class: nothing to validate with")
     return matrix, pictures

@@ -80,6 +80,8 @@ MANIFEST = {
     "data_terms": _Field(_text(MAX_TERMS, lines=True), f"printable text of at most {MAX_TERMS} characters"),
     "metrics": _Field(lambda value: isinstance(value, Mapping), "an object"),
     "code_version": _NAME,
+    "reference_confidence": _Field(_number(0, 1), "a number in 0..1"),
+    "int8_checks": _Field(lambda value: isinstance(value, Mapping), "an object"),
     "int8_ranges": _Field(_ranges, "an object of pairs of numbers: a lower and a higher one"),
 }
 CONFIG = {

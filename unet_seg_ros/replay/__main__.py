@@ -12,11 +12,17 @@ import logging
 import math
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from unet_seg_ros.files import write_atomically
+from unet_seg_ros.text import last_words, never_fail_to_print, one_line
+
 if TYPE_CHECKING:
+    from unet_seg_ros.replay.result import Result
     from unet_seg_ros.replay.options import Options
 
 INSTALL = "python3 -m pip install -r requirements/run.txt"
@@ -24,7 +30,8 @@ INSTALL = "python3 -m pip install -r requirements/run.txt"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; the exit status is 1 where a requirement doesn't hold or the baseline was better, 2 where
-    something that can be put right is wrong, 130 after Ctrl-C."""
+    something that can be put right is wrong, 3 where this program is, 130 after Ctrl-C."""
+    never_fail_to_print()
     given = _parser().parse_args(arguments)
     _end_on_signals()
     logging.basicConfig(format="replay: %(message)s")
@@ -38,8 +45,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return 2
+    except MemoryError:
+        print("replay: out of memory: give fewer --jobs, or a smaller drive", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:  # before or after the drive: during it, what was done is summed up
         return 130
+    except Exception as error:  # never status 1, which says that a requirement does not hold
+        log = _traceback_file(given.output)
+        print(f"replay: unexpected {type(error).__name__}: {last_words(error)}{log}", file=sys.stderr)
+        return 3
+
+
+def _traceback_file(output: Path) -> str:
+    """Where the traceback was written, as the end of a sentence; empty where it could not be."""
+    path = output / "error.log"
+    try:
+        write_atomically(path, traceback.format_exc())
+    except OSError:
+        return ""
+    return f"; {path} says where, please report it"
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -47,7 +71,6 @@ def _run(given: argparse.Namespace) -> int:
     from unet_seg_ros.replay.judge.baseline import Baseline
     from unet_seg_ros.replay.judge.gate import Gate, exit_status
     from unet_seg_ros.replay.judge.requirements import parse
-    from unet_seg_ros.replay.result import PAGE, RECORDING
     from unet_seg_ros.replay.run.many_drives import Workers, expanded, replay_many
     from unet_seg_ros.replay.run.one_drive import replay_one
 
@@ -62,11 +85,19 @@ def _run(given: argparse.Namespace) -> int:
             title = given.sources[0] if len(given.sources) == 1 else given.output
             result = replay_many(sources, given.output, options, gate, Workers(given.jobs, given.scheduler), title)
     except (ReplayError, ValueError) as error:
-        print(f"replay: {error}", file=sys.stderr)
+        print("replay: " + "\n".join(map(one_line, str(error).split("\n"))), file=sys.stderr)
         return 2
+    with suppress(BrokenPipeError):  # such as that of `| head`: the report is written
+        _say(result, given.output)
+    return exit_status(result)
+
+
+def _say(result: Result, output: Path) -> None:
+    from unet_seg_ros.replay.result import PAGE, RECORDING
+
     report = result.report
     for problem in report["problems"]:
-        print(f"replay: {problem}", file=sys.stderr)
+        print(f"replay: {one_line(problem)}", file=sys.stderr)
     for check in report["verdict"]:
         print(f"{'holds' if check['passed'] else 'FAILS'}: {check['line']}")
     for change in report["baseline"]:
@@ -74,9 +105,8 @@ def _run(given: argparse.Namespace) -> int:
             f"{'WORSE' if change['worse'] else 'not worse'}: {change['metric']} {change['value']:.4g}, baseline "
             f"{change['baseline']:.4g}, difference {change['low']:+.4g} to {change['high']:+.4g} (95 %)"
         )
-    recorded = f"; {RECORDING} opens in Foxglove and RViz" if (given.output / RECORDING).exists() else ""
-    print(f"Look into {given.output}: {PAGE} first{recorded}.")
-    return exit_status(result)
+    recorded = f"; {RECORDING} opens in Foxglove and RViz" if (output / RECORDING).exists() else ""
+    print(f"Look into {output}: {PAGE} first{recorded}.", flush=True)
 
 
 def _options(given: argparse.Namespace) -> Options:

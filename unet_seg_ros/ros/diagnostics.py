@@ -15,10 +15,14 @@ from rclpy.node import Node
 from unet_seg_ros.ros.camera_checks import Situation
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.troubles import ERROR, OK
+from unet_seg_ros.text import one_line
 from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, MODEL, PROCESSED, RECEIVED, TOPIC, Drop
 
 if TYPE_CHECKING:  # PyTorch may still be missing, which configure says
     from unet_seg_ros.segmenter import Segmenter
+
+MAX_TEXT = 2000
+"""Characters of a message or a value: terms of use are the longest."""
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,11 @@ class DiagnosticsPublisher:
 
 
 def _status(prefix: str, report: Report) -> DiagnosticStatus:
-    pairs = [KeyValue(key=key, value=str(value)) for key, value in report.values.items()]
+    pairs = [KeyValue(key=one_line(key), value=one_line(value, MAX_TEXT)) for key, value in report.values.items()]
     return DiagnosticStatus(
         level=bytes([report.level]),
         name=f"{prefix}: {report.task}",
-        message=report.message,
+        message=one_line(report.message, MAX_TEXT),
         hardware_id=report.hardware_id,
         values=pairs,
     )

@@ -24,6 +24,8 @@ def guarded(transition: Transition) -> Transition:
         try:
             return transition(node, state)
         except Exception as error:
+            if not node.context.ok():  # a signal has ended ROS in the middle: nobody is left to tell
+                return TransitionCallbackReturn.FAILURE
             node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
             node.failed(f"{transition.__name__} failed: {error}")
             return TransitionCallbackReturn.FAILURE

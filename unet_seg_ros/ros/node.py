@@ -6,10 +6,13 @@ Run it with ``python -m unet_seg_ros.ros.node --ros-args …``.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from unet_seg_ros.ros import signals  # noqa: F401  (before what takes long to import)
 from unet_seg_ros.ros.command_line import check_arguments
 
 try:
@@ -30,12 +33,14 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.parameter import Parameter
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.ros import shared_memory
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, Report
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
-from unet_seg_ros.ros.troubles import ERROR, OK
+from unet_seg_ros.ros.troubles import ERROR, OK, WARN
+from unet_seg_ros.text import last_words, one_line
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK
 
 if TYPE_CHECKING:
@@ -47,8 +52,12 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 class SegmentationNode(LifecycleNode):
     """See the contract in README.md: topics, parameters, life cycle."""
 
-    def __init__(self) -> None:
+    def __init__(self, short_of_memory: str = "") -> None:
         super().__init__(NODE_NAME)
+        self._short_of_memory = short_of_memory
+        """What is wrong with the room for shared memory, empty if nothing is."""
+        if short_of_memory:
+            self.get_logger().warning(short_of_memory)
         self._parameters_ours = Parameters(self)
         self._pipeline: Pipeline | None = None
         """There while the node is configured."""
@@ -81,7 +90,7 @@ class SegmentationNode(LifecycleNode):
         segmenter = self._pipeline.segmenter
         self.get_logger().info(
             f"{segmenter.model_id} on {segmenter.engine.device} in {segmenter.engine.precision}. "
-            f"Terms: {segmenter.manifest.data_terms}"
+            f"Terms: {one_line(segmenter.manifest.data_terms)}"
         )
         return SUCCESS
 
@@ -180,6 +189,8 @@ class SegmentationNode(LifecycleNode):
         """What each part of the node has to say. Names are those that diagnostic_aggregator sorts by."""
         state = self._state_machine.current_state[1]
         level, message = (ERROR, self._problem) if self._problem else (OK, state)
+        if self._short_of_memory and level == OK:
+            level, message = WARN, self._short_of_memory
         yield Report("node", level, message, {"state": state})
         if self._pipeline is not None:
             yield from self._pipeline.reports(self._problem)
@@ -191,11 +202,14 @@ class SegmentationNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> None:
     check_arguments(sys.argv[1:] if args is None else args)
+    short_of_memory = shared_memory.fit(os.environ)
     try:
         rclpy.init(args=args)
-        node = SegmentationNode()
+        node = SegmentationNode(short_of_memory)
     except (ValueError, RCLError) as error:  # a parameter file that can't be read, or with a value of another type
-        raise SystemExit(f"{NODE_NAME}: {error}") from error
+        if not rclpy.ok() and "invalid context" in str(error).lower():  # stopped while it began
+            return
+        raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
@@ -203,9 +217,13 @@ def main(args: list[str] | None = None) -> None:
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
+    except Exception:
+        if rclpy.ok():
+            raise  # else a signal has ended ROS in the middle of a transition
     finally:
         try:
-            node.destroy_node()
+            with suppress(*(() if rclpy.ok() else (Exception,))):
+                node.destroy_node()
             rclpy.try_shutdown()
         except KeyboardInterrupt:  # a second Ctrl-C
             sys.exit(130)

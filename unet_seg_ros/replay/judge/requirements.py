@@ -31,6 +31,10 @@ ONLY = {"offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES), "live
 """What only one of the modes measures: the name of its time a frame, single metrics, and stages."""
 
 
+NO_FRACTIONS = ("rate", "jitter", "repeated", "backward", "gaps", "latency", "work", "stages")
+"""How the metrics begin that are counts, rates and seconds."""
+
+
 class Requirement(NamedTuple):
     """``metric`` compared with ``limit``."""
 
@@ -61,6 +65,11 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
             raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")
         if requirement.metric not in known:
             raise ValueError(f"require: there is no metric {requirement.metric}; there are {', '.join(known)}")
+        if not requirement.metric.startswith(NO_FRACTIONS) and not 0 <= requirement.limit <= 1:
+            raise ValueError(
+                f"require: {requirement}: {requirement.metric} is a fraction from 0 to 1, so that this can't hold or "
+                f"can't fail; for example {requirement.metric}{requirement.compare}0.6"
+            )
         found.append(requirement)
     return found
 

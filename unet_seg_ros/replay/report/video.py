@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from unet_seg_ros.files import utf8_path
 from unet_seg_ros.replay.report.gallery import Picture, pixels_of
 from unet_seg_ros.replay.source.drive import Array
 
@@ -17,6 +18,9 @@ from unet_seg_ros.replay.source.drive import Array
 CODEC = cv2.VideoWriter.fourcc(*"VP80")
 RATES = 5.0, 25.0
 """Pictures per second of a video, at least and at most: a long drive goes by faster than it was driven."""
+
+LONGEST = 5.0
+"""Seconds that a picture is shown at most: a clock that jumps would fill the disk."""
 
 
 def write_video(path: Path, pictures: Sequence[Picture]) -> float:
@@ -28,14 +32,14 @@ def write_video(path: Path, pictures: Sequence[Picture]) -> float:
     speed = max(1.0, rate * interval)
     first = pixels_of(pictures[0].jpeg)
     size = max(2, first.shape[1] // 2 * 2), max(2, first.shape[0] // 2 * 2)  # VP8 wants even
-    with _quiet_stderr():
-        writer = cv2.VideoWriter(str(path), CODEC, rate, size)
+    with _quiet_stderr(), utf8_path(path) as name:
+        writer = cv2.VideoWriter(name, CODEC, rate, size)
     if not writer.isOpened():
         raise OSError(f"{path}: this OpenCV can't write VP8 in WebM")
     starts = ((times - times[0]) * rate / speed).round().astype(int)
     for picture, count in zip(pictures, np.diff(starts, append=starts[-1] + 1), strict=True):
         bgr = _fitted(pixels_of(picture.jpeg), size)
-        for _ in range(count):  # a frame that is missing shows the one before it
+        for _ in range(min(count, round(LONGEST * rate))):  # a frame that is missing shows the one before it
             writer.write(bgr)
     writer.release()
     if not path.exists() or path.stat().st_size == 0:  # OpenCV says nothing of a full disk

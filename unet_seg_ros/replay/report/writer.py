@@ -11,16 +11,30 @@ from unet_seg_ros.replay.report import page
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.video import write_video
 from unet_seg_ros.replay.result import FIGURES, PAGE, TABLE, Result
+from unet_seg_ros.text import cell, last_words, one_line
 
 
 def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) -> None:
-    """Fill the folder. Raises OSError."""
-    write_atomically(output / FIGURES, json.dumps(result.report, indent=2) + "\n")
-    write_atomically(output / TABLE, result.frames.to_csv(index=False))
+    """Fill the folder: the figures first, which are there whatever becomes of the pictures. Raises OSError."""
+    _write_figures(output, result)
+    write_atomically(output / TABLE, result.frames.map(cell).to_csv(index=False))
+    told = len(result.report["problems"])
     videos = {}
     for camera, film in gallery.films.items():
         path = output / ("overlay.webm" if len(gallery.films) == 1 else f"overlay_{camera}.webm")
-        speed = write_video(path, film)
-        videos[camera] = path.read_bytes(), speed
-    html = page.render(result.report, result.frames, gallery, videos, grouping, result.class_names)
-    write_atomically(output / PAGE, html)
+        try:
+            speed = write_video(path, film)
+            videos[camera] = path.read_bytes(), speed
+        except Exception as error:  # OpenCV's and the disk's
+            result.report["problems"].append(one_line(f"{path}: no video: {last_words(error)}"))
+    try:
+        html = page.render(result.report, result.frames, gallery, videos, grouping, result.class_names)
+        write_atomically(output / PAGE, html)
+    except Exception as error:  # those of the plots as well
+        result.report["problems"].append(one_line(f"{output / PAGE}: not written: {last_words(error)}"))
+    if len(result.report["problems"]) > told:
+        _write_figures(output, result)
+
+
+def _write_figures(output: Path, result: Result) -> None:
+    write_atomically(output / FIGURES, json.dumps(result.report, indent=2) + "\n")

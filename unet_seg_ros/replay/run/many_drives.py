@@ -29,6 +29,7 @@ from unet_seg_ros.replay.run.output_folder import clear
 from unet_seg_ros.replay.schema import Frames
 from unet_seg_ros.replay.source.bag import is_bag
 from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
+from unet_seg_ros.text import last_words, one_line
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def folder_names(sources: Sequence[Path]) -> list[str]:
     """One for each, of the end of its path, as long as they differ."""
     names: list[str] = []
     for source in sources:
-        name = re.sub(r"[^\w.-]+", "_", source.resolve().stem) or "drive"
+        name = re.sub(r"[^\w.-]+", "_", source.absolute().stem).lstrip(".-") or "drive"
         numbered = (name if number == 1 else f"{name}_{number}" for number in itertools.count(1))
         names.append(next(one for one in numbered if one not in names))
     return names
@@ -98,6 +99,8 @@ def _task(source: Path, output: Path, options: Options) -> Result | str:
         return replay_one(source, output, options, Gate())
     except ReplayError as error:
         return str(error)
+    except Exception as error:  # it costs this drive, and not those that are done
+        return one_line(f"{source}: unexpected {type(error).__name__}: {last_words(error)}")
 
 
 def _all(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> tuple[dict[int, Result | str], bool]:

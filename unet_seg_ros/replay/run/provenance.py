@@ -15,6 +15,7 @@ import cv2
 import psutil
 
 from unet_seg_ros import __version__
+from unet_seg_ros.files import open_regular
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
@@ -24,11 +25,11 @@ PACKAGES = ("torch", "numpy", "rosbags")
 
 def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool = True) -> dict[str, Any]:
     """The report's ``made_by``; ``model`` says at least its ``id``. The files of the drive are read for their hash
-    unless not ``hashed``. Raises OSError."""
+    unless not ``hashed``."""
     return {
         "bag": {
             "path": str(drive.source),
-            "bytes": sum(file.stat().st_size for file in drive.files),
+            "bytes": sum(file.stat().st_size for file in drive.files if file.exists()),
             "sha256": digest(drive.files) if hashed else None,
         },
         "model": model,
@@ -44,13 +45,17 @@ def model_file(model: str, model_id: str) -> dict[str, Any]:
     return {"id": model_id, "path": str(path), "sha256": digest([path])}
 
 
-def digest(files: Iterable[Path]) -> str:
-    """SHA-256 over the files' contents, one after another, in hexadecimal. Raises OSError."""
+def digest(files: Iterable[Path]) -> str | None:
+    """SHA-256 over the files' contents, one after another, in hexadecimal; None where one is no longer to be read,
+    which costs no report."""
     found = hashlib.sha256()
-    for path in files:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                found.update(block)
+    try:
+        for path in files:
+            with open_regular(path) as file:
+                while block := file.read(1 << 20):
+                    found.update(block)
+    except OSError:
+        return None
     return found.hexdigest()
 
 

@@ -1,0 +1,67 @@
+"""Room in /dev/shm: looked at before ROS starts, and what is taken fits into it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from unet_seg_ros.ros import shared_memory
+from unet_seg_ros.ros.bringup import PROFILE_VARIABLES, bringup
+from unet_seg_ros.ros.shared_memory import WITHOUT, fit
+
+MIB = 2**20
+
+
+def environment() -> dict[str, str]:
+    return dict(bringup({}, environ={}).environment)
+
+
+def with_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
+    monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
+
+
+def test_enough_room_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free(monkeypatch, 1024 * MIB)
+    for given in (environment(), {}):
+        environ = dict(given)
+        assert fit(environ) == ""
+        assert environ == given
+
+
+def test_a_containers_64_mb_take_a_smaller_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free(monkeypatch, 64_000_000)
+    environ = environment()
+    assert "a segment of 57 MiB is taken" in fit(environ)
+    text = Path(environ[PROFILE_VARIABLES[0]]).read_text()
+    assert re.search(r"<segment_size>(\d+)<", text)[1] == str(57 * MIB)  # type: ignore[index]
+    assert re.search(r"<maxMessageSize>(\d+)<", text)[1] == str(16 * MIB)  # type: ignore[index]
+    assert environ[PROFILE_VARIABLES[0]] == environ[PROFILE_VARIABLES[1]]
+
+
+@pytest.mark.parametrize("free", [0, MIB, 5 * MIB])
+def test_no_room_takes_udp_and_says_so(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_free(monkeypatch, free)
+    environ = environment()
+    said = fit(environ)
+    assert "UDP is used instead" in said
+    assert "--shm-size" in said
+    assert environ == {WITHOUT: "UDPv4"}
+    if free < 5 * MIB:  # Fast DDS's own segment does not fit either
+        environ = {}
+        assert "UDP is used instead" in fit(environ)
+        assert environ == {WITHOUT: "UDPv4"}
+
+
+def test_a_profile_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_free(monkeypatch, 0)
+    (tmp_path / "own.xml").write_text("<dds/>")
+    environ = {PROFILE_VARIABLES[0]: str(tmp_path / "own.xml")}
+    assert fit(environ) == ""
+    assert environ == {PROFILE_VARIABLES[0]: str(tmp_path / "own.xml")}
+
+
+def test_where_there_is_no_such_folder_nothing_is_known(tmp_path: Path) -> None:
+    assert fit({}, tmp_path / "none") == ""
