@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from unet_seg_ros.ros import signals  # noqa: F401  (before what takes long to import)
+from unet_seg_ros.ros import signals  # before what takes long to import
 from unet_seg_ros.ros.command_line import check_arguments
 
 try:
@@ -205,9 +205,10 @@ def main(args: list[str] | None = None) -> None:
     short_of_memory = shared_memory.fit(os.environ)
     try:
         rclpy.init(args=args)
+        signals.leave_to_ros()
         node = SegmentationNode(short_of_memory)
     except (ValueError, RCLError) as error:  # a parameter file that can't be read, or with a value of another type
-        if not rclpy.ok() and "invalid context" in str(error).lower():  # stopped while it began
+        if signals.by_ros() and not rclpy.ok():  # ended while it began
             return
         raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
     executor = SingleThreadedExecutor()

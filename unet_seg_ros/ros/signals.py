@@ -11,10 +11,25 @@ from pathlib import Path
 
 OWN = ("node.py", "segmentation")
 """Names of the program that is the node."""
+_by_ros = False
 
 
-def _end(*_: object) -> None:
-    os._exit(0)  # nothing has begun that would have to be put away
+def leave_to_ros() -> None:
+    """To be called once ROS has its own handlers, which call those that were there before as well."""
+    global _by_ros
+    _by_ros = True
+
+
+def by_ros() -> bool:
+    """Whether ROS takes the signals."""
+    return _by_ros
+
+
+def _end(number: int, _: object) -> None:
+    if not _by_ros:
+        os._exit(0)  # nothing has begun that would have to be put away
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
 
 
 if Path(sys.argv[0]).name in OWN:
