@@ -203,31 +203,36 @@ class SegmentationNode(LifecycleNode):
 def main(args: list[str] | None = None) -> None:
     check_arguments(sys.argv[1:] if args is None else args)
     short_of_memory = shared_memory.fit(os.environ)
+    node = None
     try:
         rclpy.init(args=args)
-        signals.leave_to_ros()
+        signals.enter(signals.BEGINNING)
         node = SegmentationNode(short_of_memory)
-    except (ValueError, RCLError) as error:  # a parameter file that can't be read, or with a value of another type
-        if signals.by_ros() and not rclpy.ok():  # ended while it began
-            return
-        raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
         node.autostart()
+        signals.enter(signals.SPINNING)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except Exception:
-        if rclpy.ok():
-            raise  # else a signal has ended ROS in the middle of a transition
+    except Exception as error:
+        if signals.begun() and not rclpy.ok():
+            return  # a signal has ended ROS in the middle of a transition
+        if node is None and isinstance(error, (ValueError, RCLError)):  # such as a parameter file that can't be read
+            raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
+        raise
     finally:
-        try:
-            with suppress(*(() if rclpy.ok() else (Exception,))):
+        _end(node)
+
+
+def _end(node: SegmentationNode | None) -> None:
+    try:
+        with suppress(*(() if rclpy.ok() else (Exception,))):  # without ROS there is little left to put away
+            if node is not None:
                 node.destroy_node()
-            rclpy.try_shutdown()
-        except KeyboardInterrupt:  # a second Ctrl-C
-            sys.exit(130)
+        rclpy.try_shutdown()
+    except KeyboardInterrupt:  # a second Ctrl-C
+        sys.exit(130)
 
 
 if __name__ == "__main__":

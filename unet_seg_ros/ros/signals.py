@@ -1,7 +1,7 @@
-"""Signals that come before ROS takes them: importing this module ends the node's process quietly for each.
+"""Signals that come before the node spins: importing this module ends its process with status 0 for each.
 
-Starting Python and importing ROS takes a second or more, and ``docker stop`` may come then. It has an effect in the
-node's own process alone.
+Starting Python, importing ROS and loading a model take seconds, and ``docker stop`` may come then. ROS's own handlers
+call these as well. It has an effect in the node's own process alone.
 """
 
 import os
@@ -11,24 +11,25 @@ from pathlib import Path
 
 OWN = ("node.py", "segmentation")
 """Names of the program that is the node."""
-_by_ros = False
+IMPORTING, BEGINNING, SPINNING = range(3)
+_phase = IMPORTING
 
 
-def leave_to_ros() -> None:
-    """To be called once ROS has its own handlers, which call those that were there before as well."""
-    global _by_ros
-    _by_ros = True
+def enter(phase: int) -> None:
+    """Say how far the process is: ``BEGINNING`` once ROS is there, ``SPINNING`` once ROS alone ends it."""
+    global _phase
+    _phase = phase
 
 
-def by_ros() -> bool:
-    """Whether ROS takes the signals."""
-    return _by_ros
+def begun() -> bool:
+    """Whether ROS was there once."""
+    return _phase != IMPORTING
 
 
 def _end(number: int, _: object) -> None:
-    if not _by_ros:
+    if _phase == IMPORTING:
         os._exit(0)  # nothing has begun that would have to be put away
-    if number == signal.SIGINT:
+    if _phase == BEGINNING or number == signal.SIGINT:
         raise KeyboardInterrupt
 
 
