@@ -24,7 +24,7 @@ KNOWN = (
 
 
 def licence(package: Distribution) -> str:
-    """By the expression or the classifiers of the metadata, by a ROS package's package.xml, or by the licence's text."""
+    """By the metadata's expression or classifiers, by a ROS package's package.xml, or by the licence's text."""
     about: Any = package.metadata
     if expression := about.get("License-Expression"):
         return str(expression)
