@@ -201,7 +201,9 @@ def main() -> None:
         raise SystemExit(lines[-1] + (advice if no_room else "")) from error
     except (MemoryError, RuntimeError) as error:
         if reason := no_memory(error):
-            raise SystemExit(f"{reason}; the checkpoints in {folder} are complete: run the same command again") from error
+            raise SystemExit(
+                f"{reason}; the checkpoints in {folder} are complete: run the same command again"
+            ) from error
         raise
 
 

@@ -1,5 +1,6 @@
 """Finds the files that come with the package: launch files, configuration, models."""
 
+import os
 from pathlib import Path
 
 from unet_seg_ros.text import quoted
@@ -25,8 +26,8 @@ def shipped_or_path(model: str) -> Path:
     which lists the shipped models, if there is no such file."""
     models = share_folder() / "models"
     shipped = models / f"{model}.safetensors"
-    path = shipped if "/" not in model and shipped.is_file() else Path(model).expanduser()
-    if not path.is_file():
+    path = shipped if "/" not in model and os.path.isfile(shipped) else Path(model).expanduser()
+    if not os.path.isfile(path):  # also where the name is too long
         names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
         raise ValueError(
             f"model: there is no file {quoted(model)} and no shipped model of that name (shipped: {names})"

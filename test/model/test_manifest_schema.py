@@ -6,12 +6,13 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-import torch
+from safetensors.torch import save
 from torch import Tensor
 
 from test.model.test_bundle import forge, path, problem, refusal  # noqa: F401  (path is a fixture)
-from unet_seg_ros.model.bundle import load_bundle
+from unet_seg_ros.model.bundle import load_bundle, read_tensors
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
@@ -74,8 +75,7 @@ def test_a_configuration_that_takes_for_ever(field: str, path: Path) -> None:  #
 
 
 def test_a_manifest_of_another_shape(path: Path) -> None:  # noqa: F811
-    tensors = load_bundle(path).tensors
-    from safetensors.torch import save
+    tensors = read_tensors(path)[0]
 
     for text in ("[" * 100_000, "{" * 5, "null", "5", '"x"', "[]", '{"config": 5}', "{}", " " * 2**21, "\x00"):
         path.write_bytes(save(tensors, {"format": "1", "manifest": text, "sha256": "x"}))
@@ -84,6 +84,4 @@ def test_a_manifest_of_another_shape(path: Path) -> None:  # noqa: F811
 
 def test_what_loads_is_finite(path: Path) -> None:  # noqa: F811
     assert problem(path) is None
-    assert all(
-        torch.isfinite(tensor).all() for tensor in load_bundle(path).tensors.values() if tensor.is_floating_point()
-    )
+    assert all(np.isfinite(array).all() for array in load_bundle(path).tensors.values())

@@ -8,6 +8,7 @@ what the label ids of a data set mean.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ def class_map_path(name: str) -> Path:
     """
     known = {path.stem: path for path in sorted(CLASS_MAPS.glob("*.yaml"))}
     path = known.get(name, Path(name))
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is too long
         raise FileNotFoundError(f"no class map is called {name!r}; there are {', '.join(known)}, or give a file's path")
     return path
 

@@ -59,7 +59,12 @@ def _texts(value: Any) -> bool:
 def _ranges(value: Any) -> bool:
     """Empty, or for each layer the range of its inputs; that it is one is checked where it is used."""
     pair = _all(lambda number: type(number) in (int, float), 2, 2)
-    return isinstance(value, Mapping) and len(value) <= 10_000 and all(map(_NAME.holds, value)) and all(map(pair, value.values()))
+    return (
+        isinstance(value, Mapping)
+        and len(value) <= 10_000
+        and all(map(_NAME.holds, value))
+        and all(map(pair, value.values()))
+    )
 
 
 def _boolean(value: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ def load_grouping(text: str) -> Grouping:
     if text in GROUPINGS:
         return GROUPINGS[text]
     path = Path(text)
-    if not path.is_file():
+    if not os.path.isfile(path):  # also where the name is too long
         raise ValueError(f"grouping: {text} is neither a file nor one of {', '.join(GROUPINGS)}")
     if path.stem in GROUPINGS:
         raise ValueError(f"{path}: {path.stem} is a grouping that there is already; give the file another name")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -37,7 +38,7 @@ def open_source(
     ``rate`` in Hz is that of an image folder; a bag and a video have their own. ``topics`` are a bag's to play, empty =
     all cameras but the topics ``labels``. Raises SourceError.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # also where the name is too long
         raise SourceError(f"{path}: no such file or folder")
     bag = is_bag(path)
     if rate is not None and (bag or path.is_file()):
