@@ -193,7 +193,7 @@ def is_topic_name(name: str) -> bool:
 
 def _params_file(text: str) -> Path | None:
     path = Path(text).expanduser()
-    if text and not path.is_file():
+    if text and not os.path.isfile(path):
         raise ValueError(f"params_file: there is no file {quoted(str(path))}")
     return path if text else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -48,8 +49,8 @@ class LabelSource:
     @classmethod
     def parse(cls, texts: Sequence[str], train_ids: bool) -> LabelSource:
         """From the command line: a folder, or a TOPIC or CAMERA=TOPIC for each camera. Raises ValueError."""
-        folders = [Path(text) for text in texts if Path(text).is_dir()]
-        topics = [text for text in texts if not Path(text).is_dir()]
+        folders = [Path(text) for text in texts if os.path.isdir(text)]
+        topics = [text for text in texts if not os.path.isdir(text)]
         wrong = [text for text in topics if not text.partition("=")[2].startswith("/") and not text.startswith("/")]
         if wrong:
             raise ValueError(f"labels: {wrong[0]} is neither a folder nor a topic, such as /front/label")
