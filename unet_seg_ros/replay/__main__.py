@@ -22,8 +22,8 @@ from unet_seg_ros.files import write_atomically
 from unet_seg_ros.text import last_words, never_fail_to_print, one_line
 
 if TYPE_CHECKING:
-    from unet_seg_ros.replay.result import Result
     from unet_seg_ros.replay.options import Options
+    from unet_seg_ros.replay.result import Result
 
 INSTALL = "python3 -m pip install -r requirements/run.txt"
 
