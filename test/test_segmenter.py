@@ -352,11 +352,13 @@ def test_the_budget_is_the_manifests_unless_given() -> None:
     assert random_segmenter(max_pixels=1024).max_pixels == 1024
 
 
-def test_warming_up_runs_at_the_budget() -> None:
+def test_warming_up_runs_at_the_usual_shapes() -> None:
     segmenter = random_segmenter()
     segmenter.warm_up()
     assert isinstance(segmenter.engine, FakeEngine)
-    assert [tuple(images.shape) for images in segmenter.engine.inputs] == [(1, 128, 128, 3)] * 2
+    warm = [images.shape for images in segmenter.engine.inputs]
+    segmenter([np.zeros((*size, 3), np.uint8) for size in ((960, 1280), (1080, 1920), (512, 1024))])
+    assert warm == [images.shape for images in segmenter.engine.inputs[len(warm) :]]
 
 
 def test_a_segmentation_cannot_be_changed() -> None:

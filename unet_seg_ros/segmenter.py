@@ -21,6 +21,8 @@ from unet_seg_ros.model.bundle import MEAN_COLOR, Bundle, Manifest, load_bundle
 from unet_seg_ros.model.geometry import axis, working_size
 
 Frame = NDArray[np.uint8]
+USUAL_SIZES = ((480, 640), (720, 1280), (1024, 2048))
+"""Heights and widths of frames as cameras have them: 4:3, 16:9 and 2:1."""
 
 
 class Timings(NamedTuple):
@@ -119,11 +121,11 @@ class Segmenter:
         return [results[index] for index in range(len(frames))]
 
     def warm_up(self) -> None:
-        """Run a frame of the working budget, so that what is done once is done before the first frame comes."""
-        side = int(self.max_pixels**0.5)
-        noise = np.random.default_rng(0).integers(0, 256, (side, side, 3), np.uint8)  # takes every path of the decoding
-        for _ in range(2):
-            self([noise])
+        """Run a frame of each of the usual shapes, so that what is done once is done before the first frame comes."""
+        rng = np.random.default_rng(0)
+        for height, width in USUAL_SIZES:
+            size = working_size(height, width, self.max_pixels)
+            self([rng.integers(0, 256, (*size, 3), np.uint8)])  # noise takes every path of the decoding
 
     def _segment(self, frames: list[Frame], size: tuple[int, int]) -> list[Segmentation]:
         start = perf_counter()

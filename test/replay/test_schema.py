@@ -33,7 +33,7 @@ def example() -> dict[str, Any]:
             "latency": None,
             "work": seconds,
             "stages": {"wait": None},
-            **dict.fromkeys(("sent", "rate", "jitter")),
+            **dict.fromkeys(("sent", "rate", "jitter", "streaming_miou")),
         },
         "accuracy": None,
         "stability": dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou")),

@@ -100,7 +100,7 @@ class _Graph:
             weight, bias = self.folded(f"context.branches.{branch}", "context.norm", part)
             weight = self.grouped(self.weight(weight, 0), context_groups(inner), weight.shape)
             z = op.group_convolution(y, weight, [1, 1], [dilation] * 2, [dilation] * 2, [dilation] * 2)
-            branches.append(op.relu(op.add(z, bias)))
+            branches.append(self.named(op.relu(op.add(z, bias)), f"context.branches.{branch}"))
         y = self.named(op.concat(branches, 1), "context.branches")
         return self.named(op.relu(op.add(x, self.conv_norm(y, "context.expand", act=False))), "context")
 

@@ -101,6 +101,11 @@ def accuracy(score: Score) -> Accuracy | None:
     }
 
 
+def streaming_miou(score: Score) -> float | None:
+    """None where no label was compared with the newest mask that had arrived."""
+    return finite(score.streaming.confusion.mean_iou()) if score.streaming.instants else None
+
+
 def region_accuracy(confusion: ConfusionMatrix) -> RegionAccuracy:
     """mIoU, pixel accuracy and IoU per class."""
     return {

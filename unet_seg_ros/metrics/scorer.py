@@ -17,6 +17,7 @@ from unet_seg_ros.metrics.boundary import BoundaryIoU
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.metrics.streaming import Moment, Streaming
 
 Array = NDArray[np.uint8]
 
@@ -55,14 +56,22 @@ class Score:
         self.calibration = Calibration(grouping)
         self.regions = {region.name: ConfusionMatrix(grouping) for region in regions}
         self.against = ConfusionMatrix(grouping)
+        self.streaming = Streaming(grouping)
         self.flicker, self.confidence, self.agreement = Share(), Share(), Share()
         self._where = tuple(regions)
         self._last: dict[str, Array] = {}
 
     def take(
-        self, camera: str, mask: Array, confidence: Array, label: Array | None = None, other: Array | None = None
+        self,
+        camera: str,
+        mask: Array,
+        confidence: Array,
+        label: Array | None = None,
+        other: Array | None = None,
+        moment: Moment | None = None,
     ) -> dict[str, Any]:
-        """Add a frame, all H×W uint8: train ids of ``mask``, ``label`` and ``other``, and confidence.
+        """Add a frame, all H×W uint8: train ids of ``mask``, ``label`` and ``other``, and confidence; with its
+        ``moment`` also to the streaming accuracy.
 
         Returns the frame's own figures by name, NaN where there is nothing to compare with: ``miou``,
         ``pixel_accuracy``, ``flicker``, ``mean_confidence``, ``agreement``; ``labelled``, ``intersection.CLASS`` and
@@ -79,6 +88,8 @@ class Score:
         if other is not None:
             row["agreement"] = self.agreement.add(int(np.count_nonzero(other == mask)), mask.size)
             self.against.update(other, mask)
+        if moment:
+            self.streaming.take(camera, moment, mask, label)
         if label is not None:
             row |= self._compare(camera, mask, confidence, label)
         return row
@@ -108,6 +119,7 @@ class Score:
         self.boundary += other.boundary
         self.calibration += other.calibration
         self.against += other.against
+        self.streaming += other.streaming
         for name, matrix in other.regions.items():
             self.regions[name] += matrix
         for mine, theirs in (

@@ -118,6 +118,7 @@ def _options(given: argparse.Namespace) -> Options:
     offline_only = {
         **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
         **{"ignore": given.ignore, "unknown-below": given.unknown_below},
+        "assume-latency": given.assume_latency is not None,
     }
     live_only = {"node": given.node, "factor": given.factor != 1.0}
     for name, value in (live_only if mode == "offline" else offline_only).items():
@@ -127,6 +128,8 @@ def _options(given: argparse.Namespace) -> Options:
         raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
     if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
         raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
+    if given.assume_latency is not None and not 0 <= given.assume_latency < math.inf:
+        raise ValueError("--assume-latency must be a number of seconds, 0 or more")
     if not 0 <= given.unknown_below <= 1:
         raise ValueError("--unknown-below must be 0 to 1")
     return Options(
@@ -146,6 +149,7 @@ def _options(given: argparse.Namespace) -> Options:
         ignore=load_ignored(given.ignore) if given.ignore else {},
         unknown_below=given.unknown_below,
         calibration=given.calibration,
+        assume_latency=given.assume_latency,
     )
 
 
@@ -174,6 +178,7 @@ def _parser() -> argparse.ArgumentParser:
     offline("--against", default="", metavar="MODEL", help="a second model, to see where the two agree")
     offline("--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]")
     offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
+    offline("--assume-latency", type=float, metavar="S", help="streaming_miou as if each mask came S seconds later")
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
     offline("--no-recording", action="store_true", help="leave no drive.mcap")
     offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")

@@ -25,7 +25,8 @@ class Options:
     ``against`` a second model, ``topics`` those of a bag to play (empty = all cameras), ``threads`` 0 is PyTorch's
     choice, ``record`` whether a drive.mcap is left offline. ``ignore`` (camera → entries of ``masking.Ignored``) and
     ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do. ``calibration`` is a
-    parameter file that says where the cameras are, None for no grids."""
+    parameter file that says where the cameras are, None for no grids. ``assume_latency``: seconds from frame to mask
+    for the streaming accuracy, None = as long as each frame's own work took."""
 
     mode: str = "offline"
     model: str = ""
@@ -43,6 +44,7 @@ class Options:
     ignore: dict[str, tuple[str, ...]] = field(default_factory=dict)
     unknown_below: float = 0.0
     calibration: Path | None = None
+    assume_latency: float | None = None
 
     def absolute(self) -> Options:
         """The same from whatever folder it is read: files by their whole paths, shipped models by their names."""
@@ -68,6 +70,7 @@ class Options:
             "ignore": {camera: list(entries) for camera, entries in self.ignore.items()},
             "unknown_below": self.unknown_below,
             "calibration": str(self.calibration or ""),
+            "assume_latency": self.assume_latency,
             "labels": labels,
             "label_ids": ("train" if self.labels.train_ids else "label") if labels else "",
             "topics": list(self.topics),

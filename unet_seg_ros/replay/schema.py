@@ -30,7 +30,8 @@ class Timing(TypedDict):
     """``latency`` is the time from sending a frame to receiving its mask: only a live replay measures it. ``work`` is
     the sum of the stages of work on a frame: only an offline replay gives it. ``stages`` are by name; ``sent`` and
     ``rate`` are frames per second as sent and as processed; ``jitter`` is the standard deviation of the intervals
-    between masks."""
+    between masks; ``streaming_miou`` compares each label with the newest mask that had arrived by then (None live
+    and without labels)."""
 
     latency: Distribution | None
     work: Distribution | None
@@ -38,6 +39,7 @@ class Timing(TypedDict):
     sent: float | None
     rate: float | None
     jitter: float | None
+    streaming_miou: float | None
 
 
 class SourceCheck(TypedDict):

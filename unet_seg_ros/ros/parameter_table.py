@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from unet_seg_ros.engine import PRECISIONS
 from unet_seg_ros.ros.ground_parameters import GROUND
 from unet_seg_ros.ros.parameter_spec import Spec
 from unet_seg_ros.share import DEFAULT_MODEL
@@ -111,7 +112,23 @@ TABLE: tuple[Spec, ...] = (
         0,
         2**26,
     ),
-    Spec("threads", "integer", 0, "CPU threads of the network. 0: as many as PyTorch chooses.", 0, 1024),
+    Spec(
+        "precision",
+        "string",
+        "auto",
+        "Arithmetic of the network: fp32, bf16, int8 or auto (on a CPU int8 where the model is calibrated for it, else "
+        "bf16 where the CPU has it, else fp32; on a GPU bf16, or fp16 where it lacks that). One that the device or "
+        "the model does not have is refused.",
+        choices=PRECISIONS,
+    ),
+    Spec(
+        "threads",
+        "integer",
+        0,
+        "CPU threads of the network. 0: one for each core that the node may use (affinity, control group).",
+        0,
+        1024,
+    ),
     # ---- what is published
     Spec(
         "confidence_threshold",

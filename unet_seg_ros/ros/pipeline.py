@@ -1,6 +1,6 @@
 """All that the node makes when it is configured: the segmenter, the cameras, the ground; and the worker while active.
 
-Made at configure because only then PyTorch is imported: where it is missing, the node can say so.
+Made at configure because only then the engine is imported: where it is missing, the node can say so.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ class Pipeline:
         self._node = node
         self.settings = settings
         model = shipped_or_path(settings.model)
-        self.segmenter = Segmenter.load(model, settings.device, settings.threads, settings.max_pixels)
+        self.segmenter = Segmenter.load(
+            model, settings.device, settings.threads, settings.max_pixels, settings.precision
+        )
         self.segmenter.warm_up()
         self._engine_stats = EngineStats()
         self._worker: Worker | None = None

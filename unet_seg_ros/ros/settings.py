@@ -49,6 +49,7 @@ class Settings:
     device: str
     transport: str
     max_pixels: int
+    precision: str
     threads: int
     regions: tuple[Region, ...]
     confidence_threshold: float

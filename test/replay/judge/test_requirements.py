@@ -57,7 +57,10 @@ def report(**changes: Any) -> Report:
     found = {
         **test_schema.example(),
         "frames": {"sent": 40, "received": 38, "processed": 30, "dropped": {"busy": 8, "lost": 2}},
-        "timing": {"latency": figures(0.05), "work": None, "stages": stages, "sent": 9.5, "rate": 8.5, "jitter": 0.01},
+        "timing": {
+            **{"latency": figures(0.05), "work": None, "stages": stages, "sent": 9.5, "rate": 8.5, "jitter": 0.01},
+            "streaming_miou": None,
+        },
         "accuracy": accuracy,
         "stability": {"flicker": 0.021, "confidence": 0.876, "agreement": 0.934, "agreement_miou": None},
         "source": {"front": camera("/front", 0, 3, 1), "left": camera("/left", 2, 4, 0)},
@@ -213,7 +216,10 @@ def test_a_check_says_what_was_found() -> None:
 def test_what_was_not_measured_does_not_hold() -> None:
     bare = report(
         frames={"sent": 0, "received": None, "processed": 0, "dropped": {}},
-        timing={"latency": None, "work": None, "stages": {"wait": None}, "sent": None, "rate": None, "jitter": None},
+        timing={
+            **{"latency": None, "work": None, "stages": {"wait": None}, "sent": None, "rate": None, "jitter": None},
+            "streaming_miou": None,
+        },
         accuracy=None,
         stability=dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou")),
     )

@@ -101,6 +101,7 @@ def report(**changes: Any) -> dict[str, Any]:
             "stages": {"forward": figures(0.03), "wait": None},
             "rate": 9.5,
             "jitter": 1e-3,
+            "streaming_miou": 0.587,
         },
         "accuracy": accuracy,
         "stability": {"flicker": 0.02, "confidence": 0.8, "agreement": 0.93, "agreement_miou": None},
@@ -217,6 +218,7 @@ def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
     little = report(accuracy=None, resources=None, source={})
     little["stability"] = dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou"))
     little["timing"] = {"latency": None, "work": None, "stages": {}, "rate": None, "jitter": None}
+    little["timing"]["streaming_miou"] = None
     little["frames"] = {"sent": 2, "received": None, "processed": 0, "dropped": {"lost": 2}}
     nothing = rows(6)[["camera", "time", "status", "latency"]].iloc[[5, 5]]
     read = Page(page(little, nothing, Gallery(palette(), GROUPINGS["cityscapes19"].table)))

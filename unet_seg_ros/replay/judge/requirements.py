@@ -27,7 +27,10 @@ PLAIN = (
     *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
     *("repeated", "backward", "gaps"),
 )
-ONLY = {"offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES), "live": ("latency", ("jitter",), STAGES)}
+ONLY = {
+    "offline": ("work", ("agreement", "agreement_miou", "streaming_miou"), WORK_STAGES),
+    "live": ("latency", ("jitter",), STAGES),
+}
 """What only one of the modes measures: the name of its time a frame, single metrics, and stages."""
 
 

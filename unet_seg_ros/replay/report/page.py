@@ -72,6 +72,7 @@ def _key_figures(report: Report) -> list[tuple[str, str]]:
     if accuracy:
         figures += [
             (percent(accuracy["miou"]), f"mIoU, {accuracy['grouping']}"),
+            (percent(timing["streaming_miou"]), "mIoU when the mask arrives"),
             (percent(accuracy["pixel_accuracy"]), "pixel accuracy"),
             (percent(accuracy["boundary_iou"]), "boundary IoU"),
             (percent(accuracy["ece"]), "calibration error"),

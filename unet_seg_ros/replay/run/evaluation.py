@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unet_seg_ros.data.labels import CLASS_NAMES, palette
-from unet_seg_ros.metrics.figures import accuracy, distribution, stability
+from unet_seg_ros.metrics.figures import accuracy, distribution, stability, streaming_miou
 from unet_seg_ros.metrics.scorer import Array, Score
+from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.replay.errors import Problems
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.process_meter import Sample
@@ -55,13 +56,15 @@ class Evaluation:
             evaluation.problems.add(text, text)
         return evaluation
 
-    def look(self, shot: Shot, shares: Sequence[float], other: Array | None = None) -> dict[str, Any]:
+    def look(
+        self, shot: Shot, shares: Sequence[float], other: Array | None = None, moment: Moment | None = None
+    ) -> dict[str, Any]:
         """Take in a frame that was segmented and return its figures by name. ``shares`` are those of each class;
-        ``other`` is a second model's mask, H×W uint8."""
+        ``other`` is a second model's mask, H×W uint8; ``moment`` is for the streaming accuracy."""
         if shot.label is not None and self.class_names != CLASS_NAMES:
             self.problems.add("classes", f"{self.model_id}: not compared with labels: other classes")
             shot = replace(shot, label=None)
-        figures = self._score.take(shot.frame.camera, shot.mask, shot.confidence, shot.label, other)
+        figures = self._score.take(shot.frame.camera, shot.mask, shot.confidence, shot.label, other, moment)
         figures |= {f"coverage.{name}": share for name, share in zip(self.class_names, shares, strict=True)}
         self.gallery.take(shot, *badness(figures))
         return figures
@@ -109,6 +112,7 @@ class Evaluation:
                 "work": None if self._mode == "live" else total,
                 "stages": figures,
                 **speed._asdict(),  # type: ignore[typeddict-item]
+                "streaming_miou": streaming_miou(score),
             },
             "accuracy": accuracy(score),
             "stability": stability(score),

@@ -15,6 +15,7 @@ from tqdm import tqdm
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost
 from unet_seg_ros.masking import Ignored, masked
+from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.labels.matcher import Truth
@@ -111,8 +112,10 @@ class Offline:
         if self.grids:
             self.grids.take(frame.camera, frame.stamp_ns, found.mask, found.confidence, self.recorder)
         shot = Shot(frame, seen.image, found.mask, found.confidence, label, beside)
-        figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other)
-        self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures)
+        work, assumed = sum(seen.stages.values()), self.options.assume_latency
+        moment = Moment(frame.at_ns / 1e9, work if assumed is None else assumed)
+        figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other, moment)
+        self.evaluation.add(frame, {"work": work, **stages}, figures)
 
     def result(self, resources: list[Sample]) -> Result:
         """The report. Raises SourceError if there were no frames, OSError."""

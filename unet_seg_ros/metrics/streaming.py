@@ -1,0 +1,98 @@
+"""Accuracy as a planner gets it: at each labelled instant, the newest mask that had arrived by then (Li et al. 2020,
+arXiv:2005.10420; Courdier & Fleuret 2020, arXiv:2012.15817).
+
+A slow network is wrong on the road even where its masks are right: when they come, the street has moved.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from unet_seg_ros.data.labels import VOID, Grouping
+from unet_seg_ros.metrics.confusion import ConfusionMatrix
+
+Array = NDArray[np.uint8]
+
+
+class Moment(NamedTuple):
+    """When a frame came, and the seconds from then to its mask if the network begins with it at once."""
+
+    time: float
+    latency: float
+
+
+class _Work(NamedTuple):
+    mask: Array
+    seconds: float
+
+
+@dataclass
+class _Camera:
+    """A network that works on one frame at a time and then takes the newest that waits, as the node does."""
+
+    now: float = -np.inf
+    arrived: Array | None = None
+    working: _Work | None = None
+    done_at: float = np.inf
+    waiting: _Work | None = None
+
+    def advance(self, time: float) -> None:
+        """Finish what is done by ``time``."""
+        self.now = time
+        while self.working and self.done_at <= time:
+            self.arrived, self.working = self.working.mask, None
+            if self.waiting:
+                self._begin(self.waiting, self.done_at)
+                self.waiting = None
+
+    def take(self, work: _Work) -> None:
+        """A frame comes now; it replaces one that waits."""
+        if self.working:
+            self.waiting = work
+        else:
+            self._begin(work, self.now)
+        self.advance(self.now)  # it may take no time
+
+    def _begin(self, work: _Work, time: float) -> None:
+        self.working, self.done_at = work, time + work.seconds
+
+
+class Streaming:
+    """Sums over the labelled instants of a drive, each camera as if it had the network for itself.
+
+    Where no mask has arrived yet, all labelled pixels are wrong. A time that runs backwards starts the camera anew.
+    """
+
+    def __init__(self, grouping: Grouping) -> None:
+        self.confusion = ConfusionMatrix(grouping)
+        self.instants = 0
+        self._cameras: dict[str, _Camera] = {}
+
+    def take(self, camera: str, moment: Moment, mask: Array, label: Array | None) -> None:
+        """A frame with the mask that it gets, and the label of its instant (train ids, H×W uint8), if there is one."""
+        state = self._cameras.get(camera)
+        if state is None or moment.time < state.now:
+            state = self._cameras[camera] = _Camera()
+        state.advance(moment.time)
+        state.take(_Work(mask, moment.latency))
+        if label is None:
+            return
+        newest = state.arrived
+        if newest is None or newest.shape != label.shape:
+            newest = np.full_like(label, VOID)
+        self.confusion.update(label, newest)
+        self.instants += 1
+
+    def __iadd__(self, other: Streaming) -> Streaming:
+        """Add the sums of another drive."""
+        self.confusion += other.confusion
+        self.instants += other.instants
+        return self
+
+    def __getstate__(self) -> dict[str, object]:
+        """What is sent to another process: only the sums."""
+        return {**self.__dict__, "_cameras": {}}
