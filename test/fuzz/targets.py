@@ -149,7 +149,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "grouping": lambda path: load_grouping(str(path)),
     "regions": load_regions,
     "class map": read_class_map,
-    "requirements": lambda path: parse([str(path)], GROUPINGS["cityscapes19"]),
+    "requirements": lambda path: parse([str(path)], "offline", GROUPINGS["cityscapes19"]),
     "training": training_config.load,
 }
 
