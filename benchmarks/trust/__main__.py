@@ -1,31 +1,82 @@
-"""Whether trust is to be trusted: ``python -m benchmarks.trust [BUNDLE]``."""
+"""Whether trust is to be trusted: ``python -m benchmarks.trust [BUNDLE] [--choose] [--table FILE]``.
+
+Frames of the data sets and videos under the folder UNET_SEG_DATA, clean and corrupted in five severities, go through
+the Segmenter and the health signals. Printed, as Markdown: how many corrupted frames are detected, how many clean ones
+are suspected, how far trust predicts a frame's mIoU; beside the rules of Autoware's image diagnostics and the mean
+confidence alone in the same run. Thresholds come from ``config/health.yaml``; ``--choose`` chooses them anew on the
+sets that are for choosing, and writes that file. Labelled sets are taken as drives with a frame a second.
+"""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from time import perf_counter
 
 import cv2
+import numpy as np
 
-from benchmarks.trust.measure import Amount, measured, with_reference
-from benchmarks.trust.sources import CHOOSE, JUDGE
+from benchmarks.trust import choose
+from benchmarks.trust.corruptions import SEVERITIES
+from benchmarks.trust.judge import opinions, report
+from benchmarks.trust.measure import Amount, Table, measured, with_reference
+from benchmarks.trust.sources import CHOOSE, JUDGE, read
+from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.health.rules import load_thresholds
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.share import share_folder
+
+THRESHOLDS = share_folder() / "config" / "health.yaml"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("models/unet_nano.safetensors"))
-    parser.add_argument("--table", type=Path)
-    parser.add_argument("--clean", type=int, default=200)
-    parser.add_argument("--corrupted", type=int, default=40)
-    parser.add_argument("--severities", type=int, nargs="+", default=[1, 2, 3, 4, 5])
-    a = parser.parse_args()
+    parser.add_argument("--clean", type=int, default=200, help="clean frames of each source at most (%(default)s)")
+    parser.add_argument("--corrupted", type=int, default=20, help="of these, how many are corrupted (%(default)s)")
+    parser.add_argument("--severities", type=int, nargs="+", default=list(SEVERITIES), choices=SEVERITIES)
+    parser.add_argument("--table", type=Path, help="file (.npz) of measurements: read if it is there, else written")
+    parser.add_argument("--choose", action="store_true", help=f"choose thresholds and write {THRESHOLDS.name}")
+    arguments = parser.parse_args()
+    try:
+        table = _table(arguments)
+        chosen_on, judged_on = ([source.name for source in sources] for sources in (CHOOSE, JUDGE))
+        if arguments.choose:
+            own = table.where(np.isin(table.source, chosen_on))
+            choose.write(THRESHOLDS, choose.choose(own, load_thresholds()), chosen_on)
+        ways = opinions(table, load_thresholds(), chosen_on)
+        print(report(table, ways, judged_on))
+    except (OSError, ValueError) as error:
+        raise SystemExit(str(error)) from error
+
+
+def _table(arguments: argparse.Namespace) -> Table:
+    if arguments.table and arguments.table.is_file():
+        return Table.load(arguments.table)
     cv2.setNumThreads(1)
-    segmenter = Segmenter.load(a.bundle, threads=1)
-    table = measured(
-        with_reference(segmenter, JUDGE), (*CHOOSE, *JUDGE), Amount(a.clean, a.corrupted, tuple(a.severities))
-    )
-    table.save(a.table)
+    segmenter = with_reference(Segmenter.load(arguments.bundle), JUDGE)
+    print(f"{segmenter.model_id}, reference confidence {segmenter.manifest.reference_confidence:.3f}")
+    _time(segmenter)
+    amount = Amount(arguments.clean, arguments.corrupted, tuple(arguments.severities))
+    table = measured(segmenter, (*CHOOSE, *JUDGE), amount)
+    if arguments.table:
+        table.save(arguments.table)
+    return table
+
+
+def _time(segmenter: Segmenter) -> None:
+    """Milliseconds of all health signals and their judgement, beside those of the segmentation."""
+    monitor = Monitor(segmenter.manifest)
+    health, segmentation = [], []
+    for number, image in enumerate(read(JUDGE[0], 100).images):
+        start = perf_counter()
+        seen = segmenter([image])[0]
+        middle = perf_counter()
+        monitor.look(seen, number * 10**8)
+        health.append(1000 * (perf_counter() - middle))
+        segmentation.append(1000 * (middle - start))
+    for name, times in (("health", health), ("segmentation", segmentation)):
+        print(f"{name}: {np.median(times):.2f} ms a frame (median), {np.percentile(times, 95):.2f} (p95)")
 
 
 if __name__ == "__main__":

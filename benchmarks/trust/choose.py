@@ -18,11 +18,13 @@ from scipy.optimize import nnls
 from benchmarks.trust.measure import CLEAN, FROZEN, Table
 from unet_seg_ros.health.rules import RULES, Bound, Rule, Thresholds, penalty
 
-GIVEN = ("broken", "frozen", "void", "flicker", "gap", "backwards", "age")
+GIVEN = ("broken", "frozen", "stuck", "missing_rows", "void", "flicker", "gap", "backwards", "age")
 """Signals whose bounds are not a matter of pictures: they are kept as they are."""
-MARGIN = 0.15
-"""How far beyond the last clean frame a bound lies, as a share of its distance from the median."""
-OF_THE_SCENE = {"outline": 0.6, "variety": 0.6, "confidence": 0.4, "smooth": 0.4, "torn": 0.3, "cast": 0.3}
+CLEAN_SHARE = 0.99
+"""The quantile of clean frames beyond which a bound lies,"""
+MARGIN = 0.3
+"""by how much: as a share of the quantile's distance from the median."""
+OF_THE_SCENE = dict.fromkeys(("outline", "variety", "confidence", "smooth", "blocked", "torn", "cast", "contrast"), 0.6)
 """The same for signals that depend on what there is to see more than on the camera."""
 LEAST_SCALE = {"steps": 0.03, "outline": 0.02, "zipper": 0.3}
 SHARE_SCALE = 0.1
@@ -49,7 +51,7 @@ def choose(table: Table, given: Thresholds) -> Thresholds:
         if not bad.size:  # confidence, where the bundle has no reference
             bounds[rule.signal] = Bound(math.inf, 1.0, 0.0)
             continue
-        worst, median = float(bad.max()), float(np.median(bad))
+        worst, median = (float(np.quantile(bad, share)) for share in (CLEAN_SHARE, 0.5))
         scale = max(worst - median, LEAST_SCALE.get(rule.signal, SHARE_SCALE))
         margin = OF_THE_SCENE.get(rule.signal, MARGIN) * scale
         bounds[rule.signal] = Bound(_value(rule, worst + margin), scale, 0.0)

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from benchmarks.trust.measure import CLEAN, FROZEN, Table
+from benchmarks.trust.measure import CLEAN, FROZEN, STAYING, Table
+from unet_seg_ros.health.course import KEPT
 from unet_seg_ros.health.monitor import Level, judge
 from unet_seg_ros.health.rules import Thresholds
 
@@ -55,6 +56,8 @@ def _detection(table: Table, ways: Sequence[Opinion], sources: Sequence[str]) ->
     """Share of frames with an alarm at severities 3 to 5 and, of trust, at 1 and 2; mean trust and what is left of the
     mIoU at 1, 3 and 5."""
     judged = np.isin(table.source, list(sources))
+    # the first frame is not frozen yet; what stays is known by staying
+    early = np.where(np.isin(table.corruption, STAYING), KEPT, np.where(table.corruption == FROZEN, 1, 0))
     lines = [
         f"| corruption | {' | '.join(way.name for way in ways)} | trust at 1–2 | mean trust / mIoU left at 1, 3, 5 |",
         "|---|" + "---|" * (len(ways) + 2),
@@ -62,7 +65,7 @@ def _detection(table: Table, ways: Sequence[Opinion], sources: Sequence[str]) ->
     names = [name for name in dict.fromkeys(table.corruption.tolist()) if name != CLEAN]
     for name in [*names, "all"]:
         these = judged & (table.corruption != CLEAN) & ((table.corruption == name) | (name == "all"))
-        these &= ~((table.corruption == FROZEN) & (table.frame == 0))  # the first is not frozen yet
+        these &= table.place >= early
         cells = [_share(way.alarm, these & (table.severity >= SEVERE)) for way in ways]
         cells.append(_share(ways[0].alarm, these & (table.severity < SEVERE)))
         cells.append(", ".join(_left(table, ways[0], these & (table.severity == s)) for s in (1, 3, 5)))

@@ -20,16 +20,18 @@ CLEAN = "clean"
 FROZEN = "frozen"
 STAYING = ("dirt", "obstruction", "frost")
 """Corruptions that stay where they are from frame to frame."""
+LONG = 24
+"""Frames that a drive with one of these has at least: what stays is known by its staying."""
 
-FACTS = ("source", "corruption", "severity", "frame", "miou", "clean_miou", "autoware")
+FACTS = ("source", "corruption", "severity", "frame", "miou", "clean_miou", "autoware", "place")
 """Columns of the table besides the signals."""
 
 
 @dataclass(frozen=True)
 class Table:
     """One row for each frame under each corruption: names of source and corruption, severity (0 = clean), the frame's
-    number, its mIoU (NaN without a label), the mIoU of the same frame when clean, Autoware's level, and the signals
-    float64[rows, names]."""
+    number, its mIoU (NaN without a label), the mIoU of the same frame when clean, Autoware's level, how many frames of
+    the same drive came before, and the signals float64[rows, names]."""
 
     source: NDArray[np.str_]
     corruption: NDArray[np.str_]
@@ -38,6 +40,7 @@ class Table:
     miou: NDArray[np.float64]
     clean_miou: NDArray[np.float64]
     autoware: NDArray[np.int64]
+    place: NDArray[np.int64]
     names: NDArray[np.str_]
     signals: NDArray[np.float64]
 
@@ -89,7 +92,10 @@ def measured(segmenter: Segmenter, sources: Sequence[Source], amount: Amount) ->
         runs = [(c, s) for c in CORRUPTIONS for s in amount.severities] if source.name != MANY_PLACES else []
         runs += [(FROZEN, max(SEVERITIES))] if runs else []
         reference = {row.frame: row.miou for row in clean}
-        for row in itertools.chain(clean, *(run.frames(*corruption, step) for corruption in runs)):
+        often = max(1, min(step, len(frames.images) // LONG))
+        steps = [often if corruption in STAYING else step for corruption, _ in runs]
+        corrupted = (run.frames(*what, every) for what, every in zip(runs, steps, strict=True))
+        for row in itertools.chain(clean, *corrupted):
             rows.append(replace(row, source=source.name, clean_miou=reference[row.frame]))
         print(f"{source.name}: {len(frames.images)} frames, each {step}th of them corrupted", flush=True)
     names = list(rows[0].signals)
@@ -108,6 +114,7 @@ class Row:
     miou: float
     autoware: int
     signals: dict[str, float]
+    place: int = 0
     source: str = ""
     clean_miou: float = float("nan")
 
@@ -123,7 +130,7 @@ class Run:
     def frames(self, corruption: str, severity: int, step: int) -> list[Row]:
         """Each ``step``th frame under a corruption."""
         camera = Measurement(self._segmenter.manifest)
-        rows = []
+        rows: list[Row] = []
         for number in range(0, len(self._frames.images), step):
             place = 0 if corruption == FROZEN else number
             image, label = self._frames.images[place], self._frames.labels[place]
@@ -133,5 +140,5 @@ class Run:
             seen = self._segmenter([image])[0]
             signals = camera.signals(seen, round(number * self._frames.apart * 1e9))
             miou = self._marks.mean_iou(label, seen.mask) if self._marks and label is not None else float("nan")
-            rows.append(Row(corruption, severity, number, miou, autoware.level(image), signals))
+            rows.append(Row(corruption, severity, number, miou, autoware.level(image), signals, len(rows)))
         return rows

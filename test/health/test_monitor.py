@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from test.health.pictures import street
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.health.monitor import Level, Measurement, Monitor, judge
-from unet_seg_ros.health.rules import RULES, Bound, Rule, Thresholds, load_thresholds
+from unet_seg_ros.health.rules import LEAD, RULES, Bound, Rule, Thresholds, load_thresholds
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.model.unet import CONFIGS
 from unet_seg_ros.segmenter import Segmentation, Timings
@@ -37,9 +37,9 @@ def test_nothing_wrong() -> None:
 
 
 def test_one_signal_out_of_bounds_by_hand() -> None:
-    """``white`` is 12: one scale beyond its bound of 10; with the lead, exp(−0.5 · 1.3)."""
+    """``white`` is 12: one scale beyond its bound of 10; with the lead."""
     health = judge(FINE | {"white": 12.0}, SIMPLE)
-    assert health.trust == pytest.approx(math.exp(-0.65))
+    assert health.trust == pytest.approx(math.exp(-0.5 * (1 + LEAD)))
     assert health.level == Level.DEGRADED
     assert health.flags == ("washed_out",)
     assert health.reason == "too much of the picture is white"
@@ -48,7 +48,7 @@ def test_one_signal_out_of_bounds_by_hand() -> None:
 def test_trust_begins_to_fall_before_the_flag_rises() -> None:
     health = judge(FINE | {"white": 9.8}, SIMPLE)
     assert health.level == Level.OK
-    assert health.trust == pytest.approx(math.exp(-0.5 * 0.2))
+    assert health.trust == pytest.approx(math.exp(-0.5 * (LEAD - 0.1)))
 
 
 def test_much_that_is_close_to_its_bound_is_degraded_too() -> None:

@@ -20,6 +20,8 @@ APART = 0.5
 """Seconds from one kept picture to the next."""
 SAME = 6
 """Grey levels by which a cell may differ and still be called unchanged."""
+SOON = 0.5
+"""Seconds after which a cell of the same brightness may show something else."""
 UPPER = 0.75
 """Dirt is looked for above this share of the height: below, the car's own bonnet stays where it is too."""
 GAPS = 30
@@ -55,7 +57,8 @@ class Course:
             seconds = (stamp_ns - last_ns) / 1e9
             same = np.array_equal(seen, last_seen)
             self._changed_ns = self._changed_ns if same else stamp_ns
-            signals["flicker"] = _flicker(grey, last_grey, classes, last_classes)
+            if 0 <= seconds <= SOON:
+                signals["flicker"] = _flicker(grey, last_grey, classes, last_classes)
             signals |= self._timing(seconds)
         signals["frozen"] = max(0.0, (stamp_ns - self._changed_ns) / 1e9)
         self._last = stamp_ns, seen.copy(), grey, classes

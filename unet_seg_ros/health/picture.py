@@ -21,6 +21,8 @@ BLOCK = 16
 """Pixels along the side of a block in which noise is measured."""
 NOISE_SCALE = float(np.sqrt(np.pi / 2) / 6)
 """From the mean absolute response of the second derivative along both axes to the noise's standard deviation."""
+WHITE = 245
+"""Mean grey level of a row from which on it may be sky that is overexposed."""
 EDGE = 12
 """Grey levels between two neighbours that make an edge."""
 
@@ -165,10 +167,11 @@ def _steps(grey: Array) -> float:
 
 
 def _rows(grey: Array) -> Signals:
-    """``missing_rows``: share of rows that repeat the row above; ``torn``: at the row where most columns jump between
-    two smooth sides, the share of columns that do."""
+    """``missing_rows``: share of rows that repeat the row above and are not white; ``torn``: at the row where most
+    columns jump between two smooth sides, the share of columns that do."""
     jumps = cv2.absdiff(grey[1:], grey[:-1])
-    missing = float((_counts(jumps, 2) == 0).mean())
+    white = cv2.reduce(grey, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()[1:] > WHITE
+    missing = float(((_counts(jumps, 0) == 0) & ~white).mean())
     if len(jumps) < 9:  # nothing to compare a row with
         return {"missing_rows": missing, "torn": 0.0}
     lone = cv2.subtract(jumps[1:-1], cv2.max(jumps[:-2], jumps[2:]))

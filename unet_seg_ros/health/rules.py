@@ -13,7 +13,7 @@ import numpy as np
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.share import share_folder
 
-LEAD = 0.3
+LEAD = 0.8
 """Trust begins to fall this much before a bound, in the bound's scale."""
 FARTHEST = 6.0
 """And falls no further from this far beyond it."""
