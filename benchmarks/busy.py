@@ -2,7 +2,7 @@
 
 Every engine segments the same frames in a process of its own, beside 0 to N processes that keep a core busy each: back
 to back, and paced as cameras of 10 and 30 Hz, where the frames that come while the network works are dropped but for
-the newest. Milliseconds count from the moment that a frame is there. CPU seconds and page faults are those of the process.
+the newest. Milliseconds count from the moment that a frame is there. CPU time and page faults are the process's.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ COLUMNS = ("p50", "p95", "p99", "max")
 
 
 def engines(bundle: Bundle) -> list[str]:
-    """Those that this CPU and the bundle have, the one that was there first at last."""
+    """Those that this CPU and the bundle have."""
     found = ["openvino int8"] if bundle.manifest.int8_ranges else []
     return [*found, *(["openvino bf16"] if has_bf16() else []), "openvino fp32", "pytorch auto"]
 
