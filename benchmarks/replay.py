@@ -27,7 +27,8 @@ from training.synthetic import DriveConfig, drive
 from unet_seg_ros.model.bundle import load_bundle
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.offline import replay_offline
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES, image_message
+from unet_seg_ros.replay.source.drive import TYPES, image_message
+from unet_seg_ros.replay.topics import IMAGE
 from unet_seg_ros.segmenter import Segmenter
 
 SIZES = ((480, 360), (2048, 1024))

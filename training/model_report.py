@@ -28,7 +28,8 @@ from unet_seg_ros.draw import contact_sheet, legend, overlay
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.model.unet import UNet
-from unet_seg_ros.replay.source.drive import SourceError, message_pixels
+from unet_seg_ros.replay.errors import SourceError
+from unet_seg_ros.replay.source.drive import message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 

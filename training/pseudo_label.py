@@ -31,7 +31,8 @@ from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID, NUM_CLASSES
 from unet_seg_ros.data.pictures import read_image, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.model.geometry import working_size
-from unet_seg_ros.replay.source.drive import Drive, SourceError, message_pixels
+from unet_seg_ros.replay.errors import SourceError
+from unet_seg_ros.replay.source.drive import Drive, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 

@@ -1,3 +1,5 @@
 """Semantic segmentation of driving video with UNets, as a ROS 2 lifecycle node."""
 
-__version__ = "0.1.0"
+from unet_seg_ros.share import version
+
+__version__ = version()

@@ -1,12 +1,9 @@
 """Finds the files that come with the package: launch files, configuration, models."""
 
-import os
+import re
 from pathlib import Path
 
-from unet_seg_ros.text import quoted
-
 PACKAGE = "unet_seg_ros"
-DEFAULT_MODEL = "unet_nano"
 
 
 def share_folder() -> Path:
@@ -21,15 +18,7 @@ def share_folder() -> Path:
     raise FileNotFoundError(f"{PACKAGE} is not installed whole: no config/seg.param.yaml near {Path(__file__).parent}")
 
 
-def shipped_or_path(model: str) -> Path:
-    """The file of the shipped model ``model`` or, if none has this name, of the path ``model``. Raises ValueError,
-    which lists the shipped models, if there is no such file."""
-    models = share_folder() / "models"
-    shipped = models / f"{model}.safetensors"
-    path = shipped if "/" not in model and os.path.isfile(shipped) else Path(model).expanduser()
-    if not os.path.isfile(path):  # also where the name is too long
-        names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
-        raise ValueError(
-            f"model: there is no file {quoted(model)} and no shipped model of that name (shipped: {names})"
-        )
-    return path
+def version() -> str:
+    """The version of this package: ``package.xml`` is the only place that says it."""
+    text = (share_folder() / "package.xml").read_text(encoding="utf-8")
+    return str(re.findall(r"<version>(.+?)</version>", text)[0])

@@ -30,12 +30,14 @@ from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, to_rgb
 from unet_seg_ros.model.bundle import BundleError, Manifest, digest, load_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
+from unet_seg_ros.replay.errors import ReportError, SourceError
 from unet_seg_ros.replay.judge.requirements import parse
 from unet_seg_ros.replay.launch_arguments import command_line
 from unet_seg_ros.replay.options import load_grouping, load_regions
-from unet_seg_ros.replay.schema import ReportError, read_report
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES, SourceError, message_pixels
+from unet_seg_ros.replay.schema import read_report
+from unet_seg_ros.replay.source.drive import TYPES, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.replay.topics import IMAGE
 from unet_seg_ros.ros import bringup
 
 LARGEST = 2**20

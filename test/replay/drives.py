@@ -13,7 +13,8 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID
 from unet_seg_ros.data.pictures import read_image, read_label
-from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, TYPES, image_message
+from unet_seg_ros.replay.source.drive import TYPES, image_message
+from unet_seg_ros.replay.topics import COMPRESSED_IMAGE
 
 Array = NDArray[np.uint8]
 STAMP = 1_600_000_000_123_456_789

@@ -134,6 +134,16 @@ def _paint_road(
         color[:, _columns(t - 0.02, t + 0.02)] = (168, 168, 170)
 
 
+def _cast_shadows(color: NDArray[np.float32], shadows: Sequence[Shadow], left: float) -> None:
+    """Darken float32[S, T, 3] within the outlines; ``left`` is the share of light that is left there."""
+    light = np.ones(color.shape[:2], np.float32)
+    for outline in shadows:
+        pixels = [((t + HALF_WIDTH) / CELL_T, s / CELL_S) for s, t in outline]
+        cv2.fillPoly(light, [np.asarray(pixels).round().astype(np.int32)], left)
+    soft = cv2.blur(light, (5, 3))
+    color *= cv2.merge((soft, soft, soft))
+
+
 def paint_block(
     rng: np.random.Generator,
     surface: Surface,
@@ -173,10 +183,5 @@ def paint_block(
                 rng, across.stop - across.start, beyond.stop - beyond.start, 0.05
             )
     if shadows and surface.shadow < 1:
-        light = np.ones(shape, np.float32)
-        for outline in shadows:
-            pixels = [((t + HALF_WIDTH) / CELL_T, s / CELL_S) for s, t in outline]
-            cv2.fillPoly(light, [np.asarray(pixels).round().astype(np.int32)], surface.shadow)
-        soft = cv2.blur(light, (5, 3))
-        color *= cv2.merge((soft, soft, soft))
+        _cast_shadows(color, shadows, surface.shadow)
     return np.clip(color, 0, 255).astype(np.uint8), label

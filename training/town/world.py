@@ -360,7 +360,17 @@ class Town:
         for s in spots(30):
             parked = two_wheeler(rng, rng.random() < 0.45, False, rng.random() < 0.6)
             things.append(Thing(s, side * (self.half + float(rng.uniform(0.4, 1.2))), (parked,), 2.0, 1.9))
-        for _ in range(int(rng.poisson(fullness["people"]))):
+        self._people(rng, start, side, line, things)
+        if self.surface.parking:
+            for s in spots(float(rng.uniform(5.6, 7))):
+                if rng.random() < fullness["parked"]:
+                    look = truck(rng) if rng.random() < 0.04 else self._car(rng)
+                    yaw = 0.0 if side == self.side else np.pi
+                    things.append(Thing(s, side * (self.half - self.surface.parking / 2 + 0.1), look, yaw=yaw))
+
+    def _people(self, rng: np.random.Generator, start: float, side: int, line: float, things: list[Thing]) -> None:
+        """Add people who stand or walk between one kerb and the houses, alone or in groups of up to three."""
+        for _ in range(int(rng.poisson(self.fullness["people"]))):
             s, t = (
                 start + float(rng.uniform(0, BLOCK)),
                 side * float(rng.uniform(self.half + 0.7, max(line, self.half + 1.5))),
@@ -371,12 +381,6 @@ class Town:
                 things.append(
                     Thing(s + 0.2 * i, apart, self._person(rng), 1.0, 1.85, speed=walk, reach=25.0 if walk else 0)
                 )
-        if self.surface.parking:
-            for s in spots(float(rng.uniform(5.6, 7))):
-                if rng.random() < fullness["parked"]:
-                    look = truck(rng) if rng.random() < 0.04 else self._car(rng)
-                    yaw = 0.0 if side == self.side else np.pi
-                    things.append(Thing(s, side * (self.half - self.surface.parking / 2 + 0.1), look, yaw=yaw))
 
 
 def _upright(

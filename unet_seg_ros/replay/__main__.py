@@ -111,7 +111,7 @@ def _say(result: Result, output: Path) -> None:
 
 def _options(given: argparse.Namespace) -> Options:
     """Raises ValueError."""
-    from unet_seg_ros.replay.labels.matcher import LabelSource
+    from unet_seg_ros.replay.label_source import LabelSource
     from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
 
     mode = given.mode or ("live" if given.node else "offline")

@@ -9,6 +9,18 @@ class ReplayError(Exception):
     """A replay that cannot be done. The text says in one line why; after an error of the node, more lines follow."""
 
 
+class SourceError(Exception):
+    """A drive that can't be played; the text says in one line what is wrong and what would be right."""
+
+
+class NodeError(Exception):
+    """The node can't do its work; the text says why, with what the node itself said."""
+
+
+class ReportError(ValueError):
+    """A file that is no report of this format; the text says so in one line."""
+
+
 class Problems:
     """The first text of each kind, and how often the kind occurred."""
 

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.files import read_bytes
 from unet_seg_ros.metrics.figures import Accuracy, Distribution, Stability
+from unet_seg_ros.replay.errors import ReportError
 
 FORMAT = 2
 
@@ -107,10 +108,6 @@ class Report(TypedDict):
 
 MAX_REPORT = 2**28
 """Bytes of a report: those of a replay of thousands of drives."""
-
-
-class ReportError(ValueError):
-    """A file that is no report of this format; the text says so in one line."""
 
 
 def read_report(path: Path) -> dict[str, Any]:

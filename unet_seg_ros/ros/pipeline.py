@@ -9,13 +9,13 @@ from collections.abc import Callable, Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
+from unet_seg_ros.model.catalog import shipped_or_path
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats, Report
 from unet_seg_ros.ros.ground import GroundPublisher
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.worker import Worker
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import shipped_or_path
 
 
 class Pipeline:

@@ -9,9 +9,9 @@ from typing import Any
 
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.model.catalog import shipped_or_path
 from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
 from unet_seg_ros.ros.parameter_table import INHERITED
-from unet_seg_ros.share import shipped_or_path
 from unet_seg_ros.text import quoted
 
 DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")

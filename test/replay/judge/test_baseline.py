@@ -12,8 +12,9 @@ import pytest
 
 from test.replay import test_schema
 from unet_seg_ros.data.labels import GROUPINGS
+from unet_seg_ros.replay.errors import ReportError
 from unet_seg_ros.replay.judge.baseline import DRAWS, SEED, Baseline, compare_frames
-from unet_seg_ros.replay.schema import Comparison, ReportError
+from unet_seg_ros.replay.schema import Comparison
 
 START = 1_600_000_000_123_456_789
 CLASSES = ("road", "car", "sky")

@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unet_seg_ros.replay.live.playback import Counts, Playback, Sent, Target
+from unet_seg_ros.replay.live.playback import Counts, Playback, Sent
 from unet_seg_ros.replay.live.timing import (
     achieved,
     counted,
     reasons,
     stages,
 )
+from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import Drop
 
 

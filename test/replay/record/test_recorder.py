@@ -13,10 +13,10 @@ import pytest
 from rosbags.highlevel import AnyReader
 
 from test.replay import drives
-from unet_seg_ros.replay.live.playback import CLASS_COVERAGE
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES, image_message
+from unet_seg_ros.replay.source.drive import TYPES, image_message
 from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.replay.topics import CLASS_COVERAGE, IMAGE
 
 
 def test_a_recording_reads_back(tmp_path: Path) -> None:

@@ -20,14 +20,16 @@ from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.__main__ import main
 from unet_seg_ros.replay.errors import Problems, ReplayError
 from unet_seg_ros.replay.judge.gate import Gate
-from unet_seg_ros.replay.labels.matcher import LabelSource, Truth, with_labels
+from unet_seg_ros.replay.label_source import LabelSource
+from unet_seg_ros.replay.labels.matcher import Truth, with_labels
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.recorder import typestore
 from unet_seg_ros.replay.result import Result
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.run.pipeline import segmented
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES
+from unet_seg_ros.replay.source.drive import TYPES
 from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.replay.topics import IMAGE
 from unet_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).parents[3]

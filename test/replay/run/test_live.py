@@ -20,7 +20,7 @@ from test.replay import drives
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
-from unet_seg_ros.replay.live.node_process import NodeError
+from unet_seg_ros.replay.errors import NodeError
 from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.live.review import answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node

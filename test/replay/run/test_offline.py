@@ -31,7 +31,7 @@ from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.judge.gate import Gate, exit_status
-from unet_seg_ros.replay.labels.matcher import LabelSource
+from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.result import Result, Table
 from unet_seg_ros.replay.run.one_drive import replay_one

@@ -14,9 +14,11 @@ import zstandard
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from test.replay import drives
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_reader import messages, topics
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES, SourceError, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, message_stamp
 from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.replay.topics import IMAGE
 
 FRONT = "/front/image_raw"
 FRAMES = 12

@@ -18,14 +18,15 @@ from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
 from unet_seg_ros.data.ros_images import ImageError
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source import mcap_file, records
 from unet_seg_ros.replay.source.bag import camera_names
 from unet_seg_ros.replay.source.bag_reader import bag_files, messages
-from unet_seg_ros.replay.source.drive import IMAGE, MAX_STEP, TYPES, SourceError, message_pixels
+from unet_seg_ros.replay.source.drive import MAX_STEP, TYPES, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
+from unet_seg_ros.replay.topics import IMAGE
 
-FRONT = "/front/image_raw"
-SECOND = 10**9
+FRONT, SECOND = "/front/image_raw", 10**9
 STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 
 

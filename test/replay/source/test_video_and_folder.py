@@ -11,8 +11,9 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import camera_names
-from unet_seg_ros.replay.source.drive import TYPES, Drive, SourceError, message_pixels, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, message_pixels, message_stamp
 from unet_seg_ros.replay.source.prefetch import prefetch
 from unet_seg_ros.replay.source.video_and_folder import FIRST_STAMP_NS, open_source
 

@@ -16,7 +16,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import Grouping
-from unet_seg_ros.replay.schema import Comparison, ReportError, read_report
+from unet_seg_ros.replay.errors import ReportError
+from unet_seg_ros.replay.schema import Comparison, read_report
 
 DRAWS, AT_ONCE = 2000, 100
 SEED = 0

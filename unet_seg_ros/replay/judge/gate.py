@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from unet_seg_ros.replay.errors import ReportError
 from unet_seg_ros.replay.judge.baseline import Baseline
 from unet_seg_ros.replay.judge.requirements import Requirement, judge
 from unet_seg_ros.replay.result import Result
-from unet_seg_ros.replay.schema import ReportError
 
 
 @dataclass(frozen=True)

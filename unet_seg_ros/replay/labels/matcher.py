@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,12 @@ import numpy as np
 
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
 from unet_seg_ros.data.pictures import NO_LABEL, PictureError, decode_label, read_label
-from unet_seg_ros.replay.errors import Problems
+from unet_seg_ros.replay.errors import Problems, SourceError
+from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
-from unet_seg_ros.replay.source.drive import (
-    COMPRESSED_IMAGE,
-    IMAGE,
-    TYPES,
-    Array,
-    Drive,
-    Frame,
-    SourceError,
-    header_stamp,
-)
+from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, Frame, header_stamp
 from unet_seg_ros.replay.source.records import Raw
+from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
@@ -35,29 +27,6 @@ ENCODINGS = ("mono8", "8UC1")
 IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
 IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
 TRAIN_IDS = np.where(IS_TRAIN_ID, np.arange(256), VOID).astype(np.uint8)
-
-
-@dataclass(frozen=True)
-class LabelSource:
-    """``folder`` of label images, ``topics`` of a bag by camera ("" = the only one); labels hold label ids, or train
-    ids where ``train_ids``."""
-
-    folder: Path | None = None
-    topics: tuple[tuple[str, str], ...] = ()
-    train_ids: bool = False
-
-    @classmethod
-    def parse(cls, texts: Sequence[str], train_ids: bool) -> LabelSource:
-        """From the command line: a folder, or a TOPIC or CAMERA=TOPIC for each camera. Raises ValueError."""
-        folders = [Path(text) for text in texts if os.path.isdir(text)]
-        topics = [text for text in texts if not os.path.isdir(text)]
-        wrong = [text for text in topics if not text.partition("=")[2].startswith("/") and not text.startswith("/")]
-        if wrong:
-            raise ValueError(f"labels: {wrong[0]} is neither a folder nor a topic, such as /front/label")
-        if len(folders) > 1 or (folders and topics):
-            raise ValueError("labels: give one folder, or a topic for each camera")
-        parts = [text.rpartition("=") for text in topics]
-        return cls(folders[0] if folders else None, tuple((camera, topic) for camera, _, topic in parts), train_ids)
 
 
 class Truth:

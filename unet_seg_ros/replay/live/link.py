@@ -11,9 +11,10 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
 from unet_seg_msgs.msg import ClassCoverage, FrameTiming
-from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, FRAME_TIMING, RECORDED, Sent, Target
+from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import COMPRESSED_IMAGE, IMAGE, TYPES, Drive, Frame, header_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, Frame, header_stamp
+from unet_seg_ros.replay.topics import CLASS_COVERAGE, COMPRESSED_IMAGE, FRAME_TIMING, IMAGE, RECORDED, Target
 from unet_seg_ros.vocabulary import NODE_STAGES
 
 RELIABLE = ReliabilityPolicy.RELIABLE

@@ -8,14 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from unet_seg_ros.replay.errors import NodeError
 from unet_seg_ros.ros.bringup import Bringup, ros_args
 
 STOP_SECONDS = 10.0
 """How long the node may take to end by itself."""
-
-
-class NodeError(Exception):
-    """The node can't do its work; the text says why, with what the node itself said."""
 
 
 class NodeProcess:

@@ -8,9 +8,10 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 
-from unet_seg_ros.replay.live.node_process import NodeError
-from unet_seg_ros.replay.live.playback import Counts, Target
+from unet_seg_ros.replay.errors import NodeError
+from unet_seg_ros.replay.live.playback import Counts
 from unet_seg_ros.replay.source.drive import Drive
+from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK, TOPIC
 
 FIND_SECONDS = 15.0

@@ -9,14 +9,16 @@ from typing import Any
 from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
+from unet_seg_ros.replay.errors import NodeError, SourceError
 from unet_seg_ros.replay.live.drive_clock import DriveClock
 from unet_seg_ros.replay.live.link import Link
-from unet_seg_ros.replay.live.node_process import NodeError, NodeProcess
+from unet_seg_ros.replay.live.node_process import NodeProcess
 from unet_seg_ros.replay.live.node_status import FIND_SECONDS, NodeStatus
-from unet_seg_ros.replay.live.playback import Playback, Target
+from unet_seg_ros.replay.live.playback import Playback
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import Drive, SourceError
+from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.replay.source.prefetch import prefetch
+from unet_seg_ros.replay.topics import Target
 
 START_SECONDS = 180.0
 """How long the node may take to load PyTorch and the model."""

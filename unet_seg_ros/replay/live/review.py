@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.ros_images import to_rgb
-from unet_seg_ros.replay.live.playback import OUTPUTS, RECORDED, Playback, Sent
+from unet_seg_ros.replay.live.playback import Playback, Sent
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import IMAGE, TYPES, Array, Drive, image_message, message_pixels, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, image_message, message_pixels, message_stamp
+from unet_seg_ros.replay.topics import IMAGE, OUTPUTS, RECORDED
 
 
 class Answer(NamedTuple):

@@ -6,14 +6,16 @@ import logging
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.live.graph import isolate, on_the_graph
 from unet_seg_ros.replay.live.node_process import NodeProcess
 from unet_seg_ros.replay.live.node_status import find_node
-from unet_seg_ros.replay.live.playback import Playback, Target
+from unet_seg_ros.replay.live.playback import Playback
 from unet_seg_ros.replay.live.player import Player
 from unet_seg_ros.replay.record.process_meter import Meter, Sample
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import Drive, SourceError
+from unet_seg_ros.replay.source.drive import Drive
+from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.ros.bringup import bringup
 
 logger = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from rosbags.typesys.store import Typestore
 
 from unet_seg_ros import draw
 from unet_seg_ros.metrics.coverage import Coverage, Region
-from unet_seg_ros.replay.live.playback import CLASS_COVERAGE, Target
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
-from unet_seg_ros.replay.source.drive import IMAGE, Array, Drive, Frame
+from unet_seg_ros.replay.source.drive import Array, Drive, Frame
+from unet_seg_ros.replay.topics import CLASS_COVERAGE, IMAGE, Target
 from unet_seg_ros.segmenter import Segmentation
 
 

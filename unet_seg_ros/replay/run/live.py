@@ -10,10 +10,9 @@ from typing import Any
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.replay.calibration import load_calibration
-from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.errors import NodeError, ReplayError, SourceError
 from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.live import timing
-from unet_seg_ros.replay.live.node_process import NodeError
 from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.live.review import Answer, answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node, play_to_own_node
@@ -25,7 +24,7 @@ from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.source.drive import Array, Drive, SourceError
+from unet_seg_ros.replay.source.drive import Array, Drive
 from unet_seg_ros.vocabulary import MODEL, Drop
 
 LIVE = ".live.mcap"

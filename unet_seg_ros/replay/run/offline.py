@@ -16,8 +16,9 @@ from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
+from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.calibration import load_calibration
-from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.errors import ReplayError, SourceError
 from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.grids import Grids
@@ -31,9 +32,8 @@ from unet_seg_ros.replay.run.interruption import interruptible
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.source.drive import Drive, SourceError
+from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.vocabulary import WORK_STAGES
 
 

@@ -16,9 +16,9 @@ import psutil
 
 from unet_seg_ros import __version__
 from unet_seg_ros.files import open_regular
+from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.source.drive import Drive
-from unet_seg_ros.share import DEFAULT_MODEL, shipped_or_path
 
 PACKAGES = ("torch", "numpy", "rosbags")
 

@@ -10,20 +10,19 @@ from typing import Any
 import numpy as np
 
 from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_reader import BAG_SUFFIXES, METADATA, DamagedBag, Topic, bag_files, messages, topics
 from unet_seg_ros.replay.source.drive import (
-    COMPRESSED_IMAGE,
-    IMAGE,
     TYPES,
     Drive,
     DriveClock,
     Frame,
-    SourceError,
     header_stamp,
     image_message,
     message_stamp,
 )
 from unet_seg_ros.replay.source.records import Raw
+from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.text import VALUE, listed, one_line
 

@@ -17,9 +17,7 @@ from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
 from unet_seg_ros.data.ros_images import compressed_to_rgb, to_rgb
-
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 
 Array = NDArray[np.uint8]
 TYPES = get_typestore(Stores.ROS2_JAZZY)
@@ -31,10 +29,6 @@ MAX_STAMP = 2**31 * 10**9 - 1
 MAX_STEP = 60 * 10**9
 """Nanoseconds between two frames: a longer gap of the recording, such as the jump of a clock that is set, is played as
 this one."""
-
-
-class SourceError(Exception):
-    """A drive that can't be played; the text says in one line what is wrong and what would be right."""
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ import numpy as np
 from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, find_pairs, missing_labels, splits
 from unet_seg_ros.data.pictures import SUFFIXES, PictureError, check_size, is_picture, read_image, read_picture
 from unet_seg_ros.files import natural_order, utf8_path
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
-from unet_seg_ros.replay.source.drive import Array, Drive, Frame, SourceError, image_message
+from unet_seg_ros.replay.source.drive import Array, Drive, Frame, image_message
 
 KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
 """Other containers' lengths are estimates."""
