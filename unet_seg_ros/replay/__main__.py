@@ -115,23 +115,7 @@ def _options(given: argparse.Namespace) -> Options:
     from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
 
     mode = given.mode or ("live" if given.node else "offline")
-    offline_only = {
-        **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
-        **{"ignore": given.ignore, "unknown-below": given.unknown_below},
-        "assume-latency": given.assume_latency is not None,
-    }
-    live_only = {"node": given.node, "factor": given.factor != 1.0}
-    for name, value in (live_only if mode == "offline" else offline_only).items():
-        if value:
-            raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
-    if mode == "live" and (given.jobs > 1 or given.scheduler):
-        raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
-    if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
-        raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
-    if given.assume_latency is not None and not 0 <= given.assume_latency < math.inf:
-        raise ValueError("--assume-latency must be a number of seconds, 0 or more")
-    if not 0 <= given.unknown_below <= 1:
-        raise ValueError("--unknown-below must be 0 to 1")
+    _check(given, mode)
     return Options(
         mode=mode,
         model=given.model,
@@ -151,6 +135,27 @@ def _options(given: argparse.Namespace) -> Options:
         calibration=given.calibration,
         assume_latency=given.assume_latency,
     )
+
+
+def _check(given: argparse.Namespace, mode: str) -> None:
+    """Raises ValueError for values that cannot be, and for options that are of the other mode."""
+    offline_only = {
+        **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
+        **{"ignore": given.ignore, "unknown-below": given.unknown_below},
+        "assume-latency": given.assume_latency is not None,
+    }
+    live_only = {"node": given.node, "factor": given.factor != 1.0}
+    for name, value in (live_only if mode == "offline" else offline_only).items():
+        if value:
+            raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
+    if mode == "live" and (given.jobs > 1 or given.scheduler):
+        raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
+    if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
+        raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
+    if given.assume_latency is not None and not 0 <= given.assume_latency < math.inf:
+        raise ValueError("--assume-latency must be a number of seconds, 0 or more")
+    if not 0 <= given.unknown_below <= 1:
+        raise ValueError("--unknown-below must be 0 to 1")
 
 
 def _parser() -> argparse.ArgumentParser:
