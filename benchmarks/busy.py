@@ -59,7 +59,8 @@ def measured(path: Path, engine: str, size: tuple[int, int], rate: float, second
     frames = [np.resize(frame, (size[1], size[0], 3)) for frame in frames]
     for number in range(WARM):
         segmenter([frames[number % len(frames)]])
-    taken, cpu, faults = [], time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    taken: list[float] = []
+    cpu, faults = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     start = time.perf_counter()
     tick = 0
     while time.perf_counter() - start < seconds:
