@@ -60,21 +60,24 @@ def test_a_grouping_in_block_style_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("drivable: [road, raod]", "drivable: 'raod' is no class; there are road, sidewalk, building,"),
-        ("drivable: [[road]]", "drivable: ['road'] is no class"),
-        ("drivable: [Road]", "drivable: 'Road' is no class"),
-        ("drivable: [0]", "drivable: 0 is no class"),
-        ("drivable: [road]\nflat: [sidewalk, road]", "road is in drivable and in flat; a class is in one group"),
+        ("drivable: [road, raod]", "drivable: 'raod' is not a class; there are road, sidewalk, building,"),
+        ("drivable: [[road]]", "drivable: ['road'] is not a class"),
+        ("drivable: [Road]", "drivable: 'Road' is not a class"),
+        ("drivable: [0]", "drivable: 0 is not a class"),
+        (
+            "drivable: [road]\nflat: [sidewalk, road]",
+            "road is in drivable and in flat: a class may be in only one group",
+        ),
         ("drivable: [road, road]", "road is in drivable and in drivable"),
         ("drivable: road", "drivable: give a list of class names"),
         ("drivable: []", "drivable: give a list of class names"),
         ("drivable:", "drivable: give a list of class names"),
         ("drivable: {road: 1}", "drivable: give a list of class names"),
-        ("", "give names, each with what belongs to it, such as 'drivable: [road]'"),
-        ("{}", "give names, each with what belongs to it"),
-        ("- road", "give names, each with what belongs to it"),
-        ("road", "give names, each with what belongs to it"),
-        ("1: [road]", "give names, each with what belongs to it"),
+        ("", "must be a mapping of names, such as 'drivable: [road]'"),
+        ("{}", "must be a mapping of names"),
+        ("- road", "must be a mapping of names"),
+        ("road", "must be a mapping of names"),
+        ("1: [road]", "must be a mapping of names"),
         ("drivable: [road\nflat: [", "not YAML: "),
         ("drivable:\n\t- road", "not YAML: "),
         ("drivable: \0", "not YAML: "),
@@ -99,7 +102,7 @@ def test_neither_a_grouping_nor_a_file_lists_those_there_are(tmp_path: Path) -> 
     for text in ("cityscapes", str(tmp_path / "absent.yaml"), str(tmp_path), ""):
         with pytest.raises(ValueError, match="grouping") as caught:
             load_grouping(text)
-        says = f"grouping: {text} is neither a file nor one of cityscapes19, categories, camvid11"
+        says = f"grouping: {text} is neither a file nor one of cityscapes19, categories, camvid11, idd7"
         assert line_of(caught) == says
 
 
@@ -126,8 +129,8 @@ def test_regions_of_a_file(tmp_path: Path) -> None:
         ("left: 1", "region.left.polygon: must be a list of numbers, not 1"),
         ("right: [0, 0, 1, 0, 1, 1]\nleft: [0]", "region.left.polygon: 1 numbers"),
         ("image: [0, 0, 1, 0, 1, 1]", "a region can't be named 'image'"),
-        ("", "give names, each with what belongs to it"),
-        ("- [0, 0, 1, 0, 1, 1]", "give names, each with what belongs to it"),
+        ("", "must be a mapping of names"),
+        ("- [0, 0, 1, 0, 1, 1]", "must be a mapping of names"),
         ("left: [0, 0", "not YAML: "),
     ],
 )

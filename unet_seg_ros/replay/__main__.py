@@ -1,8 +1,9 @@
-"""How good and how fast the segmentation is on recorded drives: a report, figures and a verdict.
+"""Measures on recorded drives how good and how fast the segmentation is, and writes a report with figures and a
+verdict.
 
 SOURCE is a rosbag2 (folder, .mcap or .db3), a video file, an image folder (in Cityscapes layout, with labels, or flat),
-or a folder of bags. offline runs every frame straight through the network, as fast as it can, and is the default; live
-plays the drive at its own rate over DDS to the node in a process of its own, as a car has it.
+or a folder of bags. The mode offline, the default, runs every frame through the network, as fast as it can. The mode
+live plays the drive at its own rate over DDS to a node in a process of its own, as in a car.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ INSTALL = "python3 -m pip install -r requirements/run.txt"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; the exit status is 1 where a requirement doesn't hold or the baseline was better, 2 where
-    something that can be put right is wrong, 3 where this program is, 130 after Ctrl-C."""
+    """The command line. The exit status is 1 if a requirement does not hold or a metric is worse than the baseline, 2
+    if something went wrong that the user can put right, 3 after an error of this program, 130 after Ctrl-C."""
     never_fail_to_print()
     given = _parser().parse_args(arguments)
     _end_on_signals()
@@ -48,22 +49,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MemoryError:
         print("replay: out of memory: give fewer --jobs, or a smaller drive", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before or after the drive: during it, what was done is summed up
+    except KeyboardInterrupt:  # before or after the drive; during the drive a report is still written
         return 130
-    except Exception as error:  # never status 1, which says that a requirement does not hold
+    except Exception as error:  # not status 1, which means that a requirement does not hold
         log = _traceback_file(given.output)
         print(f"replay: unexpected {type(error).__name__}: {last_words(error)}{log}", file=sys.stderr)
         return 3
 
 
 def _traceback_file(output: Path) -> str:
-    """Where the traceback was written, as the end of a sentence; empty where it could not be."""
+    """Write the traceback to a file; returns the end of a sentence that names it, empty if it could not be written."""
     path = output / "error.log"
     try:
         write_atomically(path, traceback.format_exc())
     except OSError:
         return ""
-    return f"; {path} says where, please report it"
+    return f"; see {path}, and please report it"
 
 
 def _run(given: argparse.Namespace) -> int:
@@ -164,8 +165,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("sources", type=Path, nargs="+", metavar="SOURCE")
-    add("--output", type=Path, default=Path("replay"), help="folder for all that it leaves (%(default)s)")
-    add("--mode", choices=("offline", "live"), help="(offline, or live where a --node is named)")
+    add("--output", type=Path, default=Path("replay"), help="folder for the report (%(default)s)")
+    add("--mode", choices=("offline", "live"), help="default: offline; live if --node is given")
     add("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
     add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")
@@ -173,29 +174,29 @@ def _parser() -> argparse.ArgumentParser:
     add("--calibration", type=Path, metavar="YAML", help="parameter file that says where cameras are (ground.*): grids")
     truth = parser.add_argument_group("ground truth").add_argument
     truth("--labels", action="append", default=[], metavar="WHERE", help="folder, TOPIC or CAMERA=TOPIC of the bag")
-    truth("--label-ids", choices=("label", "train"), default="label", help="what labels hold (%(default)s ids)")
+    truth("--label-ids", choices=("label", "train"), default="label", help="the labels hold these ids (%(default)s)")
     truth("--grouping", default="cityscapes19", metavar="NAME", help="cityscapes19, categories, camvid11 or a YAML")
-    truth("--regions", type=Path, metavar="YAML", help="regions of interest to judge apart: name: [x0, y0, x1, y1, …]")
+    truth("--regions", type=Path, metavar="YAML", help="regions to measure alone: name: [x0, y0, x1, y1, …]")
     gate = parser.add_argument_group("verdict").add_argument
     gate("--require", action="append", default=[], metavar="RULE", help="such as 'miou>=0.6', or a YAML list; repeat")
-    gate("--baseline", type=Path, metavar="JSON", help="report.json of an earlier replay, not to be worse than")
+    gate("--baseline", type=Path, metavar="JSON", help="fail if significantly worse than this report.json")
     offline = parser.add_argument_group("offline").add_argument
-    offline("--against", default="", metavar="MODEL", help="a second model, to see where the two agree")
+    offline("--against", default="", metavar="MODEL", help="a second model, to measure where the two agree")
     offline("--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]")
     offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
     offline("--assume-latency", type=float, metavar="S", help="streaming_miou as if each mask came S seconds later")
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
-    offline("--no-recording", action="store_true", help="leave no drive.mcap")
+    offline("--no-recording", action="store_true", help="write no drive.mcap")
     offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")
-    offline("--scheduler", default="", metavar="ADDRESS", help="share drives out by this dask.distributed scheduler")
+    offline("--scheduler", default="", metavar="ADDRESS", help="run the drives by this dask.distributed scheduler")
     live = parser.add_argument_group("live").add_argument
     live("--node", default="", help="play to this running node, such as /segmentation")
-    live("--factor", type=float, default=1.0, help="play so many times as fast (%(default)s)")
+    live("--factor", type=float, default=1.0, help="play this many times as fast as recorded (%(default)s)")
     return parser
 
 
 def _end_on_signals() -> None:
-    """A kill or a closed terminal ends the replay as Ctrl-C does, else its node would run on by itself."""
+    """End the replay as Ctrl-C does if it is killed or the terminal is closed; else its node would go on running."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
@@ -204,7 +205,7 @@ def _end_on_signals() -> None:
 def _rate(text: str) -> float:
     rate = float(text)  # argparse reports a ValueError
     if not 0.01 <= rate <= 1000:
-        raise argparse.ArgumentTypeError(f"{text} is not from 0.01 to 1000 Hz")
+        raise argparse.ArgumentTypeError(f"must be 0.01 to 1000 Hz, not {text}")
     return rate
 
 

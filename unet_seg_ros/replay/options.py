@@ -1,4 +1,4 @@
-"""What is asked of a replay, and the files that say so: groupings of classes and regions of interest."""
+"""The options of a replay, and the files that some of them name: groupings, regions, ignored pixels."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.text import VALUE, one_line, quoted
 
 MAX_NAMES = 255
-"""Groups or regions of a file."""
+"""Most groups or regions in a file."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """As on the command line. ``model`` and ``device`` empty are the node's own, ``node`` empty is one that is started
-    for the replay, ``rate`` in Hz is an image folder's, ``factor`` how many times as fast a drive is played live,
-    ``against`` a second model, ``topics`` those of a bag to play (empty = all cameras), ``threads`` 0 is PyTorch's
-    choice, ``record`` whether a drive.mcap is left offline. ``ignore`` (camera → entries of ``masking.Ignored``) and
-    ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do. ``calibration`` is a
-    parameter file that says where the cameras are, None for no grids. ``assume_latency``: seconds from frame to mask
-    for the streaming accuracy, None = as long as each frame's own work took."""
+    """The options of the command line. An empty ``model`` or ``device`` is the node's default; an empty ``node`` is a
+    node that the replay starts. ``rate`` in Hz is for image folders; a live drive is played ``factor`` times as fast as
+    recorded; ``against`` is a second model; ``topics`` are played from a bag (empty = all cameras); ``threads`` 0 is
+    the engine's choice; ``record``: an offline replay writes drive.mcap. ``ignore`` (camera → entries of
+    ``masking.Ignored``) and ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do.
+    ``calibration`` is a parameter file that says where the cameras are, None for no grids.
+    ``assume_latency`` are the seconds from frame to mask for the streaming accuracy, None = the time that the work on
+    each frame took."""
 
     mode: str = "offline"
     model: str = ""
@@ -47,7 +48,8 @@ class Options:
     assume_latency: float | None = None
 
     def absolute(self) -> Options:
-        """The same from whatever folder it is read: files by their whole paths, shipped models by their names."""
+        """The same options with absolute paths, so that they are valid in any folder. Shipped models keep their
+        names."""
         model, against = (str(Path(m).resolve()) if Path(m).is_file() else m for m in (self.model, self.against))
         folder = self.labels.folder and self.labels.folder.resolve()
         calibration = self.calibration and self.calibration.resolve()
@@ -55,7 +57,7 @@ class Options:
         return replace(self, model=model, against=against, labels=labels, calibration=calibration)
 
     def settings(self) -> dict[str, Any]:
-        """For the report, as JSON has it; empty is what was not asked for."""
+        """The options for the report, as plain JSON. An option that was not given is empty."""
         labels = [str(self.labels.folder)] if self.labels.folder else [topic for _, topic in self.labels.topics]
         return {
             "device": self.device,
@@ -82,14 +84,14 @@ class Options:
 
 
 def load_grouping(text: str) -> Grouping:
-    """The grouping of that name, or from a YAML file: group name → list of the class names in it. Raises ValueError."""
+    """The grouping with that name, or one from a YAML file: group name → list of its classes. Raises ValueError."""
     if text in GROUPINGS:
         return GROUPINGS[text]
     path = Path(text)
     if not os.path.isfile(path):  # also where the name is too long
         raise ValueError(f"grouping: {text} is neither a file nor one of {', '.join(GROUPINGS)}")
     if path.stem in GROUPINGS:
-        raise ValueError(f"{path}: {path.stem} is a grouping that there is already; give the file another name")
+        raise ValueError(f"{path}: {path.stem} is the name of a built-in grouping: give the file another name")
     groups = _mapping(path)
     seen: dict[str, str] = {}
     members = []
@@ -98,9 +100,9 @@ def load_grouping(text: str) -> Grouping:
             raise ValueError(f"{path}: {name}: give a list of class names")
         for one in classes:
             if one not in CLASS_NAMES:
-                raise ValueError(f"{path}: {name}: {quoted(one)} is no class; there are {', '.join(CLASS_NAMES)}")
+                raise ValueError(f"{path}: {name}: {quoted(one)} is not a class; there are {', '.join(CLASS_NAMES)}")
             if one in seen:
-                raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}; a class is in one group at most")
+                raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}: a class may be in only one group")
             seen[one] = name
         members.append(tuple(CLASS_NAMES.index(one) for one in classes))
     return Grouping(path.stem, tuple(groups), tuple(members))
@@ -139,7 +141,7 @@ def load_regions(path: Path) -> tuple[Region, ...]:
 def _mapping(path: Path) -> dict[str, Any]:
     found = read_yaml(path)
     if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
-        raise ValueError(f"{path}: give names, each with what belongs to it, such as 'drivable: [road]'")
+        raise ValueError(f"{path}: must be a mapping of names, such as 'drivable: [road]'")
     if wrong := [name for name in found if not name or len(name) > VALUE or one_line(name) != name]:
         raise ValueError(f"{path}: {quoted(wrong[0])} can't be a name: printable, 1 to {VALUE} characters")
     if len(found) > MAX_NAMES:

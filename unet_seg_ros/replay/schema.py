@@ -1,4 +1,4 @@
-"""What a replay reports: the types of ``report.json``, the same for both modes, and reading and writing it.
+"""The types of ``report.json``, the same for both modes, and a function that reads such a file.
 
 Times are in seconds, shares, IoUs and confidences 0..1; what was not measured is null. The table beside it,
 ``frames.csv``, has a row a frame.
@@ -18,8 +18,8 @@ FORMAT = 2
 
 
 class Frames(TypedDict):
-    """``received`` is what the node took, null where it doesn't say; ``dropped``, by reason, sums to what was sent and
-    not processed."""
+    """Counts of frames. ``received`` is the node's own count, null if the node does not report it. ``dropped`` has a
+    count for each reason; their sum is ``sent`` - ``processed``."""
 
     sent: int
     received: int | None
@@ -111,7 +111,7 @@ MAX_REPORT = 2**28
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """A report that was written before. Raises ReportError, also where it can't be read."""
+    """Read a report. Raises ReportError if it cannot be read or is none."""
     try:
         report = parse_json(read_bytes(path, MAX_REPORT), MAX_REPORT)
     except OSError as error:

@@ -159,7 +159,7 @@ def test_labels_on_a_topic(tmp_path: Path, kind: str, camera: str) -> None:
     labels = [made(index, ids(index), **more) for index in (3, 0, 2, 9)]  # in another order
     found, problems = looked_up(write_bag(tmp_path / "bag", labels, 4), LabelSource(None, ((camera, LABELS),)))
     check(found, [0, None, 2, 3])
-    assert problems == [f"{LABELS}: 1 of 4 labels are no frame's: a label has its frame's stamp"]
+    assert problems == [f"{LABELS}: 1 of 4 labels match no frame: a label has its frame's stamp"]
 
 
 def test_labels_come_later_than_their_frames_or_earlier(tmp_path: Path) -> None:
@@ -208,8 +208,8 @@ def test_a_wrong_label_is_named_and_not_compared(tmp_path: Path, wrong: Any, say
 @pytest.mark.parametrize(
     ("train_ids", "known", "strange", "says"),
     [
-        (False, 33, [34, 200, 255], "34, 200, 255 is no label id and taken for unlabeled; if they are train ids, say"),
-        (True, 18, [19, 33, 254], "19, 33, 254 is no train id and taken for unlabeled; if they are label ids, say"),
+        (False, 33, [34, 200, 255], "34, 200, 255 is no label id and counts as unlabeled; if they are train ids, say"),
+        (True, 18, [19, 33, 254], "19, 33, 254 is no train id and counts as unlabeled; if they are label ids, say"),
     ],
 )
 def test_ids_outside_the_table_are_named_and_unlabeled(

@@ -160,7 +160,7 @@ def test_labels_of_which_some_are_no_frames(tmp_path: Path, model: Path) -> None
     images[3].encoding = "secret"
     for off, says in (
         ((0, 0, 0, 0), []),
-        ((0, 7, 0, 0), ["/label: 1 of 4 labels are no frame's: a label has its frame's stamp"]),
+        ((0, 7, 0, 0), ["/label: 1 of 4 labels match no frame: a label has its frame's stamp"]),
         ((5, 6, 7, 8), ["/label: no label could be compared with a frame: a label has its frame's stamp"]),
     ):
         topics = {FRONT: images, "/label": [label(index, stamp) for index, stamp in enumerate(off)]}
@@ -182,7 +182,7 @@ def test_a_broken_label_costs_itself(tmp_path: Path, model: Path) -> None:
     assert report["accuracy"] is not None
     assert (report["frames"]["processed"], report["accuracy"]["frames"]) == (3, 2)
     (problem,) = report["problems"]
-    assert problem.startswith(f"/label: stamp {drives.STAMP + 10**8}: not a whole message: ")
+    assert problem.startswith(f"/label: stamp {drives.STAMP + 10**8}: the message is damaged: ")
 
 
 def test_labels_in_a_folder_are_of_the_camera_that_they_name(tmp_path: Path, model: Path) -> None:

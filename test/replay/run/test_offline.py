@@ -244,7 +244,7 @@ def test_labels_that_do_not_match_are_named(tmp_path: Path, town: Path, model: P
     assert "no label could be compared with a frame: a label is named as its image" in problem
     wrong = replay(bag, tmp_path / "out", model, labels=LabelSource.parse([LABELS], True)).report
     assert (
-        "is no train id and taken for unlabeled; if they are label ids, say --label-ids label" in wrong["problems"][0]
+        "is no train id and counts as unlabeled; if they are label ids, say --label-ids label" in wrong["problems"][0]
     )
     assert wrong["accuracy"] is not None
     resized = drives.write_cityscapes(tmp_path / "resized", "val", 3, 3)

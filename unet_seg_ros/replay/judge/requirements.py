@@ -22,7 +22,7 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
     "<": operator.lt,
     ">": operator.gt,
 }
-FORM = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
+RULE = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
 PLAIN = (
     *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
     *("repeated", "backward", "gaps"),
@@ -57,7 +57,7 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
     other = "live" if mode == "offline" else "offline"
     found = []
     for line in lines:
-        parts = FORM.match(line)
+        parts = RULE.match(line)
         try:
             requirement = Requirement(parts[1], parts[2], float(parts[3])) if parts else None
         except ValueError:

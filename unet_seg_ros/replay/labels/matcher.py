@@ -22,7 +22,8 @@ from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
-"""Labels of other frames that are kept while one is looked for: so much may their order differ from the frames'."""
+"""Number of labels of other frames that are kept while a label is searched. The order of the labels may differ from the
+order of the frames by this much."""
 ENCODINGS = ("mono8", "8UC1")
 IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
 IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
@@ -30,9 +31,10 @@ TRAIN_IDS = np.where(IS_TRAIN_ID, np.arange(256), VOID).astype(np.uint8)
 
 
 class Truth:
-    """Labels of a drive's frames, asked for in order of time; what is wrong with them goes to ``problems``.
+    """The labels of a drive's frames, which must be asked for in the order of time. What is wrong with them goes to
+    ``problems``.
 
-    Raises SourceError where a camera isn't there.
+    Raises SourceError for a camera that the drive does not have.
     """
 
     def __init__(self, source: LabelSource, drive: Drive, problems: Problems) -> None:
@@ -54,7 +56,7 @@ class Truth:
         self._repeated = self._repeated_stamps(drive)
 
     def _repeated_stamps(self, drive: Drive) -> set[tuple[str, int]]:
-        """Cameras and stamps of several frames or several labels: nobody knows which belongs to which."""
+        """Cameras and stamps that several frames or several labels share, so that they cannot be matched."""
         if drive.stamps is None or not (self._source.folder or self._topics):
             return set()
         frames = Counter(drive.stamps())
@@ -64,8 +66,8 @@ class Truth:
             camera, stamp_ns = min(found)
             self._problems.add(
                 "repeated stamps",
-                f"{len(found)} stamps, the first {stamp_ns} of {camera}, are those of several frames or labels: these "
-                "are not compared",
+                f"{len(found)} stamps belong to several frames or labels, the first is {stamp_ns} of {camera}: these "
+                "frames are not compared",
             )
         return found
 
@@ -98,7 +100,7 @@ class Truth:
             kind, other = ("train", "label") if train_ids else ("label", "train")
             self._problems.add(
                 "label ids",
-                f"{name}: {', '.join(map(str, strange[:5]))} is no {kind} id and taken for unlabeled; if they are "
+                f"{name}: {', '.join(map(str, strange[:5]))} is no {kind} id and counts as unlabeled; if they are "
                 f"{other} ids, say --label-ids {other}",
             )
         self._given += 1
@@ -107,7 +109,7 @@ class Truth:
         return found
 
     def skip(self, camera: str, stamp_ns: int) -> None:
-        """A frame without pixels needs no label."""
+        """Tell that a frame has no pixels and needs no label."""
         if camera in self._topics and stamp_ns in self._topics[camera].stamps:
             self._used.add((camera, stamp_ns))
 
@@ -116,8 +118,9 @@ class Truth:
         return topic.label(stamp_ns) if topic else None
 
     def finish(self, whole: bool) -> None:
-        """At the end of the drive: that no label was a frame's is a problem. Where the ``whole`` drive's frames have
-        asked, so are labels of a topic that were no frame's while frames had none; a folder may hold other drives'."""
+        """To be called at the end of the drive. It is a problem if no label matched a frame. If all frames of the
+        ``whole`` drive have asked for their labels, it is also a problem if some labels of a topic matched no frame
+        while frames had no label. A folder may hold labels of other drives."""
         if self._given and not self._valid:
             self._problems.add("void labels", "no pixel of any label has a class: nothing could be compared")
         if self._source.folder is None and not self._topics:
@@ -134,12 +137,13 @@ class Truth:
             else "a label has its frame's stamp"
         )
         none = "no label could be compared with a frame"
-        count = f"{left} of {every} labels are no frame's" if self._given else none
+        count = f"{left} of {every} labels match no frame" if self._given else none
         self._problems.add("no labels", f"{', '.join(names)}: {count}: {rule}")
 
 
 class LabelTopic:
-    """Labels on the topic ``topic`` of a bag, read in step with the frames. Raises SourceError if it can't be read."""
+    """The labels on the topic ``topic`` of a bag, read along with the frames. Raises SourceError if it can't be
+    read."""
 
     def __init__(self, bag: Path, topic: str) -> None:
         self.topic = topic
@@ -157,7 +161,7 @@ class LabelTopic:
                     raise SourceError(f"{self._bag}: {self.topic} holds {raw.kind}, not images of labels")
                 yield header_stamp(raw.cdr, raw.time_ns), raw
         except DamagedBag:
-            return  # which the frames tell as well
+            return  # the frames report this as well
 
     def label(self, stamp_ns: int) -> Array | None:
         """H×W uint8 as recorded, of the frame with this stamp. Raises ValueError if it can't be decoded."""
@@ -167,15 +171,15 @@ class LabelTopic:
             self._kept[found[0]] = found[1]
             if len(self._kept) > AHEAD:
                 del self._kept[next(iter(self._kept))]
-        raw = self._kept.get(stamp_ns)  # kept: another frame may have the stamp too
+        raw = self._kept.get(stamp_ns)  # kept, since another frame may have the same stamp
         return None if raw is None else _pixels(raw, f"{self.topic}: stamp {stamp_ns}")
 
 
 def _pixels(raw: Raw, name: str) -> Array:
     try:
         message: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
-    except Exception as error:  # rosbags checks nothing: whatever comes of it
-        raise ValueError(f"{name}: not a whole message: {last_words(error)}") from error
+    except Exception as error:  # rosbags does not check its input, so it raises errors of any type
+        raise ValueError(f"{name}: the message is damaged: {last_words(error)}") from error
     if message.__msgtype__ == COMPRESSED_IMAGE:
         try:
             return decode_label(bytes(message.data))
@@ -207,7 +211,7 @@ def with_labels(drive: Drive, source: LabelSource) -> Drive:
         if parts := re.fullmatch(r"(.*?)_?(\d+)", name):
             camera = parts[1] if len(drive.cameras) > 1 else ""
             numbered.setdefault((camera, int(parts[2])), []).append(file)
-    numbers = {key: found[0] for key, found in numbered.items() if len(found) == 1}  # of two, it would be a guess
+    numbers = {key: found[0] for key, found in numbered.items() if len(found) == 1}  # two would be a guess
     return replace(drive, frames=lambda: _labelled(drive, names, numbers), files=(*drive.files, *files))
 
 
