@@ -202,6 +202,11 @@ class SegmentationNode(LifecycleNode):
 
 def main(args: list[str] | None = None) -> None:
     check_arguments(sys.argv[1:] if args is None else args)
+    with suppress(KeyboardInterrupt):  # of a signal that is noticed late, while what it did is handled
+        _run(args)
+
+
+def _run(args: list[str] | None) -> None:
     short_of_memory = shared_memory.fit(os.environ)
     node = None
     try:
