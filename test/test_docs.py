@@ -16,6 +16,7 @@ import pytest
 
 from test.pages import rows
 from tools import message_pages, report_page
+from unet_seg_ros import __version__
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.data.pictures import MAX_PIXELS
 from unet_seg_ros.data.ros_images import ENCODINGS
@@ -125,3 +126,9 @@ def test_the_example_of_a_report_follows_the_schema_and_is_what_its_page_shows()
     blocks = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", text, re.DOTALL)]
     shown = {name: value for block in blocks for name, value in block.items()}
     assert shown == {name: value for name, value in example.items() if name != "bags"}
+
+
+def test_both_packages_and_their_changelogs_have_one_version() -> None:
+    for package in (ROOT, ROOT / "unet_seg_msgs"):
+        assert f"<version>{__version__}</version>" in (package / "package.xml").read_text(encoding="utf-8")
+        assert f"\n{__version__} (20" in (package / "CHANGELOG.rst").read_text(encoding="utf-8")
