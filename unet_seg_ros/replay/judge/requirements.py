@@ -13,7 +13,7 @@ from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.metrics.figures import FIGURES
 from unet_seg_ros.replay.schema import Check, Report
-from unet_seg_ros.text import quoted
+from unet_seg_ros.text import VALUE, one_line, quoted
 from unet_seg_ros.vocabulary import STAGES, WORK_STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -67,7 +67,9 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
         if requirement.metric in set(names(other, grouping, regions)) - set(known):
             raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")
         if requirement.metric not in known:
-            raise ValueError(f"require: there is no metric {requirement.metric}; there are {', '.join(known)}")
+            raise ValueError(
+                f"require: there is no metric {one_line(requirement.metric, VALUE)}; there are {', '.join(known)}"
+            )
         if not requirement.metric.startswith(NO_FRACTIONS) and not 0 <= requirement.limit <= 1:
             raise ValueError(
                 f"require: {requirement}: {requirement.metric} is a fraction from 0 to 1, so that this can't hold or "
