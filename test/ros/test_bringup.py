@@ -100,7 +100,7 @@ def test_all_arguments(tmp_path: Path):
         ({"transport": "theora"}, "transport: 'theora' is none of raw, compressed"),
         ({"namespace": "a//b"}, "namespace: 'a//b' is not a ROS namespace"),
         ({"namespace": "a/"}, "namespace: 'a/' is not"),
-        ({"params_file": "/nowhere/at/all.yaml"}, "params_file: there is no file /nowhere/at/all.yaml"),
+        ({"params_file": "/nowhere/at/all.yaml"}, "params_file: there is no file '/nowhere/at/all.yaml'"),
         ({"use_sim_time": "yes"}, "use_sim_time: 'yes' is neither true nor false"),
         ({"shared_memory": ""}, "shared_memory: '' is neither"),
         ({"rviz": "maybe"}, "rviz: 'maybe' is neither"),
