@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from unet_seg_ros.data.labels import VOID
 from unet_seg_ros.metrics.coverage import Point, Region
 from unet_seg_ros.segmenter import Segmentation
-from unet_seg_ros.text import quoted
+from unet_seg_ros.text import LINE, quoted
 
 
 class Ignored:
@@ -87,6 +87,7 @@ def _picture(path: Path, name: str) -> NDArray[np.bool_]:
     picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
     if picture is None:
         raise ValueError(
-            f"{name}: {quoted(str(path))} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be read"
+            f"{name}: {quoted(str(path), LINE)} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be "
+            "read"
         )
     return np.asarray(picture) > 0

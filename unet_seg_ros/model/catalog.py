@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from unet_seg_ros.share import share_folder
-from unet_seg_ros.text import quoted
+from unet_seg_ros.text import LINE, quoted
 
 DEFAULT_MODEL = "unet_nano"
 
@@ -20,6 +20,6 @@ def shipped_or_path(model: str) -> Path:
     if not os.path.isfile(path):  # also where the name is too long
         names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
         raise ValueError(
-            f"model: there is no file {quoted(model)} and no shipped model of that name (shipped: {names})"
+            f"model: there is no file {quoted(model, LINE)} and no shipped model of that name (shipped: {names})"
         )
     return path

@@ -16,7 +16,7 @@ import yaml
 
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
-from unet_seg_ros.text import quoted
+from unet_seg_ros.text import LINE, quoted
 
 NODE_NAME = "segmentation"
 DEFAULT_TOPIC = "camera/image_raw"
@@ -194,7 +194,7 @@ def is_topic_name(name: str) -> bool:
 def _params_file(text: str) -> Path | None:
     path = Path(text).expanduser()
     if text and not os.path.isfile(path):
-        raise ValueError(f"params_file: there is no file {quoted(str(path))}")
+        raise ValueError(f"params_file: there is no file {quoted(str(path), LINE)}")
     return path if text else None
 
 
