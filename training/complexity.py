@@ -123,7 +123,8 @@ def cost(config: UNetConfig, size: tuple[int, int]) -> Cost:
             flops.get_total_flops(),
             _inference_memory(shipped, image),
             _training_memory(trained, image),
-            sum(tensor.nbytes for tensor in shipped.state_dict().values()),
+            # A bundle stores the weights of convolutions in 16 bits.
+            sum(t.numel() * (2 if t.ndim == 4 else t.element_size()) for t in shipped.state_dict().values()),
         )
 
 

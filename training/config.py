@@ -161,7 +161,7 @@ class TrainConfig:
             * math.prod(side // (stride * (2 if self.half_steps > 0 else 1)) for side in self.crop)
         )
         _check(
-            cells > 1,
+            cells > 1 or min(self.batch, self.accumulate) < 1,
             f"batch {self.batch} in {self.accumulate} parts with crop {list(self.crop)} leaves one value to normalise: "
             "make the batch or the crop larger",
         )

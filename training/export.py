@@ -31,7 +31,7 @@ from training.run.trainer import normalise
 from unet_seg_ros import __version__
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.selection import make_engine
-from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, save_bundle
+from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, not_finite, save_bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet
 
@@ -120,6 +120,8 @@ def export(
     config, model = read_network(path)
     data, terms = data_and_terms(config)
     folded = fold(model)
+    if strange := not_finite({key: value.numpy() for key, value in folded.state_dict().items()}):
+        raise BundleError(f"{output}: not written, {strange} holds numbers that are infinite or none")
     manifest = Manifest(
         name, folded.config, config.max_pixels, data=data, data_terms=terms, metrics=metrics, code_version=__version__
     )

@@ -143,7 +143,7 @@ def test_what_is_no_configuration(data: bytes, tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+    with pytest.raises(ValueError, match=r"none\.yaml: No such file"):
         load(tmp_path / "none.yaml")
 
 
