@@ -101,6 +101,14 @@ def _of(engine: Engine) -> Forward:
     return run
 
 
+def _folded(model: UNet, output: Path) -> UNet:
+    """The network with batch normalisation folded. Raises BundleError if a weight is no finite number."""
+    folded = fold(model)
+    if strange := not_finite({key: value.numpy() for key, value in folded.state_dict().items()}):
+        raise BundleError(f"{output}: not written, {strange} holds numbers that are infinite or none")
+    return folded
+
+
 def export(
     run: Path,
     output: Path,
@@ -119,9 +127,7 @@ def export(
     path = best_or_last(run)
     config, model = read_network(path)
     data, terms = data_and_terms(config)
-    folded = fold(model)
-    if strange := not_finite({key: value.numpy() for key, value in folded.state_dict().items()}):
-        raise BundleError(f"{output}: not written, {strange} holds numbers that are infinite or none")
+    folded = _folded(model, output)
     manifest = Manifest(
         name, folded.config, config.max_pixels, data=data, data_terms=terms, metrics=metrics, code_version=__version__
     )
