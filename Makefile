@@ -32,12 +32,13 @@ demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
 		$(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(GROUPING),--grouping $(GROUPING)) $(if $(RATE),--rate $(RATE))
 
+# The training's tests have a process of their own: after OpenVINO's tests they end in a crash of the libraries.
 test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
 	$(PY) -m pytest --ignore=test/training
-	$(PY) -m pytest test/training  # a process of its own: with all tests in one, OpenVINO's and PyTorch's libraries crash
+	$(PY) -m pytest test/training
 
 docs: $(VENV)/.dev
 	$(PY) -m mkdocs build --strict
