@@ -13,7 +13,9 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID
 from unet_seg_ros.data.pictures import read_image, read_label
+from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.drive import TYPES, image_message
+from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE
 
 Array = NDArray[np.uint8]
@@ -92,3 +94,15 @@ def as_bag(path: Path, root: Path, split: str, storage: StoragePlugin, train_ids
         label.data, label.step = ids.reshape(-1), ids.shape[1]
         labels.append(label)
     return write_bag(path, {FRONT: images, LABELS: labels}, storage)
+
+
+def stamps(path: Path) -> tuple[list[int], str]:
+    """The numbers of the frames of a bag that can be read, one each tenth of a second from ``STAMP`` on, and the error
+    that ended the reading."""
+    found, said = [], ""
+    try:
+        for frame in open_source(path).frames():
+            found.append((frame.stamp_ns - STAMP) // 10**8)
+    except SourceError as error:
+        said = str(error)
+    return found, said

@@ -220,3 +220,8 @@ def _by_cv_bridge(msg: ImageMessage) -> Array:
     except Exception as error:  # cv_bridge raises whatever NumPy, OpenCV or its C++ part raises
         text = f"encoding {quoted(msg.encoding)} is read by cv_bridge, which fails: {last_words(error)}"
         raise ImageError(text) from error
+
+
+def stamp_ns(header: Any) -> int:
+    """The stamp of a ``std_msgs/Header`` in nanoseconds."""
+    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)

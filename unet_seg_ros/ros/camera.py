@@ -14,6 +14,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import FrameTiming
+from unet_seg_ros.data.ros_images import stamp_ns
 from unet_seg_ros.health.monitor import Monitor
 from unet_seg_ros.health.rules import load_thresholds
 from unet_seg_ros.masking import Ignored, masked
@@ -104,7 +105,7 @@ class Camera:
             self._latched[name].publish(message)
 
     def _on_image(self, message: Any) -> None:
-        self.stats.count_received(_nanoseconds(message.header))
+        self.stats.count_received(stamp_ns(message.header))
         if not self._throttle.passes(monotonic()):
             self.stats.count_drop(Drop.SKIPPED)
         elif self._take is not None:
@@ -138,7 +139,7 @@ class Camera:
 
     def _age(self, header: Header) -> float:
         # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
-        return float(self._node.get_clock().now().nanoseconds - _nanoseconds(header)) / 1e9
+        return float(self._node.get_clock().now().nanoseconds - stamp_ns(header)) / 1e9
 
     def publish_timing(self, header: Header, seconds: Mapping[str, float]) -> None:
         """``seconds`` that each stage of a published frame took, by the names of ``FrameTiming``'s fields."""
@@ -172,7 +173,3 @@ class Camera:
             {**camera_values(situation, self.stats), "troubles": ", ".join(self._troubles.keys)},
             hardware_id=self.name,
         )
-
-
-def _nanoseconds(header: Header) -> int:
-    return int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)

@@ -11,6 +11,7 @@ from rclpy.qos import QoSProfile
 from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import CameraHealth
+from unet_seg_ros.data.ros_images import stamp_ns
 from unet_seg_ros.health.monitor import Health, Level, Monitor
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.troubles import ERROR, OK, WARN
@@ -40,11 +41,7 @@ class Watch:
     def judge(self, header: Header, seen: Segmentation | None, age: float) -> Health:
         """Judge a frame and publish its health; ``seen`` is None where its message could not be read. ``age`` is in
         seconds."""
-        if seen is None:
-            health = MALFORMED
-        else:
-            stamp_ns = int(header.stamp.sec) * 10**9 + int(header.stamp.nanosec)
-            health = self._monitor.look(seen, stamp_ns, age)
+        health = MALFORMED if seen is None else self._monitor.look(seen, stamp_ns(header), age)
         with self._lock:
             self._recent.append(health)
         self._publisher.publish(message_of(header, self._model_id, health))

@@ -47,17 +47,6 @@ def write(path: Path, storage: StoragePlugin, mode: CompressionMode = Compressio
     return path
 
 
-def stamps(path: Path) -> tuple[list[int], str]:
-    """Of the frames that can be read, as their number, and what is said at the end."""
-    found, said = [], ""
-    try:
-        for frame in open_source(path).frames():
-            found.append((frame.stamp_ns - drives.STAMP) // 10**8)
-    except SourceError as error:
-        said = str(error)
-    return found, said
-
-
 def the_file(bag: Path) -> Path:
     return next(file for file in bag.iterdir() if file.name != "metadata.yaml")
 
@@ -67,7 +56,7 @@ def the_file(bag: Path) -> Path:
 def test_every_compression(tmp_path: Path, storage: StoragePlugin, mode: CompressionMode) -> None:
     if (storage, mode) == (StoragePlugin.SQLITE3, CompressionMode.STORAGE):
         pytest.skip("sqlite3 compresses nothing itself")
-    assert stamps(write(tmp_path / "bag", storage, mode)) == (list(range(FRAMES)), "")
+    assert drives.stamps(write(tmp_path / "bag", storage, mode)) == (list(range(FRAMES)), "")
 
 
 @STORAGES
@@ -82,9 +71,9 @@ def test_split_bags(tmp_path: Path, storage: StoragePlugin) -> None:
     inner["message_count"] += 5
     inner["topics_with_message_count"][0]["message_count"] += 5
     (bag / "metadata.yaml").write_text(yaml.safe_dump(about))
-    assert stamps(bag) == (list(range(FRAMES + 5)), "")
+    assert drives.stamps(bag) == (list(range(FRAMES + 5)), "")
     second.write_bytes(second.read_bytes()[: second.stat().st_size // 2])
-    found, said = stamps(bag)
+    found, said = drives.stamps(bag)
     assert found[:FRAMES] == list(range(FRAMES))
     assert f"{bag}: damaged, " in said
 
@@ -103,10 +92,10 @@ def test_files_of_a_damaged_bag_are_read_in_their_order(tmp_path: Path, storage:
     inner["relative_file_paths"] = files
     inner["message_count"] = inner["topics_with_message_count"][0]["message_count"] = 3 * count
     (bag / "metadata.yaml").write_text(yaml.safe_dump(about))
-    assert stamps(bag) == (list(range(3 * count)), "")
+    assert drives.stamps(bag) == (list(range(3 * count)), "")
     last = bag / files[-1]
     last.write_bytes(last.read_bytes()[: last.stat().st_size // 2])
-    found, said = stamps(bag)
+    found, said = drives.stamps(bag)
     assert found[: 3 * count - 3] == list(range(3 * count - 3))
     assert found == sorted(set(found))
     assert f"{bag}: damaged, " in said
@@ -117,7 +106,7 @@ def test_a_bag_cut_short_gives_what_came_before(tmp_path: Path, storage: Storage
     file = the_file(write(tmp_path / "bag", storage))
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     for path in (file, tmp_path / "bag"):
-        found, said = stamps(path)
+        found, said = drives.stamps(path)
         assert 2 <= len(found) < FRAMES
         assert found == list(range(len(found)))
         assert said.startswith(f"{path}: damaged, {len(found)} messages could be read: ")
@@ -132,7 +121,7 @@ def test_a_corrupt_chunk_costs_its_own_frames(tmp_path: Path, mode: CompressionM
     middle = len(data) // 2
     data[middle : middle + 3 * SIZE**2] = bytes(3 * SIZE**2)
     file.write_bytes(data)
-    found, said = stamps(bag)
+    found, said = drives.stamps(bag)
     assert len(found) >= FRAMES - 3
     assert len(found) < FRAMES
     assert found == sorted(set(found))
@@ -154,7 +143,7 @@ def test_a_broken_page_costs_its_own_frames(tmp_path: Path) -> None:
     child = int.from_bytes(data[start + cell : start + cell + 4], "big")
     data[(child - 1) * page] = 77
     file.write_bytes(data)
-    found, said = stamps(file)
+    found, said = drives.stamps(file)
     assert 0 < len(found) < FRAMES
     assert found[-1] == FRAMES - 1
     assert "damaged" in said
@@ -167,7 +156,7 @@ def test_a_compressed_file_cut_short(tmp_path: Path) -> None:
     data = zstandard.ZstdCompressor().compress(whole.read_bytes()[: whole.stat().st_size * 2 // 3])
     packed.write_bytes(data)
     whole.unlink()
-    found, said = stamps(bag)
+    found, said = drives.stamps(bag)
     assert 2 <= len(found) < FRAMES
     assert "damaged" in said
 

@@ -57,17 +57,6 @@ def write_mcap(
     return path
 
 
-def stamps(path: Path) -> tuple[list[int], str]:
-    """Of the frames that can be read, as their number, and what is said at the end."""
-    found, said = [], ""
-    try:
-        for frame in open_source(path).frames():
-            found.append((frame.stamp_ns - drives.STAMP) // 10**8)
-    except SourceError as error:
-        said = str(error)
-    return found, said
-
-
 OTHERS = {
     "CRLF": ("my_msgs/msg/A", "ros2msg", b"int32 a\r\nint32 b\r\n"),
     "Latin-1": ("my_msgs/msg/A", "ros2msg", b"int32 a # gr\xf6\xdfe\n"),
@@ -84,9 +73,9 @@ def test_another_topics_definition_condemns_nothing(name: str, tmp_path: Path) -
     path = write_mcap(tmp_path / "bag.mcap", {"/other": OTHERS[name]})
     if name.endswith("not text"):
         path.write_bytes(path.read_bytes().replace(b"/other", b"/oth\xe9r"))  # the checksums of chunks are then wrong
-        assert stamps(path)[0]
+        assert drives.stamps(path)[0]
         return
-    assert stamps(path) == ([0, 1, 2, 3], "")
+    assert drives.stamps(path) == ([0, 1, 2, 3], "")
 
 
 @pytest.mark.parametrize("compression", list(CompressionType))
@@ -95,7 +84,7 @@ def test_frames_come_in_order_of_time(compression: CompressionType, chunk_size: 
     """Whatever the order in which they lie in the file."""
     times = [SECOND * time for time in (4, 1, 3, 2)]
     path = write_mcap(tmp_path / "bag.mcap", times=times, compression=compression, chunk_size=chunk_size)
-    assert stamps(path) == ([1, 3, 2, 0], "")
+    assert drives.stamps(path) == ([1, 3, 2, 0], "")
 
 
 def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
@@ -108,7 +97,7 @@ def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
         for index in range(3):
             writer.add_message(camera, index, cdr(index), index)
         writer.finish()
-    assert stamps(tmp_path / "bag.mcap") == ([0, 1, 2], "")
+    assert drives.stamps(tmp_path / "bag.mcap") == ([0, 1, 2], "")
 
 
 def test_fewer_messages_than_the_statistics_say_is_told(tmp_path: Path) -> None:
@@ -117,7 +106,7 @@ def test_fewer_messages_than_the_statistics_say_is_told(tmp_path: Path) -> None:
     pair = struct.pack("<HQ", 1, 4)
     assert data.count(pair) == 1
     path.write_bytes(data.replace(pair, struct.pack("<HQ", 1, 9)))
-    found, said = stamps(path)
+    found, said = drives.stamps(path)
     assert found == [0, 1, 2, 3]
     assert f"it has 4 of the 9 messages of {FRONT}" in said
 
@@ -153,7 +142,7 @@ def test_a_message_that_unpacks_to_gigabytes_is_not_unpacked(
             writer.finish()
     tracemalloc.start()
     try:
-        found, said = stamps(bag)
+        found, said = drives.stamps(bag)
         assert tracemalloc.get_traced_memory()[1] < 2**25
     finally:
         tracemalloc.stop()
@@ -195,7 +184,7 @@ def test_chunks_that_overlap_are_read_once(tmp_path: Path) -> None:
     for_second = struct.pack("<Q", second)
     place = data.rindex(for_second)
     path.write_bytes(data[:place] + struct.pack("<Q", first) + data[place + 8 :])
-    found, said = stamps(path)
+    found, said = drives.stamps(path)
     assert found == [0, 1, 2, 3]
     assert "overlap" in said
 
@@ -235,7 +224,7 @@ def test_a_recorder_that_was_killed_loses_nothing_of_its_log(tmp_path: Path) -> 
         shutil.copy(f"{source}{ending}", f"{bag}{ending}")
     base.close()
     before = {file.name: file.read_bytes() for file in bag.parent.iterdir()}
-    assert stamps(bag) == (list(range(10)), "")
+    assert drives.stamps(bag) == (list(range(10)), "")
     assert {file.name: file.read_bytes() for file in bag.parent.iterdir()} == before
 
 
@@ -250,7 +239,7 @@ def test_rows_of_wrong_types_cost_themselves(tmp_path: Path) -> None:
     base.execute("INSERT INTO messages(topic_id, timestamp, data) VALUES ('x', 9, ?)", (cdr(1),))
     base.commit()
     base.close()
-    found, said = stamps(bag)
+    found, said = drives.stamps(bag)
     assert found == [0, 5]
     assert said.startswith(f"{bag}: damaged, 2 messages could be read: ")
 
@@ -261,7 +250,7 @@ def test_a_topic_whose_name_is_not_text_condemns_nothing(tmp_path: Path) -> None
     base.execute("INSERT INTO topics VALUES (2, CAST(x'ff2f61' AS TEXT), 'a/msg/B', 'cdr', '')")
     base.commit()
     base.close()
-    assert stamps(bag) == ([0], "")
+    assert drives.stamps(bag) == ([0], "")
 
 
 @pytest.mark.parametrize(
@@ -370,7 +359,7 @@ def test_a_path_of_any_bytes_is_read(storage: StoragePlugin, tmp_path: Path) -> 
     odd = tmp_path / os.fsdecode(b"caf\xe9 #1?mode=rw%41")
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage)
     bag.rename(odd)
-    assert stamps(odd) == ([0], "")
+    assert drives.stamps(odd) == ([0], "")
 
 
 def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path) -> None:
@@ -383,7 +372,7 @@ def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path
         ("rosbag2_bagfile_information:", "a: &a [1]\nb: *a\nrosbag2_bagfile_information:", "alias"),
     ):
         (bag / "metadata.yaml").write_text(about.replace(old, new))
-        found, said = stamps(bag)
+        found, said = drives.stamps(bag)
         assert found == [0, 1], says
         assert says in said
 
