@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
-from unet_seg_ros.data.ros_images import compressed_to_rgb, to_rgb
+from unet_seg_ros.data.ros_images import compressed_to_rgb, stamp_ns, to_rgb
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 
 Array = NDArray[np.uint8]
@@ -110,8 +110,7 @@ def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) ->
 
 def message_stamp(message: Any) -> int:
     """The stamp in a message's header, nanoseconds."""
-    stamp = message.header.stamp
-    return int(stamp.sec) * 10**9 + int(stamp.nanosec)
+    return stamp_ns(message.header)
 
 
 def header_stamp(cdr: bytes, otherwise: int) -> int:
