@@ -32,13 +32,11 @@ demo: $(VENV)/.messages $(if $(SOURCE),,$(TOWN)/.rendered)
 		$(if $(CALIBRATION),--calibration "$(CALIBRATION)") \
 		$(if $(MODEL),--model "$(MODEL)") $(if $(GROUPING),--grouping $(GROUPING)) $(if $(RATE),--rate $(RATE))
 
-# The training's tests have a process of their own: after OpenVINO's tests they end in a crash of the libraries.
 test: $(VENV)/.messages $(VENV)/.dev
 	$(PY) -m ruff check
 	$(PY) -m ruff format --check
 	$(PY) -m mypy
-	$(PY) -m pytest --ignore=test/training
-	$(PY) -m pytest test/training
+	$(PY) -m pytest
 
 docs: $(VENV)/.dev
 	$(PY) -m mkdocs build --strict

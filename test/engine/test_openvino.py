@@ -181,3 +181,23 @@ def test_the_shipped_model_is_the_same_network(monkeypatch: pytest.MonkeyPatch) 
     logits, expected = OpenVinoEngine(bundle, "fp32")(images)[0].logits, float64(bundle, images)[0]
     assert isinstance(bundle.build(), UNet)
     assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
+
+
+def test_a_signal_after_engines_have_ended_in_any_order(tmp_path: Path) -> None:
+    """Each Core of OpenVINO changes the stack on which signals are handled, and frees it at its end."""
+    bundle_of(SHAPES["without context"], tmp_path)
+    program = f"""
+import signal
+from pathlib import Path
+from unet_seg_ros.engine.openvino import OpenVinoEngine
+from unet_seg_ros.model.bundle import load_bundle
+
+signal.signal(signal.SIGINT, lambda *_: print("handled"))
+bundle = load_bundle(next(Path({str(tmp_path)!r}).glob("*.safetensors")))
+first, second = OpenVinoEngine(bundle), OpenVinoEngine(bundle)
+del first
+del second
+signal.raise_signal(signal.SIGINT)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr

@@ -6,6 +6,7 @@ is no cache on disk: compiling takes a tenth of a second, about what it takes to
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -40,6 +41,13 @@ def pick_precision(bundle: Bundle, precision: str) -> str:
     return precision
 
 
+@functools.cache
+def _core() -> ov.Core:
+    """One for the process and never freed. Each Core gives the thread a signal stack and frees it when it ends; of two,
+    the one that ends last puts back the freed stack of the other, and the next signal (Ctrl-C) ends the process."""
+    return ov.Core()
+
+
 class OpenVinoEngine:
     """Runs a bundle's network on the CPU with ``threads`` threads (0 = one for each core that the process may use).
 
@@ -60,7 +68,7 @@ class OpenVinoEngine:
             "INFERENCE_NUM_THREADS": threads or usable_cores(),
             "ENABLE_CPU_PINNING": False,  # a thread that is bound to a busy core waits for it
         }
-        self._request = ov.Core().compile_model(graph, "CPU", settings).create_infer_request()
+        self._request = _core().compile_model(graph, "CPU", settings).create_infer_request()
         self._buffers: dict[tuple[int, ...], NDArray[np.uint8]] = {}
 
     def allocate(self, frames: int, height: int, width: int) -> NDArray[np.uint8]:
