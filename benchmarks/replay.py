@@ -22,7 +22,7 @@ import torch
 from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin, Writer
 
-from benchmarks.segmenter import plain
+from benchmarks.engines import plain
 from training.synthetic import DriveConfig, drive
 from unet_seg_ros.model.bundle import load_bundle
 from unet_seg_ros.replay.options import Options
@@ -54,7 +54,7 @@ def write_bag(path: Path, size: tuple[int, int], count: int, storage: StoragePlu
 def looped(bag: Path, model: Path) -> Round:
     """Seconds that the loop takes."""
     bundle = load_bundle(model)
-    segment = plain(bundle, torch.device(Segmenter.load(bundle).engine.device))
+    segment = plain(bundle, Segmenter.load(bundle).engine.device)
 
     def run() -> float:
         start = perf_counter()

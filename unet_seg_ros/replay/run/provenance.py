@@ -20,7 +20,7 @@ from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.source.drive import Drive
 
-PACKAGES = ("torch", "numpy", "rosbags")
+PACKAGES = ("openvino", "torch", "numpy", "rosbags")
 
 
 def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool = True) -> dict[str, Any]:

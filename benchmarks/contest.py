@@ -1,0 +1,83 @@
+"""The engines that are compared in one run: those that run here and are right, and why the others do not count."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contender import AGREEMENT, CannotRun, Contender, Pace, agreement
+from benchmarks.engines import REFERENCE, Frame
+from training.synthetic import DriveConfig, drive
+
+FRAMES = 3
+
+
+def street(width: int, height: int) -> list[Frame]:
+    """Frames of a drive through the synthetic town, uint8[height, width, 3]: as many edges as a street has."""
+    config = DriveConfig(seed=7, width=width, height=height, fps=1, seconds=FRAMES)
+    return [frame.image for frame in drive(config)]
+
+
+class Contest:
+    """``rows`` are what was found so far, as they are kept: each names its engine and what else ``about`` says."""
+
+    def __init__(self, bundle: Path, names: Sequence[str]) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._bundle = bundle
+        self._contenders = [Contender(name, bundle) for name in names]
+        self._agreed: dict[str, float] = {}
+
+    def begin(self, frames: Sequence[Frame], about: dict[str, Any]) -> None:
+        """Compare each engine's masks of ``frames`` with the reference; those that cannot run get a row that says so
+        and are left out from here on."""
+        reference = Contender(REFERENCE, self._bundle)
+        try:
+            expected = reference.masks(frames)
+        finally:
+            reference.close()
+        for contender in list(self._contenders):
+            try:
+                self._agreed[contender.name] = agreement(contender.masks(frames), expected)
+            except CannotRun as error:
+                self._leave_out(contender, about, str(error))
+
+    def measure(self, frames: Sequence[Frame], pace: Pace, about: dict[str, Any]) -> None:
+        """A row for each engine."""
+        for contender in list(self._contenders):
+            try:
+                found = contender.measure(frames, pace)
+            except CannotRun as error:
+                self._leave_out(contender, about, str(error))
+                continue
+            agreed = self._agreed[contender.name]
+            self.rows.append({**about, "engine": contender.name, **found, "agreement": agreed})
+            wrong = "" if agreed >= AGREEMENT else f", WRONG: masks agree on {100 * agreed:.1f} % only"
+            said = ", ".join(f"{name} {found[name]:.1f}" for name in ("p50", "p95", "max"))
+            print(f"{_words(about)}: {contender.name}: {said} ms{wrong}", file=sys.stderr, flush=True)
+
+    def _leave_out(self, contender: Contender, about: dict[str, Any], why: str) -> None:
+        contender.close()
+        self._contenders.remove(contender)
+        self.rows.append({**about, "engine": contender.name, "problem": why})
+        print(f"{contender.name} cannot run: {why}", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        for contender in self._contenders:
+            contender.close()
+
+
+def _words(about: dict[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in about.items())
+
+
+@contextmanager
+def contest(bundle: Path, names: Sequence[str]) -> Iterator[Contest]:
+    """The engines' processes end with the block."""
+    found = Contest(bundle, names)
+    try:
+        yield found
+    finally:
+        found.close()

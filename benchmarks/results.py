@@ -1,0 +1,65 @@
+"""What a benchmark found, with all that it takes to measure it again: printed as a table, and kept as JSON.
+
+A file is of one machine and holds the last run of each benchmark there, by its name; ``benchmarks/results`` has those
+of the machines where they ran.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from collections.abc import Sequence
+from datetime import datetime, timezone
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.table import rendered
+from unet_seg_ros.files import write_atomically
+from unet_seg_ros.model.bundle import load_bundle
+from unet_seg_ros.model.catalog import shipped_or_path
+from unet_seg_ros.replay.run.provenance import machine, versions
+
+Row = dict[str, Any]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What all of these benchmarks have: ``bundle`` and ``json``."""
+    default = shipped_or_path("unet_nano")
+    parser.add_argument("bundle", type=Path, nargs="?", default=default, help="model bundle (default: unet_nano)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results in this file of the machine")
+
+
+def conclude(benchmark: str, given: argparse.Namespace, rows: Sequence[Row]) -> None:
+    """Print the table of a run with the arguments ``given`` and, if they say so, keep it."""
+    result = {"made_by": made_by(given), "rows": [_clean(row) for row in rows]}
+    print(rendered(benchmark, result))
+    if given.json:
+        kept = json.loads(given.json.read_text()) if given.json.exists() else {}
+        write_atomically(given.json, json.dumps({**kept, benchmark: result}, indent=1) + "\n")
+
+
+def made_by(given: argparse.Namespace) -> Row:
+    """Model, settings, versions, machine and how busy it was."""
+    runtime = {"onnxruntime": version("onnxruntime")} if find_spec("onnxruntime") else {}
+    settings = {name: value for name, value in vars(given).items() if name not in ("bundle", "json")}
+    return {
+        "model": load_bundle(given.bundle).model_id,
+        "settings": settings,
+        "time": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": versions() | runtime,
+        "machine": machine(),
+        "load": os.getloadavg()[0],
+    }
+
+
+def _clean(row: Row) -> Row:
+    """As JSON can hold it: four digits, and None for what is not a number."""
+    return {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
+
+
+def _number(value: float) -> float | None:
+    return float(f"{value:.4g}") if math.isfinite(value) else None
