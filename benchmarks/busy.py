@@ -16,7 +16,7 @@ from benchmarks.contender import PROCESSES, Pace
 from benchmarks.contest import contest, street
 from benchmarks.engines import ENGINES
 from benchmarks.results import add_arguments, conclude
-from benchmarks.segmenter import pixels
+from benchmarks.segmenter import frame_size, pixels
 from unet_seg_ros.engine.cpu import usable_cores
 
 PACES = {"back to back": 0.0, "10 Hz": 10.0, "30 Hz": 30.0}
@@ -44,7 +44,9 @@ def busy(processes: int) -> Iterator[None]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--size", default="480x360", metavar="WIDTHxHEIGHT", help="default: %(default)s")
+    parser.add_argument(
+        "--size", type=frame_size, default="480x360", metavar="WIDTHxHEIGHT", help="default: %(default)s"
+    )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE")
     parser.add_argument("--busy", type=int, default=usable_cores(), help="beside 0 to so many processes")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each line (default: 5)")

@@ -26,7 +26,7 @@ from unet_seg_ros.segmenter import Segmentation, Segmenter, Timings
 
 Frame = NDArray[np.uint8]
 Segment = Callable[[Sequence[Frame]], Sequence[Segmentation]]
-REFERENCE, PLAIN = "float64", "plain"
+REFERENCE, PLAIN, AUTO = "float64", "plain", "auto"
 ENGINES = (
     *("openvino int8", "openvino bf16", "openvino fp32"),
     *("pytorch bf16", "pytorch bf16 spinning", "pytorch fp32"),
@@ -36,13 +36,16 @@ ENGINES = (
 
 
 def made(name: str, bundle: Bundle) -> Segment:
-    """One of ``ENGINES``, ``REFERENCE`` or ``PLAIN``, in a process that has loaded no PyTorch before.
+    """One of ``ENGINES``, ``REFERENCE``, ``PLAIN`` or ``AUTO`` (what ``device: cpu`` takes), in a process that has not
+    loaded PyTorch before.
 
     Raises whatever keeps it from running here.
     """
     library, _, precision = name.partition(" ")
     if not precision.endswith(" spinning") and "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # as the node does
+    if name == AUTO:
+        return Segmenter.load(bundle, "cpu")
     if name == PLAIN:
         return _plain(bundle)
     engine = MAKERS[library](bundle, precision.removesuffix(" spinning"))

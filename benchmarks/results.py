@@ -28,9 +28,19 @@ Row = dict[str, Any]
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What all of these benchmarks have: ``bundle`` and ``json``."""
-    default = shipped_or_path("unet_nano")
-    parser.add_argument("bundle", type=Path, nargs="?", default=default, help="model bundle (default: unet_nano)")
+    about = "model bundle: a file, or the name of one that ships (default: %(default)s)"
+    parser.add_argument("bundle", type=_bundle, nargs="?", default="unet_nano", help=about)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results in this file of the machine")
+
+
+def _bundle(text: str) -> Path:
+    """The file of a bundle that can be loaded."""
+    try:
+        path = shipped_or_path(text)
+        load_bundle(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return path
 
 
 def conclude(benchmark: str, given: argparse.Namespace, rows: Sequence[Row]) -> None:
@@ -58,7 +68,8 @@ def made_by(given: argparse.Namespace) -> Row:
 
 def _clean(row: Row) -> Row:
     """As JSON can hold it: four digits, and None for what is not a number."""
-    return {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
+    found = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
+    return {name: _clean(value) if isinstance(value, dict) else value for name, value in found.items()}
 
 
 def _number(value: float) -> float | None:

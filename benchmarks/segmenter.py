@@ -8,6 +8,7 @@ logits, softmax and maximum at the frame's full size. Back to back on an idle ma
 from __future__ import annotations
 
 import argparse
+import re
 
 from benchmarks.contender import Pace
 from benchmarks.contest import contest, street
@@ -17,18 +18,25 @@ from benchmarks.results import add_arguments, conclude
 SIZES = ["480x360", "640x480", "1280x720", "2048x1024"]
 
 
-def pixels(text: str) -> tuple[int, int]:
-    """Width and height from a text such as 640x480. Raises ValueError."""
-    width, height = (int(part) for part in text.split("x"))
-    if min(width, height) < 32:
-        raise ValueError(f"{text}: a frame has at least 32x32 pixels")
+def frame_size(text: str) -> str:
+    """The text itself, checked, for argparse."""
+    if not re.fullmatch(r"\d{2,4}x\d{2,4}", text) or min(pixels(text)) < 32:
+        raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, each 32 to 9999 pixels, such as 640x480")
+    return text
+
+
+def pixels(size: str) -> tuple[int, int]:
+    """Width and height of ``frame_size``."""
+    width, height = map(int, size.split("x"))
     return width, height
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_arguments(parser)
-    parser.add_argument("--sizes", nargs="+", default=SIZES, metavar="WIDTHxHEIGHT", help="default: %(default)s")
+    parser.add_argument(
+        "--sizes", nargs="+", type=frame_size, default=SIZES, metavar="WIDTHxHEIGHT", help="default: %(default)s"
+    )
     parser.add_argument("--engines", nargs="+", choices=(*ENGINES, PLAIN), default=[*ENGINES, PLAIN], metavar="ENGINE")
     parser.add_argument("--seconds", type=float, default=5.0, help="for each line (default: 5)")
     given = parser.parse_args()

@@ -27,7 +27,7 @@ def rendered(benchmark: str, result: Mapping[str, Any]) -> str:
     where = f"{about['cores']} cores of {about['processor']}"
     title = f"`benchmarks.{benchmark}`: `{made['model']}`, {where}, {_used(made)}"
     tables = TABLES[benchmark](rows)
-    problems = [f"- {row['engine']} cannot run: {row['problem']}" for row in rows if row.get("problem")]
+    problems = [f"- {row.get('engine') or row['case']}: {row['problem']}" for row in rows if row.get("problem")]
     return "\n\n".join([f"**{title}**", *tables, *(["\n".join(problems)] if problems else [])]) + "\n"
 
 
@@ -84,7 +84,27 @@ def _busy(rows: Sequence[Row]) -> list[str]:
     return [markdown([*columns, "page faults", "masks agree"], lines)]
 
 
-TABLES: dict[str, Callable[[Sequence[Row]], list[str]]] = {"segmenter": _segmenter, "busy": _busy}
+def _node(rows: Sequence[Row]) -> list[str]:
+    """Two tables: at the given rate, and all else."""
+    paced, rest = [], []
+    for row in _measured(rows):
+        case = [f"{row['width']}x{row['height']}", row["cameras"], row["transport"]]
+        times = [number(row[name]) for name in ("bare", "p50", "p95", "p99", "max")]
+        added = "–" if row["p50"] is None else number(row["p50"] - row["bare"])
+        ratio = "–" if row["p50"] is None else number(row["p50"] / row["bare"], 2)
+        paced.append([*case, *times, added, ratio, f"{100 * row['dropped']:.1f}", number(row["cpu_ms"])])
+        first = "–" if None in (row["first"], row["p50"]) else number(row["first"] / row["p50"], 2)
+        limit = " (client)" if row.get("limit") == "client" else ""
+        memory = [number(row[f"memory_{when}_mb"], 0) for when in ("before", "after")]
+        highest = number(row.get("highest")) + limit
+        rest.append([*case, number(row["start_s"], 2), number(row["first"]), first, *memory, highest])
+    of = ["frame", "cameras", "transport"]
+    times = [*of, "Segmenter p50 ms", "node p50 ms", "p95 ms", "p99 ms", "max ms", "added ms", "ratio"]
+    others = [*of, "start s", "first frame ms", "to p50", "MB before it", "MB at the end", "highest rate Hz"]
+    return [markdown([*times, "dropped %", "CPU ms"], paced), markdown(others, rest)]
+
+
+TABLES: dict[str, Callable[[Sequence[Row]], list[str]]] = {"segmenter": _segmenter, "busy": _busy, "node": _node}
 
 
 def into_page(page: str, tables: str) -> str:
