@@ -10,6 +10,7 @@ setup(
     name=NAME,
     version=ElementTree.parse("package.xml").findtext("version"),
     packages=find_packages(include=[NAME, f"{NAME}.*"]),
+    package_data={f"{NAME}.replay.report": ["*.jinja", "*.css"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,11 +16,12 @@ import pandas as pd
 import pytest
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, NUM_CLASSES, palette
-from unet_seg_ros.replay.report import html, plots
+from unet_seg_ros.replay.report import plots
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
-from unet_seg_ros.replay.report.page import milliseconds, render
+from unet_seg_ros.replay.report.page import confusion, milliseconds, render
 from unet_seg_ros.replay.result import FrameId
 
+ROOT = Path(__file__).parents[3]
 RNG = np.random.default_rng(3)
 VOID_ELEMENTS = {"meta", "img", "br", "link", "input"}
 
@@ -53,7 +58,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.said += data.strip()
 
 
 def figures(seconds: float) -> dict[str, float]:
@@ -227,15 +232,46 @@ def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
 
 
 def test_the_confusion_matrix_is_in_per_cent_of_the_labels() -> None:
-    text = html.confusion(
-        [
-            [3, 1, 0],
-            [0, 0, 0],
-        ],
-        ["road", "sky"],
+    columns, rows = confusion([[3, 1, 0], [0, 0, 0]], ["road", "sky"])
+    assert columns == ["road", "sky"]
+    assert [(name, [text for *_, text in cells]) for name, cells in rows] == [("road", ["75", "25"])]  # no sky: no row
+
+
+def test_what_comes_from_outside_is_text_and_never_markup() -> None:
+    evil = '<script>alert("x")</script>&\'"'
+    made = {"bag": {"path": evil, "folder": evil}, "model": {"id": evil}, evil: [evil, evil]}
+    change = {"metric": evil, "baseline": 0.6, "value": 0.5, "low": -0.2, "high": -0.1, "worse": True}
+    found = report(
+        made_by=made,
+        verdict=[{"passed": True, "line": evil}],
+        baseline=[change],
+        problems=[evil],
+        source={evil: {**SOURCE, "topic": evil}},
     )
+    found["frames"]["dropped"] = {evil: 3}
+    found["timing"]["stages"] = {evil: figures(0.03)}
+    found["accuracy"] |= {"grouping": evil, "regions": {evil: {"miou": 0.7, "pixel_accuracy": 0.9, "iou": {}}}}
+    found["bags"] = [{**found, "bags": []}]
+    gallery = pictures()
+    gallery.films = {evil: gallery.films["front"]}
+    gallery.worst = [replace(bad, camera=evil, why=evil, tiles={evil: b"jpeg"}) for bad in gallery.worst]
+    names = (evil, *CLASS_NAMES[1:])
+    grouping = replace(GROUPINGS["cityscapes19"], names=names)
+    frames = rows().assign(camera=evil).rename(columns={f"coverage.{CLASS_NAMES[0]}": f"coverage.{evil}"})
+    text = render(found, frames, gallery, {evil: (b"webm", 3.0)}, grouping, names)
     read = Page(text)
-    assert read.said == "label \\ predictionroadskyroad7525"  # no row for a class that no label has
+    assert not read.tags.keys() & {"script", "link", "iframe"}
+    assert read.said.count(evil) >= 25
+    calm = Page(render(found, frames.head(0), Gallery(palette(), grouping.table), {}, grouping, names))
+    assert read.tags["section"] > calm.tags["section"]
+
+
+def test_an_installed_package_has_the_template_and_the_style_sheet(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, timeout=60)
+    folder = Path("unet_seg_ros/replay/report")
+    installed, here = ({path.name for path in (top / folder).iterdir() if path.is_file()} for top in (tmp_path, ROOT))
+    assert {"page.html.jinja", "page.css"} <= here == installed
 
 
 def test_figures_have_three_digits() -> None:
