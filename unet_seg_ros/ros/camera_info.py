@@ -26,7 +26,8 @@ def beside(image_topic: str) -> str:
 
 
 class CameraInfoRelay:
-    """From ``topic`` to ``~/C/camera_info``, from its making to ``destroy``; nothing where the two are one topic.
+    """From ``topic`` to ``~/C/camera_info``, from its making to ``destroy``. Where the two are one topic, it only keeps
+    the last message.
 
     The publisher is there always, the subscription too: a stack may need the calibration before it subscribes to masks.
     """
@@ -35,12 +36,11 @@ class CameraInfoRelay:
         self._node = node
         self._latest: bytes | None = None
         self._publisher: Publisher | None = None
-        self._subscription: Subscription | None = None
+        wanted = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._subscription: Subscription = node.create_subscription(CameraInfo, topic, self._keep, wanted, raw=True)
         output = f"~/{camera}/camera_info"
         if node.resolve_topic_name(topic) != node.resolve_topic_name(output):
             self._publisher = node.create_publisher(CameraInfo, output, qos)
-            wanted = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-            self._subscription = node.create_subscription(CameraInfo, topic, self._keep, wanted, raw=True)
 
     @property
     def latest(self) -> CameraInfo | None:
@@ -53,8 +53,7 @@ class CameraInfoRelay:
             self._publisher.publish(stamped(self._latest, header.stamp.sec, header.stamp.nanosec))
 
     def destroy(self) -> None:
-        if self._subscription is not None:
-            self._node.destroy_subscription(self._subscription)
+        self._node.destroy_subscription(self._subscription)
         if self._publisher is not None:
             self._node.destroy_publisher(self._publisher)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ from unet_seg_ros.ground.view import Calibration
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.outputs import SegmentedFrame
-from unet_seg_ros.ros.settings import CameraSettings, Settings
+from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.transforms import Transforms
 from unet_seg_ros.ros.troubles import OK, WARN
 from unet_seg_ros.text import quoted
@@ -35,36 +36,27 @@ from unet_seg_ros.text import quoted
 class GroundPublisher:
     """Takes segmented frames and publishes grids while somebody subscribes, from its making to ``destroy``.
 
-    Raises ValueError, which names the file, where the costs can't be read.
+    ``camera_info`` gives the last CameraInfo of a camera, by the camera's name. Raises ValueError, which names the
+    file, where the costs can't be read.
     """
 
-    def __init__(self, node: Node, settings: Settings, manifest: Manifest) -> None:
+    def __init__(
+        self, node: Node, settings: Settings, manifest: Manifest, camera_info: Callable[[str], CameraInfo | None]
+    ) -> None:
         self._node = node
         self._settings = settings.ground
         costs = load_costs(self._settings.costs, manifest.class_names, manifest.class_ids)
         self._mapper = Mapper(self._settings.grid, costs, self._settings.memory)
         self._transforms = Transforms(node)
         self._problems: dict[str, str] = {}
-        self._infos: dict[str, CameraInfo] = {}
+        self._camera_info = camera_info
         qos = QoSProfile(depth=settings.output_depth, reliability=ReliabilityPolicy.RELIABLE)
         self._all = node.create_publisher(OccupancyGrid, "~/ground", qos)
         self._own = {name: node.create_publisher(OccupancyGrid, f"~/{name}/ground", qos) for name in settings.cameras}
-        self._subscriptions = [
-            node.create_subscription(
-                CameraInfo,
-                info_topic(node, name, own),
-                lambda message, name=name: self._infos.__setitem__(name, message),
-                QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
-            )
-            for name, own in settings.cameras.items()
-            if self._settings.cameras[name].camera is None
-        ]
 
     def destroy(self) -> None:
         for publisher in (self._all, *self._own.values()):
             self._node.destroy_publisher(publisher)
-        for subscription in self._subscriptions:
-            self._node.destroy_subscription(subscription)
         self._transforms.destroy()
 
     def take(self, frame: SegmentedFrame) -> None:
@@ -92,7 +84,7 @@ class GroundPublisher:
         given, frame_id, turn = self._settings.cameras[frame.camera], frame.header.frame_id, np.eye(3)
         camera, pose = given.camera, given.pose
         if camera is None:
-            info = self._infos.get(frame.camera)
+            info = self._camera_info(frame.camera)
             if info is None:
                 raise CalibrationError(f"no camera_info has come, and ground.{frame.camera}.intrinsics is not set")
             if info.header.frame_id != frame_id:
@@ -134,12 +126,6 @@ class GroundPublisher:
             text = "; ".join(f"{name}: no grid: {reason}" for name, reason in sorted(problems.items()))
             return Report("ground", WARN, text, values)
         return Report("ground", OK, "publishing grids" if wanted else "nobody subscribes", values)
-
-
-def info_topic(node: Node, name: str, own: CameraSettings) -> str:
-    """Where a camera's CameraInfo comes from: as the parameter says, else beside its images."""
-    images = str(node.resolve_topic_name(own.topic or f"~/{name}/image"))
-    return own.camera_info or images.rpartition("/")[0] + "/camera_info"
 
 
 def grid_info(grid: Grid, stamp: Any) -> MapMetaData:

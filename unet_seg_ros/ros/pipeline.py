@@ -35,7 +35,7 @@ class Pipeline:
         self._engine_stats = EngineStats()
         self._worker: Worker | None = None
         manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
-        self._ground = GroundPublisher(node, settings, manifest)
+        self._ground = GroundPublisher(node, settings, manifest, lambda name: self.cameras[name].info.latest)
         self.cameras: dict[str, Camera] = {}
         try:
             for name in settings.cameras:
