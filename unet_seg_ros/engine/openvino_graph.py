@@ -1,8 +1,9 @@
 """The UNet as an OpenVINO graph, built from a bundle's configuration and tensors alone: PyTorch is not needed.
 
 Every operation whose result a convolution, a sum or a concatenation reads has a name. With the ranges that calibration
-measured for these names (NNCF, see ``training.int8``) the graph holds the FakeQuantize operations from which OpenVINO
-makes an int8 network; activations are asymmetric with one range a tensor, weights symmetric with one a channel.
+measured for these names (NNCF, see ``training.quantize``) the graph holds the FakeQuantize operations from which
+OpenVINO makes an int8 network; activations are asymmetric with one range a tensor, weights symmetric with one a
+channel.
 """
 
 from __future__ import annotations
@@ -99,10 +100,18 @@ class _Graph:
             part = slice(branch * inner, (branch + 1) * inner)
             weight, bias = self.folded(f"context.branches.{branch}", "context.norm", part)
             weight = self.grouped(self.weight(weight, 0), context_groups(inner), weight.shape)
-            z = op.group_convolution(y, weight, [1, 1], [dilation] * 2, [dilation] * 2, [dilation] * 2)
+            z = self.dilated(y, weight, dilation)
             branches.append(self.named(op.relu(op.add(z, bias)), f"context.branches.{branch}"))
         y = self.named(op.concat(branches, 1), "context.branches")
         return self.named(op.relu(op.add(x, self.conv_norm(y, "context.expand", act=False))), "context")
+
+    @staticmethod
+    def dilated(x: Any, weight: Any, dilation: int) -> Any:
+        """A 3×3 group convolution. It is padded on the right and cut again: of an image that is narrower than the
+        dilation OpenVINO 2026.4 makes something else in bf16."""
+        right = op.pad(x, np.array([0, 0, 0, 0]), np.array([0, 0, 0, dilation]), "constant", np.float32(0))
+        y = op.group_convolution(right, weight, [1, 1], [dilation] * 2, [dilation] * 2, [dilation] * 2)
+        return op.slice(y, np.array([0]), np.array([-dilation]), np.array([1]), np.array([3]))
 
     def up(self, x: Any, skip: Any, name: str) -> Any:
         weight, bias = self.folded(f"{name}.up")
