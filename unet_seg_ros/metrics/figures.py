@@ -1,13 +1,14 @@
 """The figures that a report gives, as JSON holds them: from the sums of a ``Score`` and from samples of seconds.
 
-Shares, IoUs and confidences are 0..1. What was not measured is None, since JSON has no NaN.
+Shares, IoUs and confidences are 0..1. What was not measured is None, since JSON has no NaN. A text in ``Annotated``
+describes the field and a pair limits it: ``tools/report_schema.py`` makes docs/report.schema.json of both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TypedDict
+from typing import Annotated, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.scorer import Score
 
+Count = Annotated[int, ("minimum", 0)]
+Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
+
 
 class Distribution(TypedDict):
-    """Of seconds; percentiles are linear between ranks."""
+    """Over all frames for which it is known, in seconds; percentiles are linear between ranks."""
 
     mean: float
     p50: float
@@ -32,45 +36,42 @@ FIGURES = tuple(Distribution.__annotations__)
 class RegionAccuracy(TypedDict):
     """Within one region of interest."""
 
-    miou: float | None
-    pixel_accuracy: float | None
-    iou: dict[str, float | None]
+    miou: Share | None
+    pixel_accuracy: Share | None
+    iou: Annotated[dict[str, Share | None], "By class."]
 
 
 class Reliability(TypedDict):
-    """By bin of confidence: its mean, the share of pixels that are right, and the bin's share of all pixels. Bins
-    without pixels are left out."""
+    """By bin of confidence; bins without pixels are left out."""
 
-    confidence: list[float]
-    accuracy: list[float]
-    share: list[float]
+    confidence: Annotated[list[float], "Its mean in the bin."]
+    accuracy: Annotated[list[float], "Share of the bin's pixels that are right."]
+    share: Annotated[list[float], "The bin's share of all pixels."]
 
 
 class Accuracy(TypedDict):
-    """Over ``frames`` labelled frames, in the classes of ``grouping``; by class name, null where a class occurs neither
-    in labels nor in masks. ``confusion[label][prediction]`` counts pixels, its last column void."""
+    """Against labels; by class name, null where a class occurs neither in labels nor in masks."""
 
-    grouping: str
-    frames: int
-    miou: float | None
-    pixel_accuracy: float | None
-    iou: dict[str, float | None]
-    boundary_iou: float | None
-    boundary_iou_per_class: dict[str, float | None]
-    ece: float | None
+    grouping: Annotated[str, "The classes that were compared."]
+    frames: Annotated[Count, "With labels."]
+    miou: Share | None
+    pixel_accuracy: Share | None
+    iou: Annotated[dict[str, Share | None], "By class."]
+    boundary_iou: Annotated[Share | None, "Mean over the classes."]
+    boundary_iou_per_class: Annotated[dict[str, Share | None], "By class."]
+    ece: Annotated[Share | None, "Expected calibration error."]
     reliability: Reliability
-    confusion: list[list[int]]
-    regions: dict[str, RegionAccuracy]
+    confusion: Annotated[list[list[Count]], "Pixels by label (row) and prediction (column); the last column is void."]
+    regions: Annotated[dict[str, RegionAccuracy], "By name of the region."]
 
 
 class Stability(TypedDict):
-    """``flicker`` is the share of pixels whose class is another than in the frame before; ``agreement`` the share in
-    which a second model sees the same class, and ``agreement_miou`` the mIoU between the two."""
+    """What needs no labels."""
 
-    flicker: float | None
-    confidence: float | None
-    agreement: float | None
-    agreement_miou: float | None
+    flicker: Annotated[Share | None, "Mean share of pixels of another class than in the frame before."]
+    confidence: Annotated[Share | None, "Mean probability of the chosen class."]
+    agreement: Annotated[Share | None, "Share of pixels in which the second model sees the same class."]
+    agreement_miou: Annotated[Share | None, "mIoU between the two models' masks."]
 
 
 def distribution(seconds: Sequence[float] | NDArray[np.float64]) -> Distribution | None:

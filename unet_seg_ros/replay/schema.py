@@ -1,109 +1,171 @@
 """The types of ``report.json``, the same for both modes, and a function that reads such a file.
 
 Times are in seconds, shares, IoUs and confidences 0..1; what was not measured is null. The table beside it,
-``frames.csv``, has a row a frame.
+``frames.csv``, has a row a frame. ``tools/report_schema.py`` makes docs/report.schema.json of these types.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.files import read_bytes
-from unet_seg_ros.metrics.figures import Accuracy, Distribution, Stability
+from unet_seg_ros.metrics.figures import Accuracy, Count, Distribution, Share, Stability
 from unet_seg_ros.replay.errors import ReportError
+from unet_seg_ros.vocabulary import STAGES
 
 FORMAT = 2
+Sha256 = Annotated[str, ("pattern", "^[0-9a-f]{64}$")]
 
 
 class Frames(TypedDict):
-    """Counts of frames. ``received`` is the node's own count, null if the node does not report it. ``dropped`` has a
-    count for each reason; their sum is ``sent`` - ``processed``."""
+    """What became of the drive's frames."""
 
-    sent: int
-    received: int | None
-    processed: int
-    dropped: dict[str, int]
+    sent: Annotated[Count, "Frames that were played."]
+    received: Annotated[Count | None, "Of these the node took; null where it does not say."]
+    processed: Annotated[Count, "Of these a mask came back."]
+    dropped: Annotated[dict[str, int], "Count by reason; they sum to sent - processed."]
 
 
 class Timing(TypedDict):
-    """``latency`` is the time from sending a frame to receiving its mask: only a live replay measures it. ``work`` is
-    the sum of the stages of work on a frame: only an offline replay gives it. ``stages`` are by name; ``sent`` and
-    ``rate`` are frames per second as sent and as processed; ``jitter`` is the standard deviation of the intervals
-    between masks; ``streaming_miou`` compares each label with the newest mask that had arrived by then (None live
-    and without labels)."""
+    """How fast."""
 
-    latency: Distribution | None
-    work: Distribution | None
-    stages: dict[str, Distribution | None]
-    sent: float | None
-    rate: float | None
-    jitter: float | None
-    streaming_miou: float | None
+    latency: Annotated[Distribution | None, "From sending a frame to receiving its mask. null in an offline replay."]
+    work: Annotated[Distribution | None, "The sum of the stages of work on a frame. null in a live replay."]
+    stages: Annotated[
+        dict[str, Distribution | None],
+        "By name; null where it can't be known. wait: in the node while it worked on something else. transport: the "
+        "ways to the node and back. publish ends after the mask has gone and is no part of the latency; the others add "
+        "up to it.",
+        ("propertyNames", {"enum": STAGES}),
+    ]
+    sent: Annotated[float | None, "Frames a second as sent."]
+    rate: Annotated[float | None, "Frames a second as processed."]
+    jitter: Annotated[float | None, "Standard deviation of the intervals between the masks of a camera, in seconds."]
+    streaming_miou: Annotated[
+        Share | None, "Each label compared with the newest mask that had arrived at its instant; null live."
+    ]
 
 
 class SourceCheck(TypedDict):
-    """One camera's stamps as recorded: ``monotonic`` where each is later than the one before; ``backward`` and
-    ``repeated`` count those that are not. A gap is more than 1.5 median intervals."""
+    """One camera as recorded."""
 
     topic: str
-    frames: int
-    seconds: float
-    rate: float | None
-    monotonic: bool
-    backward: int
-    repeated: int
-    gaps: int
-    longest_gap: float | None
+    frames: Count
+    seconds: Annotated[float, "From the first frame to the last."]
+    rate: Annotated[float | None, "Frames a second."]
+    monotonic: Annotated[bool, "Whether each stamp is later than the one before."]
+    backward: Annotated[Count, "Stamps that are earlier."]
+    repeated: Annotated[Count, "Stamps that are the same."]
+    gaps: Annotated[Count, "Intervals of more than 1.5 times the median."]
+    longest_gap: Annotated[float | None, "In seconds."]
 
 
 class Resources(TypedDict):
-    """The process that segments, over time: seconds, cores in use and resident bytes, one list each."""
+    """The process that segments, over time, one entry a sample; empty for a node that the replay did not start."""
 
-    at: list[float]
-    cpu: list[float]
-    memory: list[int]
+    at: Annotated[list[float], "Seconds since the drive began."]
+    cpu: Annotated[list[float], "Cores in use: 1.5 is one and a half."]
+    memory: Annotated[list[Count], "Resident, in bytes."]
 
 
 class Check(TypedDict):
-    """One requirement: ``line`` says for people what was required and what was found."""
+    """One requirement."""
 
-    require: str
-    value: float | None
+    require: Annotated[str, "As it was given."]
+    value: Annotated[float | None, "What was found."]
     passed: bool
-    line: str
+    line: Annotated[str, "For people."]
 
 
 class Comparison(TypedDict):
-    """A metric against the baseline's over the frames that both have; ``low`` and ``high`` are the 95 % interval of the
-    difference, by a paired bootstrap over blocks of one second."""
+    """A metric against the baseline's over the frames that both have."""
 
     metric: str
     baseline: float
     value: float
-    low: float
+    low: Annotated[float, "Of the 95 % interval of the difference, by a paired bootstrap over blocks of one second."]
     high: float
     worse: bool
 
 
-class Report(TypedDict):
-    """``report.json``. ``made_by`` says what made it: bag, model, settings, versions, machine, each with names and
-    values; ``problems`` are what went wrong, a line each; ``bags`` are the reports of several, without their own."""
+class _Path(TypedDict):
+    path: str
 
-    format: int
-    mode: str
-    made_by: dict[str, Any]
+
+class Bag(_Path, total=False):
+    """The drive. Of several: what the whole is called, and how many drives it is."""
+
+    bytes: int
+    sha256: Annotated[Sha256 | None, "Of the drive's files, one after another; null where it was interrupted."]
+    folder: Annotated[str, "One of several: the folder beside this report that its own report is in."]
+    drives: int
+
+
+class _Id(TypedDict):
+    id: str
+
+
+class ModelFile(_Id, total=False):
+    """Path and hash are not known of somebody else's node."""
+
+    path: str
+    sha256: Sha256 | None
+
+
+class Model(ModelFile, total=False):
+    """The model; what it ran on and how is known offline."""
+
+    device: str
+    precision: str
+
+
+class Machine(TypedDict):
+    """Where it ran."""
+
+    system: str
+    processor: str
+    cores: int
+    memory: Annotated[int, "Bytes."]
+    gpus: list[str]
+
+
+class _MadeBy(TypedDict):
+    bag: Bag
+    model: Model
+    settings: Annotated[dict[str, Any], "As on the command line; empty or null is what was not asked for."]
+    versions: Annotated[
+        dict[str, str],
+        "Of the code and what the figures depend on.",
+        ("required", ("unet_seg_ros", "python", "opencv")),
+    ]
+    machine: Machine
+
+
+class MadeBy(_MadeBy, total=False):
+    """What made the report, so that it can be made again."""
+
+    against: Annotated[ModelFile, "The second model."]
+    node: Annotated[dict[str, str], "Live: what the node said of itself in its diagnostics."]
+
+
+class Report(TypedDict):
+    """One drive, or the sum of several."""
+
+    format: Annotated[int, ("const", FORMAT)]
+    mode: Annotated[str, ("enum", ("offline", "live"))]
+    made_by: MadeBy
     frames: Frames
     timing: Timing
-    accuracy: Accuracy | None
+    accuracy: Annotated[Accuracy | None, "null without labels."]
     stability: Stability
-    source: dict[str, SourceCheck]
-    resources: Resources | None
-    verdict: list[Check]
-    baseline: list[Comparison]
-    problems: list[str]
-    bags: list[Report]
+    source: Annotated[dict[str, SourceCheck], "By camera."]
+    resources: Annotated[Resources | None, "null where nothing was measured."]
+    verdict: Annotated[list[Check], "One entry for each requirement."]
+    baseline: Annotated[list[Comparison], "Empty without a baseline."]
+    problems: Annotated[list[str], "What went wrong, a line each; what could be evaluated is here all the same."]
+    bags: Annotated[list[Report], "The reports of several bags; empty for one."]
 
 
 MAX_REPORT = 2**28

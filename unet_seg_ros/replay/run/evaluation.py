@@ -16,7 +16,7 @@ from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.process_meter import Sample
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import FrameId, Result, Table
-from unet_seg_ros.replay.schema import FORMAT, Frames, Report, SourceCheck
+from unet_seg_ros.replay.schema import FORMAT, Frames, MadeBy, Report, SourceCheck
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.replay.source.stamp_check import Stamps
 from unet_seg_ros.vocabulary import STAGES
@@ -91,7 +91,7 @@ class Evaluation:
 
     def result(
         self,
-        made_by: dict[str, Any],
+        made_by: MadeBy,
         counted: Frames,
         speed: Speed,
         seconds: float,

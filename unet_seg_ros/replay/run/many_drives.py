@@ -26,7 +26,7 @@ from unet_seg_ros.replay.result import Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.run.output_folder import clear
-from unet_seg_ros.replay.schema import Frames
+from unet_seg_ros.replay.schema import Frames, MadeBy
 from unet_seg_ros.replay.source.bag import is_bag
 from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
 from unet_seg_ros.text import last_words, one_line
@@ -175,7 +175,7 @@ def _total(
     reports = [result.report for result in results.values()]
     evaluation.class_names = next(iter(results.values())).class_names
     counted = _frames([report["frames"] for report in reports])
-    made = {**reports[0]["made_by"], "bag": {"path": str(title), "drives": len(results)}}
+    made: MadeBy = {**reports[0]["made_by"], "bag": {"path": str(title), "drives": len(results)}}
     return evaluation.result(made, counted, Speed(rate=counted["processed"] / seconds), seconds), evaluation.gallery
 
 

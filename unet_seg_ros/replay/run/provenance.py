@@ -9,7 +9,6 @@ import subprocess
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import cv2
 import psutil
@@ -18,12 +17,13 @@ from unet_seg_ros import __version__
 from unet_seg_ros.files import open_regular
 from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.options import Options
+from unet_seg_ros.replay.schema import Machine, MadeBy, Model
 from unet_seg_ros.replay.source.drive import Drive
 
 PACKAGES = ("openvino", "torch", "numpy", "rosbags")
 
 
-def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool = True) -> dict[str, Any]:
+def made_by(drive: Drive, options: Options, model: Model, hashed: bool = True) -> MadeBy:
     """The report's ``made_by``; ``model`` says at least its ``id``. The files of the drive are read for their hash
     unless not ``hashed``."""
     return {
@@ -39,7 +39,7 @@ def made_by(drive: Drive, options: Options, model: dict[str, Any], hashed: bool 
     }
 
 
-def model_file(model: str, model_id: str) -> dict[str, Any]:
+def model_file(model: str, model_id: str) -> Model:
     """Of the bundle ``model`` (a name or path, empty = the shipped nano). Raises OSError or ValueError."""
     path = shipped_or_path(model or DEFAULT_MODEL)
     return {"id": model_id, "path": str(path), "sha256": digest([path])}
@@ -86,14 +86,14 @@ def _commit() -> str:
         return ""
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """Where it ran."""
     import torch
 
     return {
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         "memory": psutil.virtual_memory().total,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
