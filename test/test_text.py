@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unet_seg_ros.text import cell, last_words, listed, one_line, quoted
+
+COMMANDS = [
+    str(path.with_suffix("")).replace(os.sep, ".")
+    for folder in ("unet_seg_ros", "training")
+    for path in sorted(Path(folder).rglob("*.py"))
+    if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
+]
+"""Modules that ``python -m`` starts."""
 
 
 @given(st.text(st.characters(), max_size=100))
@@ -44,3 +53,33 @@ def test_a_terminal_that_knows_no_dash_ends_nothing() -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, timeout=60)
     assert (done.returncode, done.stdout) == (0, b"mIoU ?\nsaved\n")
+
+
+@pytest.mark.parametrize("streams", ["> /dev/full 2> /dev/full", ">&- 2>&- <&-"])
+def test_output_that_nobody_takes_ends_nothing(streams: str, tmp_path: Path) -> None:
+    script = (
+        "from unet_seg_ros.text import never_fail_to_print as f; f(); f(); import sys; from tqdm import tqdm\n"
+        f"file = open({str(tmp_path / 'saved')!r}, 'w')\n"
+        "for _ in tqdm(range(3), mininterval=0): print('–' * 10_000, flush=True)\n"
+        "assert file.fileno() > 2\n"
+        "file.write('saved')"
+    )
+    done = subprocess.run(
+        f'"{sys.executable}" -c "$SCRIPT" {streams}', shell=True, env={**os.environ, "SCRIPT": script}
+    )
+    assert done.returncode == 0
+    assert (tmp_path / "saved").read_text() == "saved"
+
+
+def test_a_reader_that_ends_ends_nothing() -> None:
+    script = "from unet_seg_ros.text import never_fail_to_print as f; f(); [print('x' * 999) for _ in range(999)]"
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.close()
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_is_printed_so(module: str) -> None:
+    text = Path(f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+    assert "    never_fail_to_print()\n" in text

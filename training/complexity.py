@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
+from unet_seg_ros.text import never_fail_to_print
 
 MIB = 1 << 20
 
@@ -151,6 +152,7 @@ def _size(text: str) -> tuple[int, int]:
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=_size, default="2048x1024", help="WIDTHxHEIGHT of the image (default 2048x1024)")
     height, width = size = parser.parse_args().size

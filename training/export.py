@@ -34,6 +34,7 @@ from unet_seg_ros.engine.selection import make_engine
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, not_finite, save_bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet
+from unet_seg_ros.text import never_fail_to_print
 
 
 def _joined(separator: str, *texts: str) -> str:
@@ -159,6 +160,7 @@ def export(
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="run folder of training.train, or one of its checkpoints")
     parser.add_argument("output", type=Path, help="bundle to write (.safetensors)")

@@ -32,6 +32,7 @@ from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.drive import message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import never_fail_to_print
 
 Image = NDArray[np.uint8]
 VIDEOS = (".mp4", ".avi", ".mov")
@@ -182,6 +183,7 @@ def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("output", type=Path, help="folder for card.md, reports and pictures")

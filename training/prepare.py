@@ -24,6 +24,7 @@ from training.data.label_sets import LabelSets
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, splits
 from unet_seg_ros.data.labels import LABELS, VOID
 from unet_seg_ros.data.pictures import read_image, read_label
+from unet_seg_ros.text import never_fail_to_print
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
 """Images in each split of the real Cityscapes."""
@@ -202,6 +203,7 @@ def table(found: Sequence[Split]) -> str:
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
     parser.add_argument("--splits", nargs="+", help="which; all that there are")

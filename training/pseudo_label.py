@@ -35,6 +35,7 @@ from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.drive import Drive, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import never_fail_to_print
 
 Image = NDArray[np.uint8]
 LOOKS = Looks(scales=(0.75, 1.0, 1.25), flip=True)
@@ -216,6 +217,7 @@ def summary(segmenter: Segmenter, views: Views, kept: Kept, chosen: int, share: 
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("drives", type=Path, nargs="+", metavar="drive", help="bag, video or folder of images")

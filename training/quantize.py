@@ -18,6 +18,7 @@ from unet_seg_ros.data.cityscapes import Pair, find_pairs
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.data.pictures import read_image
 from unet_seg_ros.model.bundle import Bundle, load_bundle, write_bundle
+from unet_seg_ros.text import never_fail_to_print
 
 
 def quantize(bundle: Bundle, calibration: list[Pair], splits: list[Split], most: int = 0) -> Bundle:
@@ -55,6 +56,7 @@ def parse() -> argparse.Namespace:
 
 
 def main() -> None:
+    never_fail_to_print()
     arguments = parse()
     try:
         bundle = load_bundle(arguments.bundle)

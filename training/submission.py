@@ -19,6 +19,7 @@ from unet_seg_ros.data.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
 from unet_seg_ros.data.pictures import read_image, read_label, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import never_fail_to_print
 
 
 def write_submission(segmenter: Segmenter, root: Path, split: str, output: Path) -> int:
@@ -66,6 +67,7 @@ def check_file(path: Path, size: tuple[int, int]) -> None:
 
 
 def main() -> None:
+    never_fail_to_print()
     parser = argparse.ArgumentParser(prog="python -m training.submission", description="Files for the test server.")
     parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("root", type=Path, metavar="data", help="folder in Cityscapes layout; labels are not needed")

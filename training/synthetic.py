@@ -23,6 +23,7 @@ from training.town.weather import Weather
 from training.town.world import VIEW, Thing, Town
 from unet_seg_ros.data.cityscapes import image_path, label_path
 from unet_seg_ros.data.pictures import write_image
+from unet_seg_ros.text import never_fail_to_print
 
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
@@ -237,6 +238,7 @@ def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterat
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: several drives with consecutive seeds."""
+    never_fail_to_print()
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=__doc__)
     parser.add_argument("output", type=Path, help="folder to write, in the Cityscapes layout")
     parser.add_argument("--split", default="train")

@@ -8,7 +8,10 @@ megabyte could fill the disk.
 from __future__ import annotations
 
 import io
+import os
 import sys
+from contextlib import suppress
+from typing import Any, TextIO
 
 LINE = 500
 """Most characters of a line."""
@@ -52,10 +55,36 @@ def cell(value: object) -> object:
 
 
 def never_fail_to_print() -> None:
-    """What a terminal or a log file can't show is replaced: no character may end a run that has hours behind it."""
-    for stream in (sys.stdout, sys.stderr):
+    """No message may end a run that has hours behind it: a character that the terminal or the log file can't show is
+    replaced, and output that nobody takes (a full disk, a closed terminal, a pipe whose reader ended) is lost."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # a closed 0, 1 or 2 would be the number of the next file, and libraries print there
+    os.close(number)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+        if not isinstance(stream, _Unfailing):
+            setattr(sys, name, _Unfailing(stream or open(os.devnull, "w")))  # noqa: SIM115
+
+
+class _Unfailing:
+    """A stream for text whose errors are ignored; all else is that of ``stream``."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _printable(character: str) -> str:

@@ -153,6 +153,13 @@ def test_one_core_by_affinity_gives_one_thread_and_pytorch_is_not_loaded(tmp_pat
     subprocess.run([sys.executable, "-c", script], check=True, env={**os.environ, "PYTHONPATH": "."})
 
 
+def test_nothing_is_reported_over_the_internet(tmp_path: Path) -> None:
+    script = "import unet_seg_ros.engine.openvino; import training.exporting.int8"
+    environment = {**os.environ, "PYTHONPATH": ".", "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path / "config")}
+    subprocess.run([sys.executable, "-c", script], check=True, env=environment)
+    assert not (tmp_path / "intel").exists()  # where openvino_telemetry keeps its identity
+
+
 def test_without_the_memory_it_says_so_and_goes_on(tmp_path: Path) -> None:
     engine = OpenVinoEngine(bundle_of(SHAPES["classic"], tmp_path), "fp32")
     huge = np.broadcast_to(np.uint8(0), (1, 1 << 20, 1 << 24, 3))

@@ -40,7 +40,7 @@ from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
 from unet_seg_ros.ros.troubles import ERROR, OK, WARN
-from unet_seg_ros.text import last_words, one_line
+from unet_seg_ros.text import last_words, never_fail_to_print, one_line
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ class SegmentationNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> None:
+    never_fail_to_print()
     check_arguments(sys.argv[1:] if args is None else args)
     with suppress(KeyboardInterrupt):  # of a signal that is noticed late, while what it did is handled
         _run(args)

@@ -29,7 +29,7 @@ from unet_seg_ros.replay.run.output_folder import clear
 from unet_seg_ros.replay.schema import Frames, MadeBy
 from unet_seg_ros.replay.source.bag import is_bag
 from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
-from unet_seg_ros.text import last_words, one_line
+from unet_seg_ros.text import last_words, never_fail_to_print, one_line
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,7 @@ def folder_names(sources: Sequence[Path]) -> list[str]:
 
 def _task(source: Path, output: Path, options: Options) -> Result | str:
     """What a worker does; a drive that can't be replayed gives the line that says why."""
+    never_fail_to_print()
     try:
         return replay_one(source, output, options, Gate())
     except ReplayError as error:
