@@ -26,10 +26,10 @@ def percent(value: float) -> str:
 
 def table(evaluation: Evaluation) -> str:
     """IoU and boundary IoU of each class, then the figures, in percent."""
-    matrix = evaluation.matrix
+    matrix = evaluation.score.confusion
     width = max(len(name) for name in (*matrix.grouping.names, *evaluation.summary()))
     lines = [f"{'':<{width}}  {'IoU':>5}  {'boundary':>8}"]
-    for name, iou, boundary in zip(matrix.grouping.names, matrix.iou(), evaluation.boundary.iou(), strict=True):
+    for name, iou, boundary in zip(matrix.grouping.names, matrix.iou(), evaluation.score.boundary.iou(), strict=True):
         lines.append(f"{name:<{width}}  {percent(iou):>5}  {percent(boundary):>8}")
     return "\n".join([*lines, *(f"{n:<{width}}  {percent(v):>5}" for n, v in evaluation.summary().items())])
 
@@ -53,7 +53,7 @@ def main() -> None:
         segmenter = Segmenter.load(arguments.bundle)
         where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
         evaluation = evaluate(segmenter, *where, class_map=arguments.class_map)
-        if not evaluation.matrix.matrix.any():
+        if not evaluation.score.confusion.matrix.any():
             raise ValueError(
                 f"{arguments.root}, {arguments.split}: no pixel of its labels has a class: nothing to measure"
             )

@@ -80,7 +80,7 @@ def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
     ]
     lines = [_row(columns), _row(["---"] * len(columns))]
     for labelled, evaluation in measured:
-        grouping, figures = evaluation.matrix.grouping, evaluation.summary()
+        grouping, figures = evaluation.score.grouping, evaluation.summary()
         cells = [labelled.title, str(len(evaluation.frames)), f"{len(grouping.names)} (`{grouping.name}`)"]
         cells += [percent(figures[name]) for name in ("miou", "boundary_miou")]
         cells += [percent(figures["category_miou"]) if labelled.categories else "–"]
@@ -92,7 +92,12 @@ def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
 def class_table(evaluation: Evaluation) -> str:
     """IoU and boundary IoU of each class, in percent."""
     lines = [_row(["class", "IoU", "boundary IoU"]), _row(["---"] * 3)]
-    rows = zip(evaluation.matrix.grouping.names, evaluation.matrix.iou(), evaluation.boundary.iou(), strict=True)
+    rows = zip(
+        evaluation.score.grouping.names,
+        evaluation.score.confusion.iou(),
+        evaluation.score.boundary.iou(),
+        strict=True,
+    )
     return "\n".join([*lines, *(_row([name, percent(iou), percent(boundary)]) for name, iou, boundary in rows)])
 
 

@@ -30,7 +30,7 @@ def bundle(tmp_path: Path) -> Path:
 
 def test_the_matrix_is_the_sum_of_the_frames(town: Path, bundle: Path) -> None:
     segmenter = Segmenter.load(bundle, device="cpu")
-    matrix = evaluate(segmenter, town, "train", GROUPINGS["camvid11"]).matrix.matrix
+    matrix = evaluate(segmenter, town, "train", GROUPINGS["camvid11"]).score.confusion.matrix
     groups = GROUPINGS["camvid11"].members
     expected = np.zeros((11, 12), np.int64)
     for pair in find_pairs(town, "train"):
@@ -127,8 +127,12 @@ def test_only_the_chosen_cities_are_measured(two_cities: Path, bundle: Path) -> 
     village = evaluate(segmenter, two_cities, "train", grouping, ["village"])
     both = evaluate(segmenter, two_cities, "train", grouping)
     assert [len(one.frames) for one in (town, village, both)] == [4, 2, 6]
-    np.testing.assert_array_equal(town.matrix.matrix + village.matrix.matrix, both.matrix.matrix)
-    np.testing.assert_array_equal(town.calibration.counts + village.calibration.counts, both.calibration.counts)
+    np.testing.assert_array_equal(
+        town.score.confusion.matrix + village.score.confusion.matrix, both.score.confusion.matrix
+    )
+    np.testing.assert_array_equal(
+        town.score.calibration.counts + village.score.calibration.counts, both.score.calibration.counts
+    )
     looked = evaluate(segmenter, two_cities, "train", grouping, ["village"], Looks(flip=True))
     assert [score.pair for score in looked.frames] == [score.pair for score in village.frames]
     with pytest.raises(ValueError, match=r"train: no city hamlet; there are town, village$"):

@@ -74,10 +74,10 @@ def test_the_card_has_the_figures_of_every_set(
         row = summary_table([(labelled, evaluation)]).splitlines()[-1]
         assert row in said.out
         assert f"| 6 | {len(grouping.names)} (`{grouping.name}`) |" in row
-        for name, iou in zip(grouping.names, evaluation.matrix.iou(), strict=True):
+        for name, iou in zip(grouping.names, evaluation.score.confusion.iou(), strict=True):
             assert f"| {name} | {'–' if iou != iou else f'{100 * iou:.1f}'} |" in said.out
         report = json.loads((output / labelled.folder / "report.json").read_text())
-        assert report["miou"] == evaluation.matrix.mean_iou()
+        assert report["miou"] == evaluation.score.confusion.mean_iou()
         assert read_image(output / labelled.folder / "best_median_worst.png").shape[1] == 1600
     pictures = {path.name for path in output.glob("*.png")}
     assert pictures == {"unlabelled_night.png", "unlabelled_drive.png"}

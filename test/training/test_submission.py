@@ -58,12 +58,12 @@ def test_cityscapesscripts_finds_the_files_and_gets_our_figures(
     assert len(set(predictions)) == 6
     result = theirs.evaluateImgLists(predictions, labels, arguments)
     ours = evaluate(segmenter, town, "train", GROUPINGS["cityscapes19"])
-    np.testing.assert_array_equal(ours.matrix.iou(), [result["classScores"][name] for name in CLASS_NAMES])
+    np.testing.assert_array_equal(ours.score.confusion.iou(), [result["classScores"][name] for name in CLASS_NAMES])
     names = GROUPINGS["categories"].names
     np.testing.assert_array_equal(ours.categories.iou(), [result["categoryScores"][name] for name in names])
-    assert ours.matrix.mean_iou() == pytest.approx(result["averageScoreClasses"], rel=1e-15)
+    assert ours.score.confusion.mean_iou() == pytest.approx(result["averageScoreClasses"], rel=1e-15)
     assert ours.categories.mean_iou() == pytest.approx(result["averageScoreCategories"], rel=1e-15)
-    assert (np.nan_to_num(ours.matrix.iou()) > 0).sum() >= 2
+    assert (np.nan_to_num(ours.score.confusion.iou()) > 0).sum() >= 2
 
 
 def test_files_hold_the_masks_label_ids(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:

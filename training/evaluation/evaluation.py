@@ -15,9 +15,8 @@ from training.data.label_sets import to_train_ids
 from training.evaluation.test_time_augmentation import Looks, segment
 from unet_seg_ros.data.cityscapes import Pair
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
-from unet_seg_ros.metrics.boundary import BoundaryIoU
-from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.metrics.scorer import Score
 from unet_seg_ros.segmenter import Segmenter
 
 Mask = NDArray[np.uint8]
@@ -39,30 +38,24 @@ class Evaluation:
 
     def __init__(self, grouping: Grouping, class_map: str = "cityscapes") -> None:
         self.train_ids = to_train_ids(class_map)
-        self.matrix = ConfusionMatrix(grouping)
+        self.score = Score(grouping)
         self.categories = ConfusionMatrix(GROUPINGS["categories"])
-        self.boundary = BoundaryIoU(grouping)
-        self.calibration = Calibration(grouping)
         self.frames: list[FrameScore] = []
 
     def update(self, pair: Pair, label: Mask, mask: Mask, confidence: Mask) -> None:
         """Add a frame: train ids of label and mask, confidence 0..255, all H×W uint8."""
-        own = ConfusionMatrix(self.matrix.grouping)
-        own.update(label, mask)
-        self.matrix += own
+        own = self.score.take(pair.name, mask, confidence, label)
         self.categories.update(label, mask)
-        self.boundary.update(label, mask)
-        self.calibration.update(label, mask, confidence)
-        self.frames.append(FrameScore(pair, own.mean_iou(), own.pixel_accuracy()))
+        self.frames.append(FrameScore(pair, own["miou"], own["pixel_accuracy"]))
 
     def summary(self) -> dict[str, float]:
         """The figures of all frames, 0..1; NaN where nothing occurs."""
         return {
-            "miou": self.matrix.mean_iou(),
+            "miou": self.score.confusion.mean_iou(),
             "category_miou": self.categories.mean_iou(),
-            "boundary_miou": self.boundary.mean_iou(),
-            "pixel_accuracy": self.matrix.pixel_accuracy(),
-            "expected_calibration_error": self.calibration.ece(),
+            "boundary_miou": self.score.boundary.mean_iou(),
+            "pixel_accuracy": self.score.confusion.pixel_accuracy(),
+            "expected_calibration_error": self.score.calibration.ece(),
         }
 
 
@@ -83,8 +76,8 @@ def evaluate(
 ) -> Evaluation:
     """Measure all frames of a split in Cityscapes layout, or those of ``cities``, each at its full size.
 
-    ``class_map`` says what the label ids mean. The masks are those of the
-    Segmenter or, with ``looks``, those of the mean over several predictions.
+    ``class_map`` says what the label ids mean. The masks are those of the Segmenter or, with ``looks``, those of the
+    mean over several predictions.
     Raises ValueError if the bundle's classes are not Cityscapes' 19, a file cannot be read or a city is not there,
     FileNotFoundError if split or label is missing.
     """

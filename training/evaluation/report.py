@@ -20,6 +20,7 @@ from unet_seg_ros.data.pictures import write_image
 from unet_seg_ros.draw import contact_sheet, legend
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.metrics.figures import by_class, finite
 from unet_seg_ros.segmenter import Segmenter
 
 WORST = 10
@@ -45,12 +46,12 @@ def write_report(
     images = []
     for rank, score in enumerate(worst(evaluation.frames), 1):
         panels = frame_panels(segmenter, score, evaluation)
-        images.append(np.vstack([panels, group_legend(evaluation.matrix.grouping, panels.shape[1])]))
+        images.append(np.vstack([panels, group_legend(evaluation.score.grouping, panels.shape[1])]))
         write_image(pictures / f"{rank:02}_{score.pair.name}_{100 * score.miou:.1f}.png", images[-1])
     if images:
         write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
-    confusion_figure(evaluation.matrix).savefig(folder / "confusion.png", dpi=130)
-    reliability_figure(evaluation.calibration).savefig(folder / "reliability.png", dpi=130)
+    confusion_figure(evaluation.score.confusion).savefig(folder / "confusion.png", dpi=130)
+    reliability_figure(evaluation.score.calibration).savefig(folder / "reliability.png", dpi=130)
     with (folder / "per_frame.csv").open("w", newline="") as file:
         table = csv.writer(file)
         table.writerow(["name", "miou", "pixel_accuracy"])
@@ -70,30 +71,22 @@ def write_report(
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:
     """All figures of an evaluation, for JSON, 0..1; None if there is nothing to measure."""
-    confidence, accuracy, pixels = evaluation.calibration.reliability()
-    matrix, categories = evaluation.matrix, evaluation.categories
+    score, categories = evaluation.score, evaluation.categories
+    confidence, accuracy, pixels = score.calibration.reliability()
     return {
-        "grouping": matrix.grouping.name,
+        "grouping": score.grouping.name,
         "frames": len(evaluation.frames),
-        **{name: _number(value) for name, value in evaluation.summary().items()},
-        "iou": _by_name(matrix.grouping, matrix.iou()),
-        "boundary_iou": _by_name(matrix.grouping, evaluation.boundary.iou()),
-        "category_iou": _by_name(categories.grouping, categories.iou()),
-        "confusion": matrix.matrix.tolist(),
+        **{name: finite(value) for name, value in evaluation.summary().items()},
+        "iou": by_class(score.grouping, score.confusion.iou()),
+        "boundary_iou": by_class(score.grouping, score.boundary.iou()),
+        "category_iou": by_class(categories.grouping, categories.iou()),
+        "confusion": score.confusion.matrix.tolist(),
         "reliability": {
-            "confidence": [_number(value) for value in confidence],
-            "accuracy": [_number(value) for value in accuracy],
+            "confidence": [*map(finite, confidence)],
+            "accuracy": [*map(finite, accuracy)],
             "pixels": pixels.tolist(),
         },
     }
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
-def _by_name(grouping: Grouping, values: NDArray[np.float64]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in zip(grouping.names, values, strict=True)}
 
 
 def worst(frames: list[FrameScore]) -> list[FrameScore]:
@@ -103,7 +96,7 @@ def worst(frames: list[FrameScore]) -> list[FrameScore]:
 
 def frame_panels(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
     """Input, label, prediction and error of a frame. Each group shows in the colour of its first class."""
-    grouping = evaluation.matrix.grouping
+    grouping = evaluation.score.grouping
     shown = np.append([members[0] for members in grouping.members], VOID).astype(np.uint8)
     groups = np.minimum(grouping.table, len(grouping.members))
     image, label_ids = read_pair(score.pair)

@@ -13,6 +13,7 @@ from typing import Annotated, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.scorer import Score
 
@@ -88,13 +89,12 @@ def accuracy(score: Score) -> Accuracy | None:
     """None without labels."""
     if not score.labelled:
         return None
-    names = score.grouping.names
     return {
         "grouping": score.grouping.name,
         "frames": score.labelled,
         **region_accuracy(score.confusion),
         "boundary_iou": finite(score.boundary.mean_iou()),
-        "boundary_iou_per_class": dict(zip(names, map(finite, score.boundary.iou()), strict=True)),
+        "boundary_iou_per_class": by_class(score.grouping, score.boundary.iou()),
         "ece": finite(score.calibration.ece()),
         "reliability": _reliability(score),
         "confusion": score.confusion.matrix.tolist(),
@@ -112,8 +112,13 @@ def region_accuracy(confusion: ConfusionMatrix) -> RegionAccuracy:
     return {
         "miou": finite(confusion.mean_iou()),
         "pixel_accuracy": finite(confusion.pixel_accuracy()),
-        "iou": dict(zip(confusion.grouping.names, map(finite, confusion.iou()), strict=True)),
+        "iou": by_class(confusion.grouping, confusion.iou()),
     }
+
+
+def by_class(grouping: Grouping, values: NDArray[np.float64]) -> dict[str, float | None]:
+    """``values``, float64[classes], by the classes' names."""
+    return dict(zip(grouping.names, map(finite, values), strict=True))
 
 
 def _reliability(score: Score) -> Reliability:

@@ -165,8 +165,8 @@ def test_a_real_drive_is_as_accurate_as_the_evaluation_says(tmp_path: Path) -> N
     accuracy = found.report["accuracy"]
     assert accuracy is not None
     assert accuracy["frames"] == 101
-    assert accuracy["miou"] == expected.matrix.mean_iou()
-    assert accuracy["confusion"] == expected.matrix.matrix.tolist()
+    assert accuracy["miou"] == expected.score.confusion.mean_iou()
+    assert accuracy["confusion"] == expected.score.confusion.matrix.tolist()
 
 
 def test_agreement_with_a_second_model(tmp_path: Path, town: Path, model: Path) -> None:

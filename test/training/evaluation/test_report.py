@@ -54,7 +54,7 @@ def test_the_command_leaves_all_files(
     assert report["bundle"] == segmenter.model_id
     assert (report["data"], report["split"]) == (str(town), "train")
     assert report["looks"]["scales"] == [0.75]
-    np.testing.assert_array_equal(np.array([*report["boundary_iou"].values()], float), evaluation.boundary.iou())
+    np.testing.assert_array_equal(np.array([*report["boundary_iou"].values()], float), evaluation.score.boundary.iou())
     expected = json.loads(json.dumps(figures(evaluation), allow_nan=False))
     assert {key: report[key] for key in expected} == expected
     apart = evaluate(segmenter, town, "train", GROUPINGS["camvid11"], looks=Looks((0.75,)))
@@ -75,7 +75,7 @@ def test_json_holds_every_figure_and_null_for_what_is_not_there() -> None:
     assert there["iou"]["flat"] == 2 / 3
     assert there["iou"]["sky"] is there["boundary_iou"]["sky"] is there["category_iou"]["sky"] is None
     assert (there["frames"], there["pixel_accuracy"], there["expected_calibration_error"]) == (1, 0.75, 0.25)
-    np.testing.assert_array_equal(there["confusion"], evaluation.matrix.matrix)
+    np.testing.assert_array_equal(there["confusion"], evaluation.score.confusion.matrix)
     assert there["reliability"]["pixels"] == [0] * 14 + [4]
     assert there["reliability"]["accuracy"] == [None] * 14 + [0.75]
     nothing = json.loads(json.dumps(figures(Evaluation(GROUPINGS["camvid11"])), allow_nan=False))
@@ -126,10 +126,10 @@ def test_the_pictures_show_groups_and_their_errors(town: Path, bundle: Path, tmp
 
 def test_void_predictions_get_a_column_of_the_confusion_only_where_there_are_any() -> None:
     evaluation = Evaluation(GROUPINGS["camvid11"])
-    assert len(confusion_figure(evaluation.matrix).axes[0].get_xticks()) == 11
+    assert len(confusion_figure(evaluation.score.confusion).axes[0].get_xticks()) == 11
     label = np.zeros((1, 1), np.uint8)
-    evaluation.matrix.update(label, np.full((1, 1), 255, np.uint8))
-    axes = confusion_figure(evaluation.matrix).axes[0]
+    evaluation.score.confusion.update(label, np.full((1, 1), 255, np.uint8))
+    axes = confusion_figure(evaluation.score.confusion).axes[0]
     assert [tick.get_text() for tick in axes.get_xticklabels()][-1] == "none of these"
     assert [text.get_text() for text in axes.texts] == ["100"]
 
