@@ -110,6 +110,30 @@ def _folded(model: UNet, output: Path) -> UNet:
     return folded
 
 
+def _frames_of(config: TrainConfig) -> list[Frame]:
+    """Some of the frames that the run was validated or trained on."""
+    shown = config.validation or config.data[0]
+    return spread(Path(shown.root), shown.split)
+
+
+def _checker(
+    path: Path, expected: Forward, manifest: Manifest, frames: Sequence[Frame]
+) -> Callable[[Path, str, Forward, str], None]:
+    """A function that compares what is to be written with ``expected``, the network of the checkpoint ``path``."""
+    print(f"compared with {path} on {len(frames)} frames:")
+
+    def check(target: Path, what: str, forward: Forward, precision: str) -> None:
+        difference = compare(expected, forward, manifest, frames)
+        print(f"{what}: {difference}")
+        if not difference.within(precision):
+            raise BundleError(
+                f"{target}: not written, {what} does not compute what {path} does: {difference} "
+                f"(allowed: {LOGITS[precision]:.0e}, {100 * MASKS[precision]:g} %)"
+            )
+
+    return check
+
+
 def export(
     run: Path,
     output: Path,
@@ -132,19 +156,7 @@ def export(
     manifest = Manifest(
         name, folded.config, config.max_pixels, data=data, data_terms=terms, metrics=metrics, code_version=__version__
     )
-    shown = config.validation or config.data[0]
-    frames = frames or spread(Path(shown.root), shown.split)
-    print(f"compared with {path} on {len(frames)} frames:")
-
-    def check(target: Path, what: str, forward: Forward, precision: str = "fp32") -> None:
-        difference = compare(_on_images(model), forward, manifest, frames)
-        print(f"{what}: {difference}")
-        if not difference.within(precision):
-            raise BundleError(
-                f"{target}: not written, {what} does not compute what {path} does: {difference} "
-                f"(allowed: {LOGITS[precision]:.0e}, {100 * MASKS[precision]:g} %)"
-            )
-
+    check = _checker(path, _on_images(model), manifest, frames or _frames_of(config))
     with replacing(output) as candidate:
         reference = reference_confidence(save_bundle(candidate, folded, manifest), config)
         save_bundle(candidate, folded, replace(manifest, reference_confidence=reference))

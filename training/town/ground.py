@@ -134,6 +134,25 @@ def _paint_road(
         color[:, _columns(t - 0.02, t + 0.02)] = (168, 168, 170)
 
 
+def _paint_side(rng: np.random.Generator, surface: Surface, side: int, color: Array, label: NDArray[np.uint8]) -> None:
+    """Write what is beside the road on one ``side`` (-1 or 1) into ``color`` (float32[S, T, 3]) and ``label``."""
+    inner, bands = surface.half, surface.bands[max(side, 0)]
+    for band in bands:
+        here = _columns(side * inner, side * band.edge)
+        label[:, here] = band.label
+        color[:, here] = band.color
+        if band.seam:
+            color[:: max(1, round(band.seam / CELL_S)), here] *= 0.82
+            color[:, here][:, :: max(1, round(band.seam / CELL_T))] *= 0.86
+        rough = 0.14 if band.label == ID["terrain"] else 0.05
+        color[:, here] *= grain(rng, len(color), here.stop - here.start, rough)
+        inner = band.edge
+    if bands[0].label == ID["sidewalk"]:  # kerbstones
+        color[:, _columns(side * surface.half, side * (surface.half + 0.15))] = pick(rng, [(150, 148, 144)], 4)
+    if surface.edge_line and not surface.parking:
+        color[:, _columns(side * (surface.half - 0.15), side * (surface.half - 0.25))] = surface.edge_line
+
+
 def _cast_shadows(color: NDArray[np.float32], shadows: Sequence[Shadow], left: float) -> None:
     """Darken float32[S, T, 3] within the outlines; ``left`` is the share of light that is left there."""
     light = np.ones(color.shape[:2], np.float32)
@@ -158,22 +177,8 @@ def paint_block(
     shape = round(BLOCK / CELL_S), round(2 * HALF_WIDTH / CELL_T)
     color, label = np.empty((*shape, 3), np.float32), np.full(shape, ID["road"], np.uint8)
     _paint_road(rng, surface, start, junction, color)
-    for side, bands in zip((-1, 1), surface.bands, strict=True):
-        inner = surface.half
-        for band in bands:
-            here = _columns(side * inner, side * band.edge)
-            label[:, here] = band.label
-            color[:, here] = band.color
-            if band.seam:
-                color[:: max(1, round(band.seam / CELL_S)), here] *= 0.82
-                color[:, here][:, :: max(1, round(band.seam / CELL_T))] *= 0.86
-            rough = 0.14 if band.label == ID["terrain"] else 0.05
-            color[:, here] *= grain(rng, shape[0], here.stop - here.start, rough)
-            inner = band.edge
-        if bands[0].label == ID["sidewalk"]:  # kerbstones
-            color[:, _columns(side * surface.half, side * (surface.half + 0.15))] = pick(rng, [(150, 148, 144)], 4)
-        if surface.edge_line and not surface.parking:
-            color[:, _columns(side * (surface.half - 0.15), side * (surface.half - 0.25))] = surface.edge_line
+    for side in (-1, 1):
+        _paint_side(rng, surface, side, color, label)
     if junction:
         across = _rows(*junction)
         for side in (-1, 1):

@@ -50,22 +50,7 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
     decoded. Raises SourceError, listing the bag's topics if there are no images or a topic isn't there; reading the
     frames of a damaged bag does so after all that could be read.
     """
-    found = topics(path)
-    encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
-    kinds = [f"{topic.name} ({f'{topic.kind} {encodings.get(topic.name, str())}'.strip()})" for topic in found.values()]
-    there = listed(kinds, MAX_LISTED) or "none"
-    missing = [name for name in (*only, *labels) if name not in found]
-    if missing:
-        raise SourceError(f"{path}: no topic {listed(missing)} in this bag; its topics: {there}")
-    others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
-    if others:
-        raise SourceError(f"{path}: {listed(others)} holds no images; the bag's topics: {there}")
-    cameras = {name: found[name] for name in only} if only else _cameras(found, labels)
-    unknown = {} if only else {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
-    depth = () if only else [name for name in cameras if _is_compressed_depth(found[name])]
-    played = {name: topic for name, topic in cameras.items() if name not in unknown and name not in depth}
-    if not played:
-        raise SourceError(f"{path}: no camera images in this bag; its topics: {there}")
+    played, unknown = _played(path, only, labels)
     transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
     absolute = [f"/{name.strip('/').removesuffix('/compressed') or 'camera'}" for name in played]
     names = camera_names(absolute)
@@ -85,6 +70,28 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
         ),
         lambda: _stamps(path, by_topic),
     )
+
+
+def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple[dict[str, Topic], dict[str, str]]:
+    """The topics to play, and the encodings of those that are left out because they can't be decoded."""
+    found = topics(path)
+    encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
+    kinds = [f"{topic.name} ({f'{topic.kind} {encodings.get(topic.name, str())}'.strip()})" for topic in found.values()]
+    there = listed(kinds, MAX_LISTED) or "none"
+    missing = [name for name in (*only, *labels) if name not in found]
+    if missing:
+        raise SourceError(f"{path}: no topic {listed(missing)} in this bag; its topics: {there}")
+    others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
+    if others:
+        raise SourceError(f"{path}: {listed(others)} holds no images; the bag's topics: {there}")
+    if only:
+        return {name: found[name] for name in only}, {}
+    cameras = _cameras(found, labels)
+    unknown = {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
+    played = {n: topic for n, topic in cameras.items() if n not in unknown and not _is_compressed_depth(topic)}
+    if not played:
+        raise SourceError(f"{path}: no camera images in this bag; its topics: {there}")
+    return played, unknown
 
 
 def camera_names(topics: list[str]) -> list[str]:

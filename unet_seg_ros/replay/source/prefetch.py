@@ -17,29 +17,7 @@ def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
     """
     ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = Event()
-
-    def put(item: T | None, error: BaseException | None, last: bool) -> None:
-        while not stopped.is_set():
-            try:
-                ready.put((item, error, last), timeout=0.1)
-            except queue.Full:
-                continue
-            return
-
-    def produce() -> None:
-        try:
-            for item in items:
-                put(item, None, False)
-                if stopped.is_set():
-                    return
-            put(None, None, True)
-        except BaseException as error:
-            put(None, error, True)
-        finally:
-            if stopped.is_set() and hasattr(items, "close"):
-                items.close()  # a generator of its own thread, which may read ahead itself
-
-    thread = Thread(target=produce, daemon=True)
+    thread = Thread(target=_produce, args=(items, ready, stopped), daemon=True)
     thread.start()
     try:
         while True:
@@ -52,3 +30,28 @@ def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
     finally:
         stopped.set()
         thread.join()
+
+
+def _produce(
+    items: Iterator[T], ready: queue.Queue[tuple[T | None, BaseException | None, bool]], stopped: Event
+) -> None:
+    """Put the items into ``ready``, each with the error that making it raised and whether it is the end."""
+
+    def put(item: T | None, error: BaseException | None, last: bool) -> None:
+        while not stopped.is_set():
+            try:
+                return ready.put((item, error, last), timeout=0.1)
+            except queue.Full:
+                continue
+
+    try:
+        for item in items:
+            put(item, None, False)
+            if stopped.is_set():
+                return
+        put(None, None, True)
+    except BaseException as error:
+        put(None, error, True)
+    finally:
+        if stopped.is_set() and hasattr(items, "close"):
+            items.close()  # a generator of its own thread, which may read ahead itself
