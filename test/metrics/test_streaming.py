@@ -48,6 +48,25 @@ def test_it_equals_the_loop(frames: list[tuple[int, float]]) -> None:
     assert found.instants == len(frames)
 
 
+@given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0, 0.5, 1, 2.5, 7, None])), min_size=1, max_size=12))
+def test_measured_times_are_taken_as_they_are(frames: list[tuple[int, float | None]]) -> None:
+    """``None`` is a frame whose mask never came. Masks come in the order of their frames."""
+    times = np.cumsum([gap for gap, _ in frames]).tolist()
+    arrived = np.maximum.accumulate(
+        [-np.inf if late is None else time + late for time, (_, late) in zip(times, frames, strict=True)]
+    )
+    found, expected = Streaming(GROUPING), ConfusionMatrix(GROUPING)
+    for i, (time, (_, latency)) in enumerate(zip(times, frames, strict=True)):
+        if latency is None:
+            found.miss("front", time, picture(100 + i))
+        else:
+            found.take("front", Moment(time, float(arrived[i]) - time, measured=True), picture(i), picture(100 + i))
+        there = [j for j in range(i + 1) if frames[j][1] is not None and arrived[j] <= time]
+        expected.update(picture(100 + i), picture(there[-1]) if there else np.full((3, 4), VOID, np.uint8))
+    np.testing.assert_array_equal(found.confusion.matrix, expected.matrix)
+    assert found.instants == len(frames)
+
+
 def test_without_latency_it_is_the_accuracy_of_the_masks() -> None:
     found, expected = Streaming(GROUPING), ConfusionMatrix(GROUPING)
     for i in range(5):

@@ -78,7 +78,7 @@ def output(tmp_path_factory: pytest.TempPathFactory, model: Path, town: Path) ->
     folder = tmp_path_factory.mktemp("out") / "demo"
     (folder / "sub").mkdir(parents=True)
     (folder / "overlay_old.webm").write_text("of an earlier replay")
-    done = replay(town, "--output", folder, "--model", model, "--rate", 5)
+    done = replay(town, "--output", folder, "--model", model, "--rate", 5, "--require", "streaming_miou>=0")
     assert done.returncode == 0, done.stderr
     last = done.stdout.splitlines()[-1]
     assert str(folder) in last
@@ -150,6 +150,7 @@ def test_the_report_adds_up(output: Path) -> None:
             ]
             assert sum(parts) == pytest.approx(float(row["latency"]))
             assert min(parts[0], *parts[2:]) > 0
+    assert 0 <= found["timing"]["streaming_miou"] <= 1
     assert found["made_by"]["model"]["id"].startswith("tiny-")
     assert found["made_by"]["node"]["device"] == "cpu"
     assert not found["problems"]

@@ -94,6 +94,10 @@ class Score:
             row |= self._compare(camera, mask, confidence, label)
         return row
 
+    def miss(self, camera: str, time: float, label: Array | None) -> None:
+        """Add the instant of a frame that got no mask to the streaming accuracy; ``time`` is as in ``Moment``."""
+        self.streaming.miss(camera, time, label)
+
     def _compare(self, camera: str, mask: Array, confidence: Array, label: Array) -> dict[str, Any]:
         frame = ConfusionMatrix(self.grouping)
         frame.update(label, mask)

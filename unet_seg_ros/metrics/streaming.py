@@ -6,7 +6,8 @@ A slow network is wrong on the road even where its masks are right: when they co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,12 @@ Array = NDArray[np.uint8]
 
 
 class Moment(NamedTuple):
-    """When a frame came, and the seconds from then to its mask if the network begins with it at once."""
+    """When a frame came, and the seconds from then to its mask: as they were ``measured``, waiting included, or else
+    as they are if the network begins with it at once."""
 
     time: float
     latency: float
+    measured: bool = False
 
 
 class _Work(NamedTuple):
@@ -30,19 +33,28 @@ class _Work(NamedTuple):
     seconds: float
 
 
+class _Coming(NamedTuple):
+    at: float
+    mask: Array
+
+
 @dataclass
 class _Camera:
-    """A network that works on one frame at a time and then takes the newest that waits, as the node does."""
+    """A network that works on one frame at a time and then takes the newest that waits, as the node does; or one whose
+    masks are ``coming`` at times that were measured."""
 
     now: float = -np.inf
     arrived: Array | None = None
     working: _Work | None = None
     done_at: float = np.inf
     waiting: _Work | None = None
+    coming: deque[_Coming] = field(default_factory=deque)
 
     def advance(self, time: float) -> None:
         """Finish what is done by ``time``."""
         self.now = time
+        while self.coming and self.coming[0].at <= time:
+            self.arrived = self.coming.popleft().mask
         while self.working and self.done_at <= time:
             self.arrived, self.working = self.working.mask, None
             if self.waiting:
@@ -57,12 +69,18 @@ class _Camera:
             self._begin(work, self.now)
         self.advance(self.now)  # it may take no time
 
+    def expect(self, work: _Work) -> None:
+        """A frame comes now, and its mask so much later."""
+        self.coming.append(_Coming(self.now + work.seconds, work.mask))
+        self.advance(self.now)
+
     def _begin(self, work: _Work, time: float) -> None:
         self.working, self.done_at = work, time + work.seconds
 
 
 class Streaming:
-    """Sums over the labelled instants of a drive, each camera as if it had the network for itself.
+    """Sums over the labelled instants of a drive; where times are not measured, each camera is as if it had the network
+    for itself.
 
     Where no mask has arrived yet, all labelled pixels are wrong. A time that runs backwards starts the camera anew.
     """
@@ -74,11 +92,26 @@ class Streaming:
 
     def take(self, camera: str, moment: Moment, mask: Array, label: Array | None) -> None:
         """A frame with the mask that it gets, and the label of its instant (train ids, H×W uint8), if there is one."""
+        state = self._at(camera, moment.time)
+        work = _Work(mask, moment.latency)
+        if moment.measured:
+            state.expect(work)
+        else:
+            state.take(work)
+        self._compare(state, label)
+
+    def miss(self, camera: str, time: float, label: Array | None) -> None:
+        """A frame that gets no mask, as measured."""
+        self._compare(self._at(camera, time), label)
+
+    def _at(self, camera: str, time: float) -> _Camera:
         state = self._cameras.get(camera)
-        if state is None or moment.time < state.now:
+        if state is None or time < state.now:
             state = self._cameras[camera] = _Camera()
-        state.advance(moment.time)
-        state.take(_Work(mask, moment.latency))
+        state.advance(time)
+        return state
+
+    def _compare(self, state: _Camera, label: Array | None) -> None:
         if label is None:
             return
         newest = state.arrived

@@ -43,9 +43,7 @@ class Timing(TypedDict):
     sent: Annotated[float | None, "Frames a second as sent."]
     rate: Annotated[float | None, "Frames a second as processed."]
     jitter: Annotated[float | None, "Standard deviation of the intervals between the masks of a camera, in seconds."]
-    streaming_miou: Annotated[
-        Share | None, "Each label compared with the newest mask that had arrived at its instant; null live."
-    ]
+    streaming_miou: Annotated[Share | None, "Each label compared with the newest mask that had arrived at its instant."]
 
 
 class SourceCheck(TypedDict):

@@ -24,11 +24,11 @@ COMPARE: dict[str, Callable[[float, float], bool]] = {
 }
 RULE = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
 PLAIN = (
-    *("miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
+    *("miou", "streaming_miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
     *("repeated", "backward", "gaps"),
 )
 ONLY = {
-    "offline": ("work", ("agreement", "agreement_miou", "streaming_miou"), WORK_STAGES),
+    "offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES),
     "live": ("latency", ("jitter",), STAGES),
 }
 """What only one of the modes measures: the name of its time a frame, single metrics, and stages."""

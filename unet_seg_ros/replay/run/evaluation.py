@@ -69,6 +69,11 @@ class Evaluation:
         self.gallery.take(shot, *badness(figures))
         return figures
 
+    def miss(self, camera: str, time: float, label: Array | None) -> None:
+        """Take in the instant of a frame that got no mask, for the streaming accuracy."""
+        if self.class_names == CLASS_NAMES:
+            self._score.miss(camera, time, label)
+
     def add(self, frame: FrameId, seconds: Mapping[str, float | None], figures: Mapping[str, Any] | None) -> None:
         """Add a frame's row. ``seconds`` are those of the stages that are known and of ``latency`` or ``work``;
         ``figures`` are those of ``look``, empty if they are not known and None if the frame was dropped."""

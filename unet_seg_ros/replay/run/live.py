@@ -9,6 +9,7 @@ from typing import Any
 
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.ground.settings import GroundSettings
+from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import NodeError, ReplayError, SourceError
 from unet_seg_ros.replay.labels.matcher import Truth
@@ -22,6 +23,7 @@ from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
+from unet_seg_ros.replay.run.missed import Missed
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Array, Drive
@@ -83,15 +85,18 @@ def _look_through(
     grids: Grids | None = None
     if not live.recording_problem:
         with Recorder(output / RECORDING) as recorder:
+            missed = Missed(played.frames, evaluation, truth)
             for answer in answers(output / LIVE, drive, played, palette(), recorder):
+                missed.before(answer)
                 sent, names = answer.sent, answer.coverage.class_names
                 if where:
                     grids = grids or Grids(where, names, range(len(names)), problems)
                     grids.take(sent.camera, sent.stamp_ns, answer.mask, answer.confidence, recorder)
                 figures[sent.index] = _look(answer, evaluation, truth, grids.picture if grids else None)
+            missed.rest()
         if recorder.problem:
             problems.add("recording", recorder.problem)
-        truth.finish(whole=False)  # dropped frames have not asked for theirs
+        truth.finish(whole=False)  # frames that share a stamp or are damaged have not asked for theirs
     for sent in played.frames:
         if sent.note:
             problems.add("note", sent.note)
@@ -109,7 +114,8 @@ def _look(
     evaluation.class_names, evaluation.model_id = tuple(coverage.class_names), coverage.model
     label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape)
     shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label, beside)
-    return evaluation.look(shot, coverage.regions[0].fraction.tolist())
+    moment = None if sent.latency is None else Moment(sent.sent_ns / 1e9, sent.latency, measured=True)
+    return evaluation.look(shot, coverage.regions[0].fraction.tolist(), moment=moment)
 
 
 def _id(sent: Sent) -> FrameId:

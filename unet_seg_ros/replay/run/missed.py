@@ -1,0 +1,43 @@
+"""Live: the frames that the node did not answer. Their instants have labels too, and an older mask to compare with."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from unet_seg_ros.replay.labels.matcher import Truth
+from unet_seg_ros.replay.live.playback import Sent
+from unet_seg_ros.replay.live.review import Answer
+from unet_seg_ros.replay.run.evaluation import Evaluation
+
+
+class Missed:
+    """Those of ``frames``, which are in order of sending, without a mask. Frames without pixels and those that share
+    a stamp are left out. A camera without any mask has no size to compare labels at, and counts nothing."""
+
+    def __init__(self, frames: Sequence[Sent], evaluation: Evaluation, truth: Truth) -> None:
+        self._evaluation = evaluation
+        self._truth = truth
+        self._frames: dict[str, deque[Sent]] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        for sent in frames:
+            if sent.received_ns is None and not sent.repeated and not sent.problem:
+                self._frames.setdefault(sent.camera, deque()).append(sent)
+
+    def before(self, answer: Answer) -> None:
+        """Compare those that its camera sent before the frame of ``answer``. Answers come in order of sending."""
+        camera = answer.sent.camera
+        self._shapes[camera] = answer.mask.shape
+        waiting = self._frames.get(camera, deque())
+        while waiting and waiting[0].sent_ns < answer.sent.sent_ns:
+            self._compare(waiting.popleft())
+
+    def rest(self) -> None:
+        """Compare those that were sent after the last answer."""
+        for camera in self._shapes:
+            for sent in self._frames.pop(camera, ()):
+                self._compare(sent)
+
+    def _compare(self, sent: Sent) -> None:
+        label = self._truth.label(sent.camera, sent.stamp_ns, sent.label, self._shapes[sent.camera])
+        self._evaluation.miss(sent.camera, sent.sent_ns / 1e9, label)
