@@ -32,6 +32,14 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         part.unlink(missing_ok=True)
 
 
+def of_user(text: str | Path) -> Path:
+    """A path that may begin with ``~``. It stays as it is where nobody knows whose home is meant."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def open_regular(path: Path) -> BinaryIO:
     """Open a file for reading. A pipe or a device, which may never end, is refused with OSError."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")

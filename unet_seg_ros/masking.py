@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.files import of_user
 from unet_seg_ros.metrics.coverage import Point, Region
 from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.text import LINE, quoted
@@ -30,7 +31,7 @@ class Ignored:
         for entry in entries:
             outline = polygon(entry, name)
             if outline is None:
-                self._pictures.append(_picture(Path(entry).expanduser(), name))
+                self._pictures.append(_picture(of_user(entry), name))
             else:
                 self._polygons.append(outline)
         self._pixels = lru_cache(maxsize=4)(self._of_size)  # most frames have the same size

@@ -175,6 +175,7 @@ def test_the_bound_on_pixels_is_the_environments() -> None:
         environment = {**os.environ, pictures.LIMIT_VARIABLE: text}
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
         assert done.stdout == f"{expected}\n", text
+        assert bool(done.stderr) == (text not in ("1000", "")), "what is not understood is told"
 
 
 def mosaic(pattern: str, rgb: Any) -> Any:

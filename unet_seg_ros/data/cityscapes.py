@@ -88,6 +88,20 @@ def missing_labels(root: Path, split: str, labels: str = "gtFine") -> str:
     return f"{folder}: no labels: no file is named CITY/CITY_SEQ_FRAME_{labels}_labelIds.png; there is {there}{hint}"
 
 
+def unpaired(root: Path, split: str, pairs: list[Pair]) -> list[str]:
+    """A sentence for the images without a label where others have one, and a sentence for the labels without an
+    image."""
+    used = {pair.label for pair in pairs if pair.label}
+    without = [pair.image for pair in pairs if pair.label is None]
+    strays = [path for path in label_files(root, split) if path not in used]
+    found = []
+    if used and without:
+        found.append(f"{without[0]}: {len(without)} of {len(pairs)} images have no label file, this is the first")
+    if strays:
+        found.append(f"{strays[0]}: {len(strays)} label files have no image, this is the first")
+    return found
+
+
 def _files(folder: Path) -> list[Path]:
     """The files in the cities below ``folder``, sorted, without hidden ones."""
     if not folder.is_dir():

@@ -8,9 +8,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from unet_seg_ros.data import jpeg, png
 from unet_seg_ros.data.jpeg import PictureError as PictureError
 from unet_seg_ros.files import read_bytes, write_atomically
-from unet_seg_ros.text import last_words
+from unet_seg_ros.text import last_words, listed, quoted
 
 Array = NDArray[np.uint8]
 
@@ -31,8 +32,14 @@ LIMIT_VARIABLE = "UNET_SEG_MAX_IMAGE_PIXELS"
 
 
 def _limit() -> int:
-    text = os.environ.get(LIMIT_VARIABLE, "")
-    return int(text) if text.isdecimal() and 1 <= int(text[:12]) <= 2**30 else 2**24
+    text = os.environ.get(LIMIT_VARIABLE, "").strip()
+    if text.isdecimal() and 1 <= int(text[:12]) <= 2**30:
+        return int(text)
+    if text:
+        logging.getLogger(__name__).warning(
+            "%s is %s, must be a whole number of pixels up to 2^30: 2^24 is taken", LIMIT_VARIABLE, quoted(text)
+        )
+    return 2**24
 
 
 MAX_PIXELS = _limit()
@@ -42,6 +49,10 @@ MAX_BYTES = 2**28
 """Largest file that is read, bytes."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp")
 """Suffixes of the files that count as pictures, in lower case."""
+OTHERS = (".webp", ".tif", ".tiff", ".gif", ".jp2", ".j2k", ".ppm", ".pgm", ".heic", ".avif", ".exr", ".jxl")
+"""Suffixes of pictures that are not read, in lower case."""
+LABEL_SUFFIXES = (".png", ".bmp")
+"""Suffixes of the files that count as label images, in lower case: those of formats without loss."""
 NO_LABEL = "not an 8-bit single-channel image, as label ids are"
 _CMYK = 4
 
@@ -57,6 +68,20 @@ class Picture(NamedTuple):
 def is_picture(path: Path) -> bool:
     """Whether a file is a picture, by its name. Hidden files, such as the ``._NAME`` files of macOS, are not."""
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
+
+
+def is_label(path: Path) -> bool:
+    """Whether a file is a picture that can hold labels, by its name."""
+    return is_picture(path) and path.suffix.lower() in LABEL_SUFFIXES
+
+
+def left_out(files: Iterable[Path]) -> str:
+    """A sentence for the pictures among ``files`` that are of a format that is not read; empty if there are none."""
+    found = [path for path in files if path.suffix.lower() in OTHERS and not path.name.startswith(".")]
+    if not found:
+        return ""
+    kinds = listed(sorted({path.suffix.lower() for path in found}))
+    return f"{found[0]}: {len(found)} pictures of formats that are not read ({kinds}) are left out: make them PNG"
 
 
 def check_size(width: int, height: int) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from unet_seg_ros.files import of_user
 from unet_seg_ros.ground.camera import Camera
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
@@ -51,7 +52,7 @@ class GroundSettings:
             frame=values["ground.frame"],
             odometry_frame=values["ground.odometry_frame"],
             grid=grid,
-            costs=Path(values["ground.costs"]).expanduser() if values["ground.costs"] else None,
+            costs=of_user(values["ground.costs"]) if values["ground.costs"] else None,
             memory=values["ground.memory"],
             cameras={name: _given(name, values) for name in cameras},
         )

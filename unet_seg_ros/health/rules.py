@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.files import of_user
 from unet_seg_ros.share import share_folder
 
 LEAD = 0.8
@@ -94,7 +95,7 @@ class Thresholds:
 
 def load_thresholds(file: Path | str = "") -> Thresholds:
     """From a YAML file (empty: the package's own). Raises ValueError naming the file and what is wrong in it."""
-    path = Path(file).expanduser() if file else share_folder() / "config" / "health.yaml"
+    path = of_user(file) if file else share_folder() / "config" / "health.yaml"
     values = read_yaml(path)
     try:
         return _thresholds(values)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from unet_seg_ros.files import of_user
 from unet_seg_ros.share import share_folder
 from unet_seg_ros.text import LINE, quoted
 
@@ -16,7 +17,7 @@ def shipped_or_path(model: str) -> Path:
     which lists the shipped models, if there is no such file."""
     models = share_folder() / "models"
     shipped = models / f"{model}.safetensors"
-    path = shipped if "/" not in model and os.path.isfile(shipped) else Path(model).expanduser()
+    path = shipped if "/" not in model and os.path.isfile(shipped) else of_user(model)
     if not os.path.isfile(path):  # also where the name is too long
         names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
         raise ValueError(

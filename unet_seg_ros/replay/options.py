@@ -9,6 +9,7 @@ from typing import Any
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
 from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.files import of_user
 from unet_seg_ros.masking import Ignored, polygon
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.label_source import LabelSource
@@ -117,8 +118,7 @@ def load_ignored(path: Path) -> dict[str, tuple[str, ...]]:
             raise ValueError(f"{path}: {camera}: must be a list of polygons and PNGs, not {quoted(entries)}")
         where = f"{path}: {camera}"
         ignored[camera] = tuple(
-            entry if polygon(entry, where) else str((path.parent / Path(entry).expanduser()).resolve())
-            for entry in entries
+            entry if polygon(entry, where) else str((path.parent / of_user(entry)).resolve()) for entry in entries
         )
         Ignored(ignored[camera], where)
     return ignored

@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from unet_seg_ros.files import of_user
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share import share_folder
 from unet_seg_ros.text import LINE, quoted
@@ -192,7 +193,7 @@ def is_topic_name(name: str) -> bool:
 
 
 def _params_file(text: str) -> Path | None:
-    path = Path(text).expanduser()
+    path = of_user(text)
     if text and not os.path.isfile(path):
         raise ValueError(f"params_file: there is no file {quoted(str(path), LINE)}")
     return path if text else None

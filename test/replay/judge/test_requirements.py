@@ -207,6 +207,13 @@ def test_a_wrong_file_of_rules_is_one_clear_line(tmp_path: Path, content: bytes 
     assert one_line(str(caught.value)).startswith(f"{path}: {says}")
 
 
+def test_a_gate_without_a_requirement_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rules.yaml"
+    path.write_text("[]")
+    with pytest.raises(ValueError, match=r"rules\.yaml: no requirement in it"):
+        parse([str(path)], "live", GROUPING)
+
+
 def test_a_check_says_what_was_found() -> None:
     holds, fails = judge(report(), parse(["jitter<=0.02", "iou.road > 0.5"], "live", GROUPING))
     assert holds == {"require": "jitter<=0.02", "value": 0.01, "passed": True, "line": "jitter<=0.02: it is 0.01"}

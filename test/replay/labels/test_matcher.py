@@ -39,6 +39,9 @@ def stamp(index: int) -> int:
     return drives.STAMP + index * 10**8
 
 
+ROAD = np.full((drives.HEIGHT, drives.WIDTH), 7, np.uint8)
+
+
 def write_label(path: Path, pixels: Array) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     assert cv2.imwrite(str(path), pixels)
@@ -253,3 +256,31 @@ def test_frames_with_wrong_labels_are_replayed_without(tmp_path: Path) -> None:
     colours, size = result.report["problems"]
     assert "town_000000_000001_gtFine_labelIds.png: not an 8-bit single-channel image" in colours
     assert "town_000000_000002_gtFine_labelIds.png: 30×20, its image is 64×48: not compared" in size
+
+
+@pytest.mark.parametrize("suffix", [".png", ".PNG", ".bmp"])
+def test_hidden_files_and_suffixes_of_labels(suffix: str, tmp_path: Path) -> None:
+    video = drives.write_video(tmp_path / "drive.avi", 2, 10)
+    for index in range(2):
+        write_label(tmp_path / "labels" / f"{index}{suffix.lower()}", ROAD)
+        (tmp_path / "labels" / f"{index}{suffix.lower()}").rename(tmp_path / "labels" / f"{index}{suffix}")
+        (tmp_path / "labels" / f"._{index}{suffix}").write_bytes(b"of macOS")
+    drive = with_labels(open_source(video), LabelSource(tmp_path / "labels"))
+    assert [frame.label and frame.label.name for frame in drive.frames()] == [f"0{suffix}", f"1{suffix}"]
+
+
+def test_a_label_of_two_that_fit_would_be_a_guess(tmp_path: Path) -> None:
+    video = drives.write_video(tmp_path / "drive.avi", 2, 10)
+    for name in ("a_0", "b_0", "a_1"):
+        write_label(tmp_path / "labels" / f"{name}.png", ROAD)
+    frames = list(with_labels(open_source(video), LabelSource(tmp_path / "labels")).frames())
+    assert [frame.label and frame.label.stem for frame in frames] == [None, "a_1"]
+    assert "a_0.png and " in frames[0].note
+    assert not frames[1].note
+
+
+def test_names_of_other_digits_are_names(tmp_path: Path) -> None:
+    for folder, pixels in (("images", drives.picture(0)), ("labels", ROAD)):
+        write_label(tmp_path / folder / "²².png", pixels)
+    (frame,) = with_labels(open_source(tmp_path / "images"), LabelSource(tmp_path / "labels")).frames()
+    assert frame.label is not None

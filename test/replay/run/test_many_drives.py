@@ -238,6 +238,28 @@ def test_what_stands_for_several_drives(tmp_path: Path, fleet: Fleet) -> None:
     assert many_drives.expanded([tmp_path, tmp_path / "none"]) == found
 
 
+def test_what_of_a_folder_is_no_bag_and_what_is_there_twice_is_told(
+    tmp_path: Path, fleet: Fleet, caplog: pytest.LogCaptureFixture
+) -> None:
+    drives.write_video(tmp_path / "ride.avi", 2, 10.0)
+    (tmp_path / "notes.txt").touch()
+    for name in ("one", "two", "empty"):
+        (tmp_path / name).mkdir()
+        if name != "empty":
+            (tmp_path / name / "x.mcap").touch()
+    report = tmp_path / "earlier"
+    report.mkdir()
+    for name in ("drive.mcap", "report.json"):
+        (report / name).touch()
+    assert many_drives.expanded([tmp_path]) == [tmp_path / "one", tmp_path / "two"]
+    assert caplog.messages == [
+        f"{tmp_path}: its bags are replayed; left out, since they are none: earlier, empty, ride.avi"
+    ]
+    one = fleet.bags / "one"
+    many_drives.expanded([one, next(one.glob("*.mcap"), next(one.glob("*.db3"), one))])
+    assert caplog.messages[1].endswith(f": the same drive as {one}: its frames count twice")
+
+
 @pytest.mark.parametrize("names", ["/r.mcap=r /b/r=r_2 /r_2=r_2_2", "/r_2=r_2 /r=r /c/r=r_3", "/=drive /ü,é.db3=ü_é"])
 def test_each_drive_has_a_folder_of_its_own(names: str) -> None:
     pairs = [pair.split("=") for pair in names.split()]

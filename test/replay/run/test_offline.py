@@ -336,3 +336,8 @@ def test_ignored_pixels_are_in_no_mask_and_no_figure(tmp_path: Path, town: Path,
     assert 0 < labelled[0] < labelled[1]
     shares = [pd.read_csv(tmp_path / folder / "frames.csv").filter(like="coverage.") for folder in ("plain", "masked")]
     assert not np.allclose(*shares)
+
+
+def test_ignored_pixels_of_a_camera_that_is_not_there_are_told(tmp_path: Path, town: Path, model: Path) -> None:
+    result = replay(town, tmp_path / "out", model, ignore={"fornt": ("0 0 1 0 1 0.5",)})
+    assert result.report["problems"][0] == f"ignore: fornt is no camera of {town}; there are {CAMERA}"

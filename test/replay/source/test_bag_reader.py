@@ -198,3 +198,23 @@ def test_chosen_topics_alone_are_played(tmp_path: Path) -> None:
     assert open_source(bag, topics=["/left/image_raw"]).cameras == {"left": "/left/image_raw"}
     assert open_source(bag, topics=["/segmentation/front/mask"]).cameras == {"mask": "/segmentation/front/mask"}
     assert open_source(bag, labels=[FRONT]).cameras == {"left": "/left/image_raw"}
+
+
+def test_more_cameras_than_a_car_has_are_chosen_from(tmp_path: Path) -> None:
+    bag = drives.write_bag(tmp_path / "bag", {f"/c{i}/image": images(1) for i in range(65)}, StoragePlugin.MCAP)
+    with pytest.raises(SourceError, match="65 cameras, 64 at most: choose with --topic"):
+        open_source(bag)
+    assert list(open_source(bag, topics=["/c1/image", "/c3/image"]).cameras) == ["c1", "c3"]
+
+
+@pytest.mark.parametrize("storage", list(StoragePlugin))
+def test_a_camera_that_was_silent_is_told(
+    storage: StoragePlugin, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Writer(tmp_path / "bag", version=9, storage_plugin=storage) as writer:
+        for topic in (FRONT, "/rear/image_raw"):
+            connection = writer.add_connection(topic, IMAGE, typestore=TYPES)
+            if topic == FRONT:
+                writer.write(connection, 1, TYPES.serialize_cdr(images(1)[0], IMAGE))
+    assert list(open_source(tmp_path / "bag").cameras) == ["front"]
+    assert caplog.messages == [f"{tmp_path / 'bag'}: no message was recorded of /rear/image_raw"]

@@ -52,6 +52,36 @@ def test_a_cityscapes_folder_gives_its_labels(tmp_path: Path) -> None:
     check_stamps(drive)
 
 
+def test_what_of_a_cityscapes_folder_has_no_partner_is_told(tmp_path: Path) -> None:
+    root = drives.write_cityscapes(tmp_path, "val", 3, 2)
+    (stray,) = root.rglob("*000001_gtFine_labelIds.png")
+    stray.rename(stray.with_name("town_000009_000000_gtFine_labelIds.png"))
+    images, labels = open_source(root).problems
+    assert images.endswith("town_000000_000001_leftImg8bit.png: 2 of 3 images have no label file, this is the first")
+    assert labels.endswith("town_000009_000000_gtFine_labelIds.png: 1 label files have no image, this is the first")
+
+
+def test_of_several_splits_one_with_labels_is_played(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    drives.write_cityscapes(tmp_path, "test", 1, 1)
+    drives.write_cityscapes(tmp_path, "extra", 1, 0)
+    drive = open_source(drives.write_cityscapes(tmp_path, "train", 2, 2))
+    assert all(frame.label and "train" in frame.label.parts for frame in drive.frames())
+    assert caplog.messages == [f"{tmp_path}: of the splits extra, test, train, train is played"]
+
+
+@pytest.mark.parametrize("layout", ["flat", "cityscapes"])
+def test_pictures_of_other_formats_are_told(layout: str, tmp_path: Path) -> None:
+    town = tmp_path / "leftImg8bit" / "val" / "town"
+    drives.write_cityscapes(tmp_path, "val", 1, 0)
+    for name in ("a.webp", "b.TIF", "._c.webp", "notes.txt"):
+        (town / name).touch()
+    drive = open_source(town if layout == "flat" else tmp_path)
+    assert drive.length == 1
+    (problem,) = drive.problems
+    assert problem.endswith("2 pictures of formats that are not read (.tif, .webp) are left out: make them PNG")
+
+
 def test_the_only_split_is_played(tmp_path: Path) -> None:
     assert open_source(drives.write_cityscapes(tmp_path, "demo", 2, 0)).length == 2
 

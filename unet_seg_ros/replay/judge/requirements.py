@@ -13,7 +13,7 @@ from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.metrics.figures import FIGURES
 from unet_seg_ros.replay.schema import Check, Report
-from unet_seg_ros.text import VALUE, one_line, quoted
+from unet_seg_ros.text import VALUE, listed, one_line, quoted
 from unet_seg_ros.vocabulary import STAGES, WORK_STAGES
 
 COMPARE: dict[str, Callable[[float, float], bool]] = {
@@ -53,6 +53,8 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
     """From the command line: each a requirement or a YAML file with a list of them. Raises ValueError for what a replay
     in ``mode`` does not measure."""
     lines = [line for text in texts for line in (_lines(Path(text)) if text.endswith((".yaml", ".yml")) else [text])]
+    if texts and not lines:
+        raise ValueError(f"require: {listed(texts)}: no requirement in it, so that nothing could fail")
     known = names(mode, grouping, regions)
     other = "live" if mode == "offline" else "offline"
     found = []

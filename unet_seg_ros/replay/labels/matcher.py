@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
-from unet_seg_ros.data.pictures import NO_LABEL, PictureError, decode_label, read_label
+from unet_seg_ros.data.pictures import NO_LABEL, PictureError, decode_label, is_label, read_label
 from unet_seg_ros.replay.errors import Problems, SourceError
 from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
@@ -201,23 +201,34 @@ def with_labels(drive: Drive, source: LabelSource) -> Drive:
     Raises SourceError if the folder holds none."""
     if source.folder is None:
         return drive
-    suffix = "_labelTrainIds.png" if source.train_ids else "_labelIds.png"
-    files = sorted(source.folder.rglob(f"*{suffix}")) or sorted(source.folder.glob("*.png"))
+    ending = "_labelTrainIds" if source.train_ids else "_labelIds"
+    every = sorted(path for path in source.folder.rglob("*") if is_label(path))
+    files = [path for path in every if path.stem.lower().endswith(ending.lower())]
+    files = files or [path for path in every if path.parent == source.folder]
     if not files:
-        raise SourceError(f"{source.folder}: no labels: neither …{suffix} below it, as in Cityscapes, nor *.png in it")
-    names = {re.sub(r"(_gt(Fine|Coarse))?_label(Train)?Ids$", "", file.stem): file for file in files}
+        raise SourceError(
+            f"{source.folder}: no labels: neither …{ending}.png below it, as in Cityscapes, nor *.png or *.bmp in it"
+        )
+    named: dict[str, list[Path]] = {}
     numbered: dict[tuple[str, int], list[Path]] = {}
-    for name, file in names.items():
+    for path in files:
+        name = re.sub(r"(_gt(Fine|Coarse))?_label(Train)?Ids$", "", path.stem, flags=re.IGNORECASE)
+        named.setdefault(name, []).append(path)
         if parts := re.fullmatch(r"(.*?)_?(\d+)", name):
             camera = parts[1] if len(drive.cameras) > 1 else ""
-            numbered.setdefault((camera, int(parts[2])), []).append(file)
-    numbers = {key: found[0] for key, found in numbered.items() if len(found) == 1}  # two would be a guess
-    return replace(drive, frames=lambda: _labelled(drive, names, numbers), files=(*drive.files, *files))
+            numbered.setdefault((camera, int(parts[2])), []).append(path)
+    return replace(drive, frames=lambda: _labelled(drive, named, numbered), files=(*drive.files, *files))
 
 
-def _labelled(drive: Drive, names: Mapping[str, Path], numbers: Mapping[tuple[str, int], Path]) -> Iterator[Frame]:
+def _labelled(
+    drive: Drive, named: Mapping[str, list[Path]], numbered: Mapping[tuple[str, int], list[Path]]
+) -> Iterator[Frame]:
     for frame in drive.frames():
         camera = frame.camera if len(drive.cameras) > 1 else ""
-        number = int(frame.name) if frame.name.isdigit() else frame.stamp_ns
-        label = names.get(frame.name) or numbers.get((camera, number)) or numbers.get((camera, frame.stamp_ns))
-        yield replace(frame, label=label)
+        number = int(frame.name) if frame.name.isdecimal() else frame.stamp_ns
+        own = named.get(frame.name, []) if frame.name else []
+        found = own or numbered.get((camera, number)) or numbered.get((camera, frame.stamp_ns)) or []
+        note = frame.note
+        if len(found) > 1:  # to take one would be a guess
+            note = note or f"{found[0]} and {found[1]} may both be the label of the same frame: it is not compared"
+        yield replace(frame, label=found[0] if len(found) == 1 else None, note=note)

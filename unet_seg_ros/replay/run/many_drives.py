@@ -6,6 +6,7 @@ What is summed are counts, so the figures are those of one process, however the 
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -22,14 +23,33 @@ from unet_seg_ros.replay.judge.gate import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import write
-from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.result import FIGURES, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.run.output_folder import clear
 from unet_seg_ros.replay.schema import Frames, MadeBy
 from unet_seg_ros.replay.source.bag import is_bag
 from unet_seg_ros.replay.source.bag_reader import METADATA, bag_files
-from unet_seg_ros.text import last_words, never_fail_to_print, one_line
+from unet_seg_ros.text import last_words, listed, never_fail_to_print, one_line
+
+logger = logging.getLogger(__name__)
+
+NO_DRIVES = (
+    ".txt",
+    ".md",
+    ".csv",
+    ".json",
+    ".yaml",
+    ".yml",
+    ".log",
+    ".sh",
+    ".py",
+    ".html",
+    ".pdf",
+    ".db3-wal",
+    ".db3-shm",
+)
+"""Suffixes of files that nobody takes for drives."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +62,34 @@ class Workers:
 
 
 def expanded(sources: Sequence[Path]) -> list[Path]:
-    """The drives: a folder that is none itself, but holds bags, stands for these, by name."""
+    """The drives: a folder that is none itself, but holds bags, stands for these, by name. A drive that
+    is there twice counts twice, which is logged."""
     found: list[Path] = []
     for source in sources:
         found += _bags_in(source) or [source]
+    seen: dict[Path, Path] = {}
+    for source in found:
+        for file in bag_files(source) if source.is_dir() and is_bag(source) else [source]:
+            other = seen.setdefault(file.resolve(), source)
+            if other is not source:
+                logger.warning("%s: the same drive as %s: its frames count twice", source, other)
+                break
     return found
 
 
 def _bags_in(folder: Path) -> list[Path]:
+    """The bags in a folder that is no bag; what else lies there and may be meant as a drive is logged."""
     if not folder.is_dir() or (folder / METADATA).exists():
         return []
     files = bag_files(folder)
-    folders = [path for path in folder.iterdir() if path.is_dir() and is_bag(path)]
-    return sorted([*files, *folders]) if folders or len(files) > 1 else []
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    folders = [path for path in entries if path.is_dir() and is_bag(path) and not (path / FIGURES).exists()]
+    if not folders and len(files) < 2:
+        return []
+    others = [path.name for path in entries if path not in (*files, *folders) and path.suffix not in NO_DRIVES]
+    if others:
+        logger.warning("%s: its bags are replayed; left out, since they are none: %s", folder, listed(others))
+    return sorted([*files, *folders])
 
 
 def replay_many(

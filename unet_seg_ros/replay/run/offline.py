@@ -34,6 +34,7 @@ from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import listed
 from unet_seg_ros.vocabulary import WORK_STAGES
 
 
@@ -52,6 +53,9 @@ class Offline:
         if self.against and self.against.manifest.class_names != names:
             raise ValueError(f"against: {self.against.model_id} has other classes than {model_id}")
         self.evaluation.class_names, self.evaluation.model_id = names, model_id
+        if strange := options.ignore.keys() - drive.cameras.keys():
+            there = f"there are {', '.join(drive.cameras)}"
+            self.problems.add("ignore", f"ignore: {listed(sorted(strange))} is no camera of {drive.source}; {there}")
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
         manifest = self.segmenter.manifest
         self.grids = None

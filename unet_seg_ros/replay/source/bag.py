@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -11,7 +12,16 @@ import numpy as np
 
 from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
 from unet_seg_ros.replay.errors import SourceError
-from unet_seg_ros.replay.source.bag_reader import BAG_SUFFIXES, METADATA, DamagedBag, Topic, bag_files, messages, topics
+from unet_seg_ros.replay.source.bag_reader import (
+    METADATA,
+    DamagedBag,
+    Topic,
+    bag_files,
+    is_bag_name,
+    messages,
+    silent_topics,
+    topics,
+)
 from unet_seg_ros.replay.source.drive import (
     TYPES,
     Drive,
@@ -26,10 +36,14 @@ from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.text import VALUE, listed, one_line
 
+logger = logging.getLogger(__name__)
+
 OUTPUTS = ("mask", "confidence", "color", "overlay")
 """Images that the node itself puts out: a bag of an earlier replay holds them beside the camera's."""
 DEPTH = ("16UC1", "32FC1", "mono16")
 """Encodings of images that nobody expects to be segmented."""
+MAX_CAMERAS = 64
+"""Of a drive: each has a video in the report."""
 MAX_LISTED = 50
 """Topics of a bag that an error lists."""
 
@@ -38,7 +52,7 @@ def is_bag(path: Path) -> bool:
     """Whether it is meant as one: by its suffix, or a folder that holds one."""
     if path.is_dir():
         return (path / METADATA).exists() or bool(bag_files(path))
-    return path.suffix in BAG_SUFFIXES
+    return is_bag_name(path)
 
 
 def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = ()) -> Drive:
@@ -84,6 +98,8 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
     others = [name for name in only if found[name].kind not in (IMAGE, COMPRESSED_IMAGE)]
     if others:
         raise SourceError(f"{path}: {listed(others)} holds no images; the bag's topics: {there}")
+    if silent := [name for name in silent_topics(path) if name not in found]:
+        logger.warning("%s: no message was recorded of %s", path, listed(silent))
     if only:
         return {name: found[name] for name in only}, {}
     cameras = _cameras(found, labels)
@@ -91,6 +107,8 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
     played = {n: topic for n, topic in cameras.items() if n not in unknown and not _is_compressed_depth(topic)}
     if not played:
         raise SourceError(f"{path}: no camera images in this bag; its topics: {there}")
+    if len(played) > MAX_CAMERAS:
+        raise SourceError(f"{path}: {len(played)} cameras, {MAX_CAMERAS} at most: choose with --topic; {there}")
     return played, unknown
 
 

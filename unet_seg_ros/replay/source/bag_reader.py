@@ -52,12 +52,13 @@ def bag_files(path: Path) -> list[Path]:
     files are none."""
     if not path.is_dir():
         return [path]
-    files = [file for file in path.iterdir() if _may_be_a_bag(file)]
+    files = [file for file in path.iterdir() if is_bag_name(file) and file.is_file()]
     return sorted(files, key=natural_order)
 
 
-def _may_be_a_bag(file: Path) -> bool:
-    return bool(set(file.suffixes[-2:]) & set(BAG_SUFFIXES)) and not file.name.startswith(".") and file.is_file()
+def is_bag_name(file: Path) -> bool:
+    """Whether a file is a bag's by its name, also one that was compressed as a whole. Hidden files are none."""
+    return file.name.removesuffix(PACKED).endswith(BAG_SUFFIXES) and not file.name.startswith(".")
 
 
 def topics(path: Path) -> dict[str, Topic]:
@@ -127,6 +128,16 @@ def _ordered(path: Path) -> tuple[list[Path], str]:
 
 def _metadata(path: Path) -> dict[str, Any]:
     return cast("dict[str, Any]", read_yaml(path / METADATA, MAX_METADATA)["rosbag2_bagfile_information"])
+
+
+def silent_topics(path: Path) -> list[str]:
+    """Topics of images that were recorded but have no message, as metadata.yaml says."""
+    try:
+        entries = _metadata(path)["topics_with_message_count"]
+        kinds = {e["topic_metadata"]["name"]: e["topic_metadata"]["type"] for e in entries if not e["message_count"]}
+        return [name for name, kind in kinds.items() if kind in (IMAGE, COMPRESSED_IMAGE)]
+    except Exception:  # there is none, or it holds something else
+        return []
 
 
 def _expected(path: Path) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterator
 from dataclasses import replace
@@ -11,12 +12,23 @@ from typing import cast
 import cv2
 import numpy as np
 
-from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, find_pairs, missing_labels, splits
-from unet_seg_ros.data.pictures import SUFFIXES, PictureError, check_size, is_picture, read_image, read_picture
+from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, Pair, find_pairs, label_files, missing_labels, splits, unpaired
+from unet_seg_ros.data.pictures import (
+    SUFFIXES,
+    PictureError,
+    check_size,
+    is_picture,
+    left_out,
+    read_image,
+    read_picture,
+)
 from unet_seg_ros.files import natural_order, utf8_path
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
 from unet_seg_ros.replay.source.drive import Array, Drive, Frame, image_message
+from unet_seg_ros.text import listed
+
+logger = logging.getLogger(__name__)
 
 KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
 """Other containers' lengths are estimates."""
@@ -97,21 +109,19 @@ def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
 
 
 def open_folder(path: Path, rate: float) -> Drive:
-    """Images at ``rate`` Hz: one split of a folder in Cityscapes layout (val if there is one), with its labels, or
-    all images of any other folder, by name. Raises SourceError if there are none."""
-    files: list[tuple[Path, Path | None]]
+    """Images at ``rate`` Hz: one split of a folder in Cityscapes layout (val if there is one, else one that has
+    labels), with its labels, or all images of any other folder, by name. Raises SourceError if there are none."""
     problems = []
     if found := splits(path):
-        split = "val" if "val" in found else found[0]
-        try:
-            pairs = find_pairs(path, split)
-        except FileNotFoundError as error:
-            raise SourceError(str(error)) from error
+        split = _split(path, found)
+        pairs = _pairs(path, split)
         files = [(pair.image, pair.label) for pair in pairs]
-        problems += [missing_labels(path, split)]
+        problems += [missing_labels(path, split), *unpaired(path, split, pairs)]
+        problems += [left_out((path / IMAGE_FOLDER / split).glob("*/*"))]
     else:
-        images = (file for file in path.iterdir() if is_picture(file) and file.is_file())
-        files = [(file, None) for file in sorted(images, key=natural_order)]
+        there = sorted((file for file in path.iterdir() if file.is_file()), key=natural_order)
+        files = [(file, None) for file in there if is_picture(file)]
+        problems += [left_out(there)]
     if not files:
         raise SourceError(
             f"{path}: no images; a folder holds {', '.join(SUFFIXES)} files, Cityscapes' leftImg8bit and "
@@ -121,6 +131,22 @@ def open_folder(path: Path, rate: float) -> Drive:
     read = tuple(file for pair in files for file in pair if file is not None)
     told = tuple(filter(None, problems))
     return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, told)
+
+
+def _split(root: Path, found: list[str]) -> str:
+    """The split to play of those that there are; where there is a choice, it is logged."""
+    labelled = [name for name in found if name != "test" and label_files(root, name)]
+    split = "val" if "val" in found else (labelled or found)[0]
+    if len(found) > 1:
+        logger.info("%s: of the splits %s, %s is played", root, listed(found), split)
+    return split
+
+
+def _pairs(root: Path, split: str) -> list[Pair]:
+    try:
+        return find_pairs(root, split)
+    except FileNotFoundError as error:
+        raise SourceError(str(error)) from error
 
 
 def _not_turned(image: Path) -> str:

@@ -1,0 +1,15 @@
+"""Files are complete or absent, and names are what the user means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from unet_seg_ros.files import of_user
+
+
+def test_a_home_that_nobody_knows_is_a_name_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert of_user("~/x") == tmp_path / "x"
+    assert of_user("~no such user/x") == Path("~no such user/x")
