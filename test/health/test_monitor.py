@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +50,14 @@ def test_trust_begins_to_fall_before_the_flag_rises() -> None:
     health = judge(FINE | {"white": 9.8}, SIMPLE)
     assert health.level == Level.OK
     assert health.trust == pytest.approx(math.exp(-0.5 * (LEAD - 0.1)))
+
+
+def test_what_alone_degrades_a_frame_is_named_before_its_bound() -> None:
+    """``frozen`` weighs so much that trust falls to almost nothing before its bound; ``white`` is beyond its own."""
+    heavy = replace(SIMPLE, bounds={**SIMPLE.bounds, "frozen": Bound(10.0, 2.0, 50.0)})
+    health = judge(FINE | {"frozen": 9.8, "white": 12.0}, heavy)
+    assert health.flags == ("frozen", "washed_out")
+    assert judge(FINE | {"frozen": 8.4, "white": 12.0}, heavy).flags == ("washed_out",)
 
 
 def test_much_that_is_close_to_its_bound_is_degraded_too() -> None:

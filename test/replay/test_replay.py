@@ -160,6 +160,20 @@ def test_the_report_adds_up(output: Path) -> None:
     assert all(memory > 2**20 for memory in used["memory"])
 
 
+def test_the_table_holds_the_health_that_the_node_published(output: Path) -> None:
+    health, rows = read(output / "drive.mcap")["/segmentation/camera/health"], table(output)
+    assert health
+    assert {int(row["stamp_ns"]) for row in rows if row["trust"]} == health.keys()
+    for row in rows:
+        if row["trust"]:
+            message = health[int(row["stamp_ns"])]
+            assert float(row["trust"]) == pytest.approx(message.trust)
+            assert (row["flags"], row["reason"]) == (" ".join(message.flags), message.reason)
+    trust = report(output)["trust"]
+    assert trust["p50"] == pytest.approx(np.median([message.trust for message in health.values()]))
+    assert sum(trust["causes"].values()) == sum(len(message.flags) for message in health.values())
+
+
 def compare(output: Path, drive: Drive, labels: dict[int, Path], model: Path, grouping: str) -> None:
     """Masks and confusion matrix are, to the last pixel, what the frames that came back give without DDS."""
     masks = read(output / "drive.mcap")[f"/segmentation/{next(iter(drive.cameras))}/mask"]

@@ -43,6 +43,10 @@ class Health:
     bounds: Signals
 
 
+MALFORMED = Health(Level.BLIND, 0.0, ("malformed",), "the message holds no usable image", {}, {})
+"""Of a frame that could not be read."""
+
+
 class Measurement:
     """The signals of one camera's frames, which must come in their order."""
 
@@ -85,7 +89,8 @@ def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
     excess = {rule: thresholds.bounds[rule.signal].excess(rule, signals[rule.signal]) for rule in RULES}
     costs = {rule: thresholds.bounds[rule.signal].weight * penalty(distance) for rule, distance in excess.items()}
     trust = math.exp(-sum(costs.values()))
-    wrong = [rule for rule in RULES if excess[rule] > 0]
+    enough = -math.log(thresholds.degraded) if thresholds.degraded else math.inf  # alone it makes the frame degraded
+    wrong = [rule for rule in RULES if excess[rule] > 0 or costs[rule] > enough]
     if not wrong and trust < thresholds.degraded:  # much is close to its bound
         wrong = [max(RULES, key=lambda rule: costs[rule])]
     level = Level.BLIND if trust < thresholds.blind else Level.DEGRADED if wrong else Level.OK

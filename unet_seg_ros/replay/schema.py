@@ -46,6 +46,15 @@ class Timing(TypedDict):
     streaming_miou: Annotated[Share | None, "Each label compared with the newest mask that had arrived at its instant."]
 
 
+class Trust(TypedDict):
+    """How far the health of the camera and the model lets the masks be believed, over all frames of known health."""
+
+    p05: Annotated[Share, "Trust that 5 % of the frames are below; linear between ranks."]
+    p50: Annotated[Share, "The median."]
+    distrusted: Annotated[Share, "Share of the frames that were flagged: level degraded or blind."]
+    causes: Annotated[dict[str, Count], "Frames by flag, the most frequent first; a frame can have several flags."]
+
+
 class SourceCheck(TypedDict):
     """One camera as recorded."""
 
@@ -158,6 +167,7 @@ class Report(TypedDict):
     timing: Timing
     accuracy: Annotated[Accuracy | None, "null without labels."]
     stability: Stability
+    trust: Annotated[Trust | None, "null where no frame's health is known."]
     source: Annotated[dict[str, SourceCheck], "By camera."]
     resources: Annotated[Resources | None, "null where nothing was measured."]
     verdict: Annotated[list[Check], "One entry for each requirement."]

@@ -10,10 +10,11 @@ IMAGE = "sensor_msgs/msg/Image"
 COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CLASS_COVERAGE = "unet_seg_msgs/msg/ClassCoverage"
 FRAME_TIMING = "unet_seg_msgs/msg/FrameTiming"
+CAMERA_HEALTH = "unet_seg_msgs/msg/CameraHealth"
 OUTPUTS = {"mask": IMAGE, "confidence": IMAGE, "coverage": CLASS_COVERAGE}
 """What the node makes of every frame, for each camera, and its message type. The overlay is made afterwards: a car's
 node makes none, and would be slower if it did."""
-RECORDED = {**OUTPUTS, "timing": FRAME_TIMING}
+RECORDED = {**OUTPUTS, "timing": FRAME_TIMING, "health": CAMERA_HEALTH}
 """What is taken from the node and recorded."""
 
 

@@ -71,6 +71,7 @@ def report(**changes: Any) -> Report:
 def expected() -> dict[str, float | None]:
     """Of that report, by hand."""
     found: dict[str, float | None] = {"dropped": 10 / 40, "repeated": 3 + 4, "backward": 2, "gaps": 1}
+    found |= {"trust.p05": 0.2, "trust.p50": 0.9, "trust.distrusted": 0.1}
     found |= {"rate": 8.5, "jitter": 0.01, "flicker": 0.021, "confidence": 0.876}
     found |= {"miou": 0.612, "streaming_miou": 0.587, "pixel_accuracy": 0.913, "boundary_iou": 0.412, "ece": 0.031}
     found |= {"regions.ego lane.miou": 0.777, "regions.ego lane.pixel_accuracy": 0.955}
@@ -229,6 +230,7 @@ def test_what_was_not_measured_does_not_hold() -> None:
         },
         accuracy=None,
         stability=dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou")),
+        trust=None,
     )
     known = [name for name in names("live", GROUPING, [LANE]) if name not in ("repeated", "backward", "gaps")]
     for compare in ("<=", ">="):

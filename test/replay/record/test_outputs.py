@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,18 @@ from test.replay import drives
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import CLASS_NAMES, palette
 from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.record.outputs import OutputRecorder
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmentation, Timings
+
+HEALTH = Health(
+    *(Level.DEGRADED, 0.25, ("dark", "late"), "the picture is dark"),
+    *({"brightness": 10.0, "gap": math.nan}, {"gap": 5.0, "brightness": 40.0}),
+)
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -33,12 +40,12 @@ def test_outputs_read_back(tmp_path: Path, compressed: bool) -> None:
     with Recorder(tmp_path / "drive.mcap") as recorder:
         outputs = OutputRecorder(recorder, drive, "tiny-1", palette())
         for frame in drive.frames():
-            outputs.write(frame, message_pixels(frame.message), seen, [left_half])
+            outputs.write(frame, message_pixels(frame.message), seen, HEALTH, [left_half])
     with AnyReader([tmp_path / "drive.mcap"]) as reader:
         read = {(c.topic, t): reader.deserialize(raw, c.msgtype) for c, t, raw in reader.messages()}
-    topics = {f"/segmentation/front/{output}" for output in ("mask", "confidence", "overlay", "coverage")}
+    topics = {f"/segmentation/front/{output}" for output in ("mask", "confidence", "overlay", "coverage", "health")}
     assert {topic for topic, _ in read} == topics | {f"/front/image_raw{suffix}"}
-    assert len(read) == 10
+    assert len(read) == 12
     for (topic, time), message in read.items():
         assert message.header.stamp.sec * 10**9 + message.header.stamp.nanosec == time
         assert message.header.frame_id == "front_optical"
@@ -50,7 +57,14 @@ def test_outputs_read_back(tmp_path: Path, compressed: bool) -> None:
         if topic.endswith("overlay"):
             image = message_pixels(read[f"/front/image_raw{suffix}", time])
             assert np.array_equal(to_rgb(message), draw.overlay(image, mask, palette()))
+        if topic.endswith("health"):
+            assert (message.model, message.level, message.reason) == ("tiny-1", 1, HEALTH.reason)
+            assert message.trust == pytest.approx(0.25)
+            assert (message.flags, message.signals) == (["dark", "late"], ["brightness", "gap"])
+            assert message.values == pytest.approx([10.0, math.nan], nan_ok=True)
+            assert message.bounds == pytest.approx([40.0, 5.0])
         if topic.endswith("coverage"):
+            assert message.trust == pytest.approx(0.25)
             assert (message.model, message.height, message.width) == ("tiny-1", 48, 64)
             assert [region.name for region in message.regions] == ["image", "left"]
             shares = np.bincount(mask[:, :32].ravel(), minlength=19) / (48 * 32)

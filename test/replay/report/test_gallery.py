@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.data.labels import GROUPINGS, VOID, palette
+from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.replay.report.gallery import (
     MAX_FRAMES,
     RIGHT,
@@ -59,6 +60,16 @@ def test_a_frame_without_a_score_is_no_worst_one() -> None:
     take(gallery, SECOND // 2, 0.1)
     take(gallery, SECOND // 2, 0.2, camera="left")  # another camera's moment is its own
     assert [bad.score for bad in gallery.worst] == [0.2, 0.1]
+
+
+def test_flagged_frames_are_ranked_by_trust() -> None:
+    gallery = Gallery(palette(), TABLE)
+    mask = np.zeros((48, 64), np.uint8)
+    for index, (trust, flags) in enumerate([(0.6, ("dark",)), (0.1, ("frozen",)), (0.05, ()), (0.5, ("dark", "late"))]):
+        health = Health(Level.DEGRADED, trust, flags, "why", {}, {})
+        frame = FrameId("front", index, index * SECOND, index * SECOND)
+        gallery.take(Shot(frame, level(100), mask, mask, health=health), 1.0, "score")
+    assert [bad.why for bad in gallery.distrusted] == ["trust 0.10: why", "trust 0.50: why", "trust 0.60: why"]
 
 
 def test_tiles_are_those_that_there_are() -> None:

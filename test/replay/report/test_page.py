@@ -111,6 +111,7 @@ def report(**changes: Any) -> dict[str, Any]:
         "accuracy": accuracy,
         "stability": {"flicker": 0.02, "confidence": 0.8, "agreement": 0.93, "agreement_miou": None},
         "source": {"front": SOURCE},
+        "trust": {"p05": 0.11, "p50": 0.87, "distrusted": 0.123, "causes": {"dark": 7, "<frozen>": 2}},
         "resources": {"at": [0.5, 1.0], "cpu": [1.0, 1.5], "memory": [1e8, 2e8]},
         "verdict": [],
         "baseline": [],
@@ -179,6 +180,17 @@ def test_the_page_stands_on_its_own() -> None:
         *("3.0 times as fast", "ego lane", "77.7 %", "/front/image_raw", "2 back, 1 repeated", "1, longest 457 ms"),
     ):
         assert said in read.said, said
+
+
+def test_the_frames_that_were_distrusted_most_are_shown_with_the_causes() -> None:
+    gallery = pictures()
+    gallery.distrusted = [replace(bad, why="trust 0.03: the picture is dark") for bad in gallery.worst[:2]]
+    read = Page(page(report(), rows(), gallery)).said
+    health = read[read.index("Health: ") : read.index("CPU and memory")]
+    for said in ("0.87", "0.11", "12.3 %", "frames: dark7", "frames: <frozen>2"):
+        assert said in health, said
+    assert health.count("trust 0.03: the picture is dark") == 2
+    assert "Health: " not in Page(page(report(trust=None), rows(), pictures())).said
 
 
 @pytest.mark.parametrize(
@@ -255,6 +267,7 @@ def test_what_comes_from_outside_is_text_and_never_markup() -> None:
     gallery = pictures()
     gallery.films = {evil: gallery.films["front"]}
     gallery.worst = [replace(bad, camera=evil, why=evil, tiles={evil: b"jpeg"}) for bad in gallery.worst]
+    gallery.distrusted = gallery.worst
     names = (evil, *CLASS_NAMES[1:])
     grouping = replace(GROUPINGS["cityscapes19"], names=names)
     frames = rows().assign(camera=evil).rename(columns={f"coverage.{CLASS_NAMES[0]}": f"coverage.{evil}"})

@@ -26,6 +26,7 @@ RULE = re.compile(r"^\s*([^<>=]+?)\s*(<=|>=|<|>)\s*([-+.\deE]+)\s*$")
 PLAIN = (
     *("miou", "streaming_miou", "pixel_accuracy", "boundary_iou", "ece", "flicker", "confidence", "dropped", "rate"),
     *("repeated", "backward", "gaps"),
+    *("trust.p05", "trust.p50", "trust.distrusted"),
 )
 ONLY = {
     "offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES),
@@ -110,7 +111,8 @@ def metrics(report: Report) -> dict[str, float | None]:
         "backward": sum(source["backward"] for source in sources),
         "gaps": sum(source["gaps"] for source in sources),
     }
-    parts: tuple[Mapping[str, Any], ...] = (report["accuracy"] or {}, report["stability"], timing)
+    trust = {name: value for name, value in (report["trust"] or {}).items() if name != "causes"}
+    parts: tuple[Mapping[str, Any], ...] = (report["accuracy"] or {}, report["stability"], timing, {"trust": trust})
     for part in parts:
         found |= _flat(part)
     return found

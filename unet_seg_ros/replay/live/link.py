@@ -10,11 +10,21 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
-from unet_seg_msgs.msg import ClassCoverage, FrameTiming
+from unet_seg_msgs.msg import CameraHealth, ClassCoverage, FrameTiming
+from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Drive, Frame, header_stamp
-from unet_seg_ros.replay.topics import CLASS_COVERAGE, COMPRESSED_IMAGE, FRAME_TIMING, IMAGE, RECORDED, Target
+from unet_seg_ros.replay.topics import (
+    CAMERA_HEALTH,
+    CLASS_COVERAGE,
+    COMPRESSED_IMAGE,
+    FRAME_TIMING,
+    IMAGE,
+    RECORDED,
+    Target,
+)
+from unet_seg_ros.text import VALUE, one_line
 from unet_seg_ros.vocabulary import NODE_STAGES
 
 RELIABLE = ReliabilityPolicy.RELIABLE
@@ -23,6 +33,7 @@ ROS_TYPES = {
     COMPRESSED_IMAGE: CompressedImage,
     CLASS_COVERAGE: ClassCoverage,
     FRAME_TIMING: FrameTiming,
+    CAMERA_HEALTH: CameraHealth,
 }
 
 
@@ -94,8 +105,27 @@ class Link:
             message = deserialize_message(cdr, FrameTiming)
             for one in sent:
                 one.stages = None if one.repeated else {name: getattr(message, name) for name in NODE_STAGES}
+        elif output == "health":
+            health = health_of(deserialize_message(cdr, CameraHealth))
+            for one in sent:
+                one.health = None if one.repeated else health
         self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
 
     def answered(self) -> bool:
         """Whether the last frame of every camera is answered. Masks come in the order of the frames."""
         return all(sent.received_ns is not None for sent in {sent.camera: sent for sent in self.frames}.values())
+
+
+MOST_FLAGS = 20
+"""Flags of a frame that are kept."""
+
+
+def health_of(message: Any) -> Health | None:
+    """A frame's health as the CameraHealth message has it, its texts bounded; None if its trust is not 0..1."""
+    if not 0 <= message.trust <= 1:
+        return None
+    flags = tuple(one_line(flag, VALUE) for flag in message.flags[:MOST_FLAGS])
+    level = Level(min(message.level, Level.BLIND))
+    signals = dict(zip(message.signals, message.values, strict=False))
+    bounds = dict(zip(message.signals, message.bounds, strict=False))
+    return Health(level, message.trust, flags, one_line(message.reason), signals, bounds)

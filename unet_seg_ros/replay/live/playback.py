@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import DROPPED, PROCESSED, RECEIVED
 
@@ -32,9 +33,10 @@ class Counts:
 @dataclass
 class Sent:
     """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
-    its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name, as the node tells
-    them; ``repeated`` where the camera sent its stamp more than once, so that its masks can't be told apart;
-    ``problem`` is why the frame has no pixels, if that is known, ``note`` what else is odd."""
+    its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name and ``health`` is
+    whether to believe the mask, as the node tells them; ``repeated`` where the camera sent its stamp more than once, so
+    that its masks can't be told apart; ``problem`` is why the frame has no pixels, if that is known, ``note`` what else
+    is odd."""
 
     camera: str
     index: int
@@ -44,6 +46,7 @@ class Sent:
     label: Path | None = None
     received_ns: int | None = None
     stages: dict[str, float] | None = None
+    health: Health | None = None
     repeated: bool = False
     problem: str = ""
     note: str = ""

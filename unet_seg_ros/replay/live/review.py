@@ -45,7 +45,7 @@ def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder:
             camera, output = what[connection.topic]
             key = camera, message_stamp(message)
             recorder.write(connection.topic, connection.msgtype, key[1], bytes(raw))
-            if key not in frames or output == "timing":
+            if key not in frames or output not in ("image", *OUTPUTS):
                 continue
             # The bag is in order of the stamps: what is of another stamp will not be completed.
             parts = {other: found for other, found in parts.items() if other[1] == key[1]}

@@ -9,10 +9,11 @@ import numpy as np
 from rosbags.typesys.store import Typestore
 
 from unet_seg_ros import draw
+from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.metrics.coverage import Coverage, Region
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
 from unet_seg_ros.replay.source.drive import Array, Drive, Frame
-from unet_seg_ros.replay.topics import CLASS_COVERAGE, IMAGE, Target
+from unet_seg_ros.replay.topics import CAMERA_HEALTH, CLASS_COVERAGE, IMAGE, Target
 from unet_seg_ros.segmenter import Segmentation
 
 
@@ -34,17 +35,35 @@ class OutputRecorder:
         """Add a frame of which nothing was made."""
         self._write(frame, self._drive.topic(frame.camera), self._drive.message_type, frame.message)
 
-    def write(self, frame: Frame, image: Array, seen: Segmentation, regions: Sequence[Region] = ()) -> Coverage:
+    def write_health(self, frame: Frame, health: Health) -> None:
+        """Add whether the frame's mask can be believed."""
+        message = self._types.types[CAMERA_HEALTH](
+            frame.message.header,
+            self._model_id,
+            int(health.level),
+            health.trust,
+            list(health.flags),
+            health.reason,
+            list(health.signals),
+            np.array(list(health.signals.values()), np.float32),
+            np.array([health.bounds[name] for name in health.signals], np.float32),
+        )
+        self._write(frame, self._target.topic(frame.camera, "health"), CAMERA_HEALTH, message)
+
+    def write(
+        self, frame: Frame, image: Array, seen: Segmentation, health: Health, regions: Sequence[Region] = ()
+    ) -> Coverage:
         """Add the frame, of which ``image`` (H×W×3 uint8 RGB) is the decoded picture, with all outputs; returns its
         coverage, of the whole image and of ``regions``."""
         header, camera = frame.message.header, frame.camera
         self.write_input(frame)
+        self.write_health(frame, health)
         coverage = seen.coverage(regions)
         messages = {
             "mask": (IMAGE, picture(self._types, header, seen.mask)),
             "confidence": (IMAGE, picture(self._types, header, seen.confidence)),
             "overlay": (IMAGE, picture(self._types, header, draw.overlay(image, seen.mask, self._palette))),
-            "coverage": (CLASS_COVERAGE, self._coverage(header, seen, coverage)),
+            "coverage": (CLASS_COVERAGE, self._coverage(header, seen, coverage, health.trust)),
         }
         for output, (kind, message) in messages.items():
             self._write(frame, self._target.topic(camera, output), kind, message)
@@ -53,7 +72,7 @@ class OutputRecorder:
     def _write(self, frame: Frame, topic: str, kind: str, message: Any) -> None:
         self._recorder.write(topic, kind, frame.stamp_ns, bytes(self._types.serialize_cdr(message, kind)))
 
-    def _coverage(self, header: Any, seen: Segmentation, coverage: Coverage) -> Any:
+    def _coverage(self, header: Any, seen: Segmentation, coverage: Coverage, trust: float) -> Any:
         kinds = self._types.types
         regions = [
             kinds["unet_seg_msgs/msg/RegionCoverage"](
@@ -71,7 +90,7 @@ class OutputRecorder:
             coverage.low_confidence_fraction,
             dropped=0,
             lost=0,
-            trust=1.0,
+            trust=trust,
             age=0.0,
         )
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import VOID
+from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.replay.result import FrameId
 from unet_seg_ros.replay.source.drive import Array
 
@@ -28,7 +29,8 @@ RIGHT, WRONG, UNKNOWN = (222, 222, 222), (214, 40, 40), (70, 70, 70)
 @dataclass(frozen=True)
 class Shot:
     """A frame that was segmented: ``image`` H×W×3 uint8 RGB, ``mask`` and ``label`` H×W uint8 class ids, ``confidence``
-    H×W uint8. ``beside`` gives a picture of a wanted height in pixels to be shown next to it, H×W×3 uint8 RGB."""
+    H×W uint8. ``beside`` gives a picture of a wanted height in pixels to be shown next to it, H×W×3 uint8 RGB;
+    ``health`` is None where it is not known."""
 
     frame: FrameId
     image: Array
@@ -36,6 +38,7 @@ class Shot:
     confidence: Array
     label: Array | None = None
     beside: Callable[[int], Array] | None = None
+    health: Health | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +65,14 @@ class Bad:
 @dataclass
 class Gallery:
     """``palette`` is uint8[256, 3] RGB by class id, ``table`` uint8[256] the grouping that masks and labels are
-    compared in. ``films`` are the drive in short by camera, ``worst`` the worst frames, the very worst first."""
+    compared in. ``films`` are the drive in short by camera, ``worst`` the worst frames, the very worst first, and
+    ``distrusted`` those of least trust among the frames whose health has a flag."""
 
     palette: Array
     table: Array
     films: dict[str, list[Picture]] = field(default_factory=dict)
     worst: list[Bad] = field(default_factory=list)
+    distrusted: list[Bad] = field(default_factory=list)
     _strides: dict[str, int] = field(default_factory=dict)
     _taken: dict[str, int] = field(default_factory=dict)
 
@@ -75,14 +80,21 @@ class Gallery:
         """Take in a frame. The higher its ``score``, the worse the frame is, for the reason ``why``. A frame whose
         score is NaN is never one of the worst."""
         self._add_picture(shot)
+        self.worst = self._ranked(self.worst, shot, score, why)
+        if shot.health and shot.health.flags:
+            trust = shot.health.trust
+            self.distrusted = self._ranked(self.distrusted, shot, 1 - trust, f"trust {trust:.2f}: {shot.health.reason}")
+
+    def _ranked(self, before: list[Bad], shot: Shot, score: float, why: str) -> list[Bad]:
+        """``before`` with the frame, if it is one of the worst."""
         camera, at_ns = shot.frame.camera, shot.frame.at_ns
-        rivals = [bad for bad in self.worst if bad.camera == camera and abs(bad.at_ns - at_ns) < APART_NS]
-        full = len(self.worst) == WORST and not rivals
-        if not all(score > bad.score for bad in (rivals or (self.worst[-1:] if full else []))) or score != score:
-            return
-        kept = [bad for bad in self.worst if bad not in rivals]
+        rivals = [bad for bad in before if bad.camera == camera and abs(bad.at_ns - at_ns) < APART_NS]
+        full = len(before) == WORST and not rivals
+        if not all(score > bad.score for bad in (rivals or (before[-1:] if full else []))) or score != score:
+            return before
+        kept = [bad for bad in before if bad not in rivals]
         kept.append(Bad(camera, at_ns, shot.frame.stamp_ns, score, why, self._tiles(shot)))
-        self.worst = sorted(kept, key=lambda bad: -bad.score)[:WORST]
+        return sorted(kept, key=lambda bad: -bad.score)[:WORST]
 
     def _add_picture(self, shot: Shot) -> None:
         camera = shot.frame.camera

@@ -22,7 +22,13 @@ from unet_seg_ros.replay.source.drive import Array
 
 STRIP = 4
 """Pictures of the film strip."""
-CURVES = {"mean confidence": "mean_confidence", "flicker": "flicker", "mIoU": "miou", "agreement": "agreement"}
+CURVES = {
+    "mean confidence": "mean_confidence",
+    "flicker": "flicker",
+    "mIoU": "miou",
+    "agreement": "agreement",
+    "trust": "trust",
+}
 """What is drawn over the drive, and the columns that hold it."""
 
 T = TypeVar("T")
@@ -53,6 +59,7 @@ def render(
         films=gallery.films,
         videos=videos,
         worst=gallery.worst,
+        distrusted=gallery.distrusted,
         grouping=grouping,
         class_names=class_names,
         palette=gallery.palette,

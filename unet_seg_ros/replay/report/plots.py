@@ -143,7 +143,7 @@ def coverage(times: Values, shares: Values, names: Sequence[str], palette: Array
 def lines(times: Values, named: Mapping[str, Values], unit: str = "%", scale: float = 100.0) -> str:
     """Lines by name over the drive's time in s, ``scale`` times their values."""
     with _axes(height=2.3) as (figure, (axis,)):
-        for color, (name, values) in zip(itertools.cycle((BLUE, ORANGE, GREEN, RED)), named.items()):
+        for color, (name, values) in zip(itertools.cycle((BLUE, ORANGE, GREEN, RED, GREY)), named.items()):
             at, thinned = thin(times, values)
             axis.plot(at, scale * thinned, linewidth=1.2, color=color, label=name)
         axis.set_ylim(bottom=0)

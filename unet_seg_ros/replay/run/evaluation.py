@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unet_seg_ros.data.labels import CLASS_NAMES, palette
+from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.metrics.figures import accuracy, distribution, stability, streaming_miou
 from unet_seg_ros.metrics.scorer import Array, Score
 from unet_seg_ros.metrics.streaming import Moment
+from unet_seg_ros.replay import trust
 from unet_seg_ros.replay.errors import Problems
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.process_meter import Sample
@@ -74,14 +76,22 @@ class Evaluation:
         if self.class_names == CLASS_NAMES:
             self._score.miss(camera, time, label)
 
-    def add(self, frame: FrameId, seconds: Mapping[str, float | None], figures: Mapping[str, Any] | None) -> None:
+    def add(
+        self,
+        frame: FrameId,
+        seconds: Mapping[str, float | None],
+        figures: Mapping[str, Any] | None,
+        health: Health | None,
+    ) -> None:
         """Add a frame's row. ``seconds`` are those of the stages that are known and of ``latency`` or ``work``;
-        ``figures`` are those of ``look``, empty if they are not known and None if the frame was dropped."""
+        ``figures`` are those of ``look``, empty if they are not known and None if the frame was dropped; ``health`` is
+        None if it is not known."""
         self._stamps.take(frame.camera, frame.stamp_ns)
         row = {"camera": frame.camera, "topic": self._topics[frame.camera], "index": frame.index}
         row |= {"stamp_ns": frame.stamp_ns, "time": frame.at_ns / 1e9}
         row["status"] = "dropped" if figures is None else "processed"
         row |= {name: math.nan if value is None else value for name, value in seconds.items()}
+        row |= trust.columns(health)
         self._table.append(row | dict(figures or {}))
 
     def merge(self, name: str, result: Result) -> None:
@@ -121,6 +131,7 @@ class Evaluation:
             },
             "accuracy": accuracy(score),
             "stability": stability(score),
+            "trust": trust.figures(frames),
             "source": self._source | self._stamps.checks(self._topics),
             "resources": None
             if resources is None

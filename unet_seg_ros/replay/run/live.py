@@ -103,7 +103,7 @@ def _look_through(
         if sent.problem:
             problems.add(Drop.MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
         found = figures.get(sent.index, {}) if timing.answered(sent) else None
-        evaluation.add(_id(sent), {"latency": sent.latency, **timing.stages(sent)}, found)
+        evaluation.add(_id(sent), {"latency": sent.latency, **timing.stages(sent)}, found, sent.health)
 
 
 def _look(
@@ -113,7 +113,7 @@ def _look(
     sent, coverage = answer.sent, answer.coverage
     evaluation.class_names, evaluation.model_id = tuple(coverage.class_names), coverage.model
     label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape)
-    shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label, beside)
+    shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label, beside, sent.health)
     moment = None if sent.latency is None else Moment(sent.sent_ns / 1e9, sent.latency, measured=True)
     return evaluation.look(shot, coverage.regions[0].fraction.tolist(), moment=moment)
 

@@ -8,12 +8,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost
+from unet_seg_ros.health.monitor import MALFORMED, Health, Monitor
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
@@ -35,7 +37,7 @@ from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.text import listed
-from unet_seg_ros.vocabulary import WORK_STAGES
+from unet_seg_ros.vocabulary import WORK_STAGES, Drop
 
 
 class Offline:
@@ -58,6 +60,7 @@ class Offline:
             self.problems.add("ignore", f"ignore: {listed(sorted(strange))} is no camera of {drive.source}; {there}")
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
         manifest = self.segmenter.manifest
+        self.monitors = {camera: Monitor(manifest) for camera in drive.cameras}
         self.grids = None
         if options.calibration:
             settings = load_calibration(options.calibration, list(drive.cameras))
@@ -100,26 +103,43 @@ class Offline:
             kind = seen.dropped or "against"
             self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.why}")
         stages = {name: seen.stages.get(name) for name in WORK_STAGES}
-        if seen.segmentation is None or seen.image is None:
+        health = self._health(seen)
+        if seen.dropped or seen.segmentation is None or seen.image is None or health is None:
             self.dropped[seen.dropped] += 1
-            self.evaluation.add(frame, {"work": None, **stages}, None)
+            self.evaluation.add(frame, {"work": None, **stages}, None, health)
             if outputs:
                 outputs.write_input(seen.frame)
+                if health:
+                    outputs.write_health(seen.frame, health)
             return
+        figures = self._look(frame, seen, health, outputs)
+        self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures, health)
+
+    def _health(self, seen: Seen) -> Health | None:
+        """As the node judges it, but for the age, which nothing has offline. None where nothing is known of it."""
+        if seen.dropped == Drop.MALFORMED:
+            return MALFORMED
+        if seen.segmentation is None:
+            return None
+        return self.monitors[seen.frame.camera].look(seen.segmentation, seen.frame.stamp_ns)
+
+    def _look(self, frame: FrameId, seen: Seen, health: Health, outputs: OutputRecorder | None) -> dict[str, Any]:
+        """The segmented frame's part of its row."""
+        assert seen.segmentation is not None
+        assert seen.image is not None
         ignored, label = self.ignored.get(frame.camera), seen.label
         found = masked(seen.segmentation, ignored, self.options.unknown_below)
         if label is not None and ignored:
             label = np.where(ignored.pixels(*label.shape), np.uint8(VOID), label)
         regions = self.options.regions
-        coverage = outputs.write(seen.frame, seen.image, found, regions) if outputs else found.coverage()
+        coverage = outputs.write(seen.frame, seen.image, found, health, regions) if outputs else found.coverage()
         beside = self.grids.picture if self.grids else None
         if self.grids:
             self.grids.take(frame.camera, frame.stamp_ns, found.mask, found.confidence, self.recorder)
-        shot = Shot(frame, seen.image, found.mask, found.confidence, label, beside)
+        shot = Shot(frame, seen.image, found.mask, found.confidence, label, beside, health)
         work, assumed = sum(seen.stages.values()), self.options.assume_latency
         moment = Moment(frame.at_ns / 1e9, work if assumed is None else assumed)
-        figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other, moment)
-        self.evaluation.add(frame, {"work": work, **stages}, figures)
+        return self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other, moment)
 
     def result(self, resources: list[Sample]) -> Result:
         """The report. Raises SourceError if there were no frames, OSError."""

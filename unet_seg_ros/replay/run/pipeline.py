@@ -18,8 +18,8 @@ from unet_seg_ros.vocabulary import Drop
 @dataclass
 class Seen:
     """A frame on its way: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the mask of a second
-    model; ``dropped`` is why there is no ``segmentation``, ``why`` what was wrong with this or the other one;
-    ``stages`` are seconds."""
+    model; ``dropped`` is why there is no mask, though there is a ``segmentation`` where the network's output means
+    nothing; ``why`` is what was wrong with this or the other model; ``stages`` are seconds."""
 
     index: int
     frame: Frame
@@ -63,6 +63,8 @@ def _segmented(frames: Iterator[Seen], segmenter: Segmenter, against: Segmenter 
             try:
                 seen.segmentation = segmenter([seen.image])[0]
                 seen.stages |= seen.segmentation.timings._asdict()
+                if seen.segmentation.fault:
+                    seen.dropped, seen.why = Drop.BROKEN_MODEL.value, seen.segmentation.fault
                 seen.other = against([seen.image])[0].mask if against else None
             except OutOfMemory as error:
                 seen.why = str(error)
