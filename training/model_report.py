@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from training.evaluate import percent
 from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
 from training.evaluation.report import frame_panels, group_legend, write_report
+from training.evaluation.streaming import RATES, Streamed, streamed
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, palette
 from unet_seg_ros.data.pictures import is_picture, read_image, write_image
 from unet_seg_ros.draw import contact_sheet, legend, overlay
@@ -48,6 +49,7 @@ class LabelledSet(NamedTuple):
     """A set to measure on: its title, its folder in DATA, its split, the classes that are told apart, its class map.
 
     Where its labels tell fewer classes apart than Cityscapes' do, ``categories`` is False: they mix those too.
+    ``drive`` is True where its frames follow each other.
     """
 
     title: str
@@ -56,18 +58,21 @@ class LabelledSet(NamedTuple):
     grouping: str
     class_map: str
     categories: bool
+    drive: bool = False
 
 
 SETS = (
     LabelledSet("Cityscapes val at 512×256", "cityscapes256", "val", "cityscapes19", "cityscapes", True),
     LabelledSet("IDD Lite val", "idd", "val", "idd7", "idd7", False),
-    LabelledSet("CamVid val", "camvid", "val", "camvid11", "camvid", False),
+    LabelledSet("CamVid val", "camvid", "val", "camvid11", "camvid", False, drive=True),
     LabelledSet("synthetic town, unseen drives", "synthetic", "val", "cityscapes19", "cityscapes", True),
 )
 
 
-def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
-    """A row of figures for each set, in percent."""
+def summary_table(
+    measured: Sequence[tuple[LabelledSet, Evaluation]], drives: Mapping[str, Streamed] | None = None
+) -> str:
+    """A row of figures for each set, in percent; ``drives`` are those that were played, by title."""
     columns = [
         "data",
         "frames",
@@ -77,6 +82,7 @@ def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
         "categories",
         "pixel accuracy",
         "calibration error",
+        f"mIoU when the mask arrives, at {_beside(f'{rate:g}' for rate in RATES)} Hz",
     ]
     lines = [_row(columns), _row(["---"] * len(columns))]
     for labelled, evaluation in measured:
@@ -85,8 +91,14 @@ def summary_table(measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
         cells += [percent(figures[name]) for name in ("miou", "boundary_miou")]
         cells += [percent(figures["category_miou"]) if labelled.categories else "–"]
         cells += [percent(figures[name]) for name in ("pixel_accuracy", "expected_calibration_error")]
+        played = (drives or {}).get(labelled.title)
+        cells.append(_beside(percent(miou) for miou in played.mious.values()) if played else "–")
         lines.append(_row(cells))
     return "\n".join(lines)
+
+
+def _beside(texts: Iterable[str]) -> str:
+    return " / ".join(texts)
 
 
 def class_table(evaluation: Evaluation) -> str:
@@ -105,12 +117,15 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def card(segmenter: Segmenter, measured: Sequence[tuple[LabelledSet, Evaluation]]) -> str:
+def card(
+    segmenter: Segmenter, measured: Sequence[tuple[LabelledSet, Evaluation]], drives: Mapping[str, Streamed]
+) -> str:
     """The tables as Markdown, under what the bundle is."""
     manifest = segmenter.manifest
     parameters = sum(parameter.numel() for parameter in UNet(manifest.config).parameters())
     about = f"`{segmenter.model_id}`: {parameters / 1e6:.2f} M parameters, at most {segmenter.max_pixels} pixels"
-    parts = [f"{about}. Terms: {manifest.data_terms or 'none'}.", summary_table(measured)]
+    parts = [f"{about}. Terms: {manifest.data_terms or 'none'}.", summary_table(measured, drives)]
+    parts += [f"{title}: a mask arrived after {1000 * played.latency:.0f} ms." for title, played in drives.items()]
     parts += [f"{labelled.title}:\n\n{class_table(evaluation)}" for labelled, evaluation in measured]
     return "\n\n".join(parts) + "\n"
 
@@ -134,6 +149,11 @@ def measure(segmenter: Segmenter, labelled: LabelledSet, data: Path, output: Pat
         sheet = np.vstack([contact_sheet(shown, 1, WIDTH), group_legend(grouping, WIDTH)])
         write_image(folder / "best_median_worst.png", sheet)
     return evaluation
+
+
+def _streamed(segmenter: Segmenter, labelled: LabelledSet, data: Path) -> Streamed:
+    root, grouping = data / labelled.folder, GROUPINGS[labelled.grouping]
+    return streamed(segmenter, root, labelled.split, grouping, labelled.class_map)
 
 
 def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
@@ -180,7 +200,8 @@ def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
     for labelled in SETS:
         if labelled not in there:
             print(f"left out, since {data / labelled.folder} is not there: {labelled.title}", file=sys.stderr)
-    text = card(segmenter, [(labelled, measure(segmenter, labelled, data, output)) for labelled in there])
+    drives = {labelled.title: _streamed(segmenter, labelled, data) for labelled in there if labelled.drive}
+    text = card(segmenter, [(labelled, measure(segmenter, labelled, data, output)) for labelled in there], drives)
     write_atomically(output / "card.md", text)
     for name, files in unlabelled(data):
         write_image(output / f"unlabelled_{name}.png", unlabelled_sheet(segmenter, files))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -73,6 +74,7 @@ def test_the_card_has_the_figures_of_every_set(
         evaluation = evaluate(segmenter, data / labelled.folder, "val", grouping, class_map=labelled.class_map)
         row = summary_table([(labelled, evaluation)]).splitlines()[-1]
         assert row in said.out
+        assert row.endswith("| – |")
         assert f"| 6 | {len(grouping.names)} (`{grouping.name}`) |" in row
         for name, iou in zip(grouping.names, evaluation.score.confusion.iou(), strict=True):
             assert f"| {name} | {'–' if iou != iou else f'{100 * iou:.1f}'} |" in said.out
@@ -81,6 +83,22 @@ def test_the_card_has_the_figures_of_every_set(
         assert read_image(output / labelled.folder / "best_median_worst.png").shape[1] == 1600
     pictures = {path.name for path in output.glob("*.png")}
     assert pictures == {"unlabelled_night.png", "unlabelled_drive.png"}
+
+
+def test_a_drive_has_the_accuracy_of_what_arrived(
+    town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CamVid val is a drive: the town's frames stand for it."""
+    for kind in ("leftImg8bit", "gtFine"):
+        target = tmp_path / "data" / "camvid" / kind / "val" / "town"
+        target.mkdir(parents=True)
+        for path in (town / kind / "train" / "town").iterdir():
+            (target / path.name).write_bytes(path.read_bytes())
+    command(monkeypatch, bundle, tmp_path / "out", "--data", tmp_path / "data")
+    said = capsys.readouterr().out
+    row = next(line for line in said.splitlines() if line.startswith("| CamVid val |"))
+    assert re.fullmatch(r"\d+\.\d / \d+\.\d / \d+\.\d", row.strip("| ").split(" | ")[-1])
+    assert re.search(r"^CamVid val: a mask arrived after \d+ ms\.$", said, re.MULTILINE)
 
 
 def scores(mious: Sequence[float]) -> list[FrameScore]:
