@@ -22,11 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.data.pseudo_labels import Candidates, Confidences, sure_labels
+from training.data.pseudo_labels import Confidences, sure_labels
 from training.evaluation.evaluation import check_classes
 from training.evaluation.kept_labels import kept_picture
 from training.evaluation.test_time_augmentation import Looks, segment
-from unet_seg_ros.data.cityscapes import image_path, label_path
+from unet_seg_ros.data.candidates import Candidates
+from unet_seg_ros.data.cityscapes import frame_name, image_path, label_path
 from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID, NUM_CLASSES
 from unet_seg_ros.data.pictures import read_image, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
@@ -114,7 +115,7 @@ class Kept:
 
 def choose(views: Views, count: int) -> list[tuple[str, int]]:
     """City and number of the frames that differ most. Raises ValueError if no frame can be decoded."""
-    candidates = Candidates()
+    candidates: Candidates[tuple[str, int]] = Candidates()
     for view in tqdm(views, "read", sum(drive.length for drive in views.drives) or None, unit="frame"):
         candidates.add((view.city, view.number), view.image)
     if not candidates.seen:
@@ -144,11 +145,6 @@ def predict(
             write_image(scratch / f"{name}.png", np.dstack([mask, confidence, np.zeros_like(mask)]))
             bar.update()
     return confidences
-
-
-def frame_name(city: str, number: int) -> str:
-    """As Cityscapes names its frames: CITY_SEQ_FRAME."""
-    return f"{city}_000000_{number:06}"
 
 
 def keep_sure(confidences: Confidences, chosen: list[tuple[str, int]], root: Path, scratch: Path, share: float) -> Kept:

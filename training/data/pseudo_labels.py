@@ -1,4 +1,4 @@
-"""Labels from a model's own masks: which frames are chosen, and which of their pixels are labelled.
+"""Labels from a model's own masks: which pixels are labelled.
 
 Self-training as in Zou et al. 2018 (class-balanced self-training, arXiv:1810.07911). A network is less sure of rare
 classes; with one threshold for all, their pixels would get no label. So each class has its own threshold.
@@ -6,7 +6,6 @@ classes; with one threshold for all, their pixels would get no label. So each cl
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,61 +13,10 @@ from unet_seg_ros.data.labels import NUM_CLASSES, TRAIN_ID_TO_ID, VOID
 
 Image = NDArray[np.uint8]
 
-THUMBNAIL = (24, 16)
-"""Width and height of the tiny copies by which frames are compared."""
-LEAST_DIFFERENCE = 3.0
-"""Frames whose thumbnails differ by fewer grey levels on average count as the same view."""
-MAX_CANDIDATES = 20_000
-"""Most frames that are compared. Of a longer drive only every second frame is, every fourth, and so on."""
 SURE = 0.9
 """A pixel with at least this confidence is always kept."""
 DOUBTFUL = 0.35
 """A pixel with a lower confidence is never kept. At 0.5 a model that is new to a camera lost its poles and fences."""
-
-
-def thumbnail(image: Image) -> NDArray[np.float32]:
-    """The grey levels of a tiny copy of a frame H×W×3 uint8 RGB, float32[384]; frames are compared by them."""
-    grey = cv2.resize(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), THUMBNAIL, interpolation=cv2.INTER_AREA)
-    return np.asarray(grey, np.float32).ravel()
-
-
-class Candidates:
-    """Thumbnails of frames by their keys. If there are more than ``limit``, evenly spaced ones are kept."""
-
-    def __init__(self, limit: int = MAX_CANDIDATES) -> None:
-        self.keys: list[tuple[str, int]] = []
-        self.seen = 0
-        self._limit = limit
-        self._step = 1
-        self._thumbnails: list[NDArray[np.float32]] = []
-
-    def add(self, key: tuple[str, int], image: Image) -> None:
-        """Add the next frame, uint8[H, W, 3] RGB."""
-        if self.seen % self._step == 0:
-            self.keys.append(key)
-            self._thumbnails.append(thumbnail(image))
-        self.seen += 1
-        if len(self.keys) > self._limit:
-            self.keys, self._thumbnails = self.keys[::2], self._thumbnails[::2]
-            self._step *= 2
-
-    def most_different(self, count: int) -> list[tuple[str, int]]:
-        """Keys of at most ``count`` frames: the first one, and then always the frame that differs most from all chosen
-        ones.
-
-        Fewer are chosen if all others differ by less than ``LEAST_DIFFERENCE`` from a chosen one.
-        """
-        if not self.keys:
-            return []
-        thumbnails = np.stack(self._thumbnails)
-        chosen, nearest = [0], np.full(len(thumbnails), np.inf)
-        while len(chosen) < count:
-            nearest = np.minimum(nearest, np.abs(thumbnails - thumbnails[chosen[-1]]).mean(axis=1))
-            farthest = int(nearest.argmax())
-            if nearest[farthest] < LEAST_DIFFERENCE:
-                break
-            chosen.append(farthest)
-        return [self.keys[index] for index in sorted(chosen)]
 
 
 class Confidences:

@@ -27,6 +27,11 @@ class Pair(NamedTuple):
     label: Path | None
 
 
+def frame_name(city: str, number: int) -> str:
+    """As Cityscapes names its frames: CITY_SEQ_FRAME."""
+    return f"{city}_000000_{number:06}"
+
+
 def image_path(root: Path, split: str, city: str, name: str, suffix: str = ".png") -> Path:
     """The path of the image of frame ``name`` (CITY_SEQ_FRAME)."""
     return root / IMAGE_FOLDER / split / city / f"{name}_{IMAGE_FOLDER}{suffix}"

@@ -82,6 +82,8 @@ def _run(given: argparse.Namespace) -> int:
         sources = expanded(given.sources)
         if sources == given.sources and len(sources) == 1:
             result = replay_one(sources[0], given.output, options, gate)
+        elif options.select:
+            raise ValueError("--select is for one drive")
         else:
             title = given.sources[0] if len(given.sources) == 1 else given.output
             result = replay_many(sources, given.output, options, gate, Workers(given.jobs, given.scheduler), title)
@@ -113,7 +115,7 @@ def _say(result: Result, output: Path) -> None:
 def _options(given: argparse.Namespace) -> Options:
     """Raises ValueError."""
     from unet_seg_ros.replay.label_source import LabelSource
-    from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
+    from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions, parse_selection
 
     mode = given.mode or ("live" if given.node else "offline")
     _check(given, mode)
@@ -135,6 +137,7 @@ def _options(given: argparse.Namespace) -> Options:
         unknown_below=given.unknown_below,
         calibration=given.calibration,
         assume_latency=given.assume_latency,
+        select=parse_selection(*given.select) if given.select else None,
     )
 
 
@@ -142,7 +145,7 @@ def _check(given: argparse.Namespace, mode: str) -> None:
     """Raises ValueError for values that cannot be, and for options that are of the other mode."""
     offline_only = {
         **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
-        **{"ignore": given.ignore, "unknown-below": given.unknown_below},
+        **{"ignore": given.ignore, "unknown-below": given.unknown_below, "select": given.select},
         "assume-latency": given.assume_latency is not None,
     }
     live_only = {"node": given.node, "factor": given.factor != 1.0}
@@ -185,6 +188,7 @@ def _parser() -> argparse.ArgumentParser:
     offline("--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]")
     offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
     offline("--assume-latency", type=float, metavar="S", help="streaming_miou as if each mask came S seconds later")
+    offline("--select", nargs=2, metavar=("N", "FOLDER"), help="write the N frames that are most worth labelling")
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
     offline("--no-recording", action="store_true", help="write no drive.mcap")
     offline("--jobs", type=int, default=1, metavar="N", help="replay N drives at once, each in a process")

@@ -17,6 +17,8 @@ from unet_seg_ros.text import VALUE, one_line, quoted
 
 MAX_NAMES = 255
 """Most groups or regions in a file."""
+MAX_SELECTED = 5000
+"""Most frames that are written for labelling."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Options:
     ``masking.Ignored``) and ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do.
     ``calibration`` is a parameter file that says where the cameras are, None for no grids.
     ``assume_latency`` are the seconds from frame to mask for the streaming accuracy, None = the time that the work on
-    each frame took."""
+    each frame took. ``select`` is how many frames that are worth labelling are written, and to which folder."""
 
     mode: str = "offline"
     model: str = ""
@@ -47,6 +49,7 @@ class Options:
     unknown_below: float = 0.0
     calibration: Path | None = None
     assume_latency: float | None = None
+    select: tuple[int, Path] | None = None
 
     def absolute(self) -> Options:
         """The same options with absolute paths, so that they are valid in any folder. Shipped models keep their
@@ -74,6 +77,7 @@ class Options:
             "unknown_below": self.unknown_below,
             "calibration": str(self.calibration or ""),
             "assume_latency": self.assume_latency,
+            "select": [self.select[0], str(self.select[1])] if self.select else [],
             "labels": labels,
             "label_ids": ("train" if self.labels.train_ids else "label") if labels else "",
             "topics": list(self.topics),
@@ -147,3 +151,18 @@ def _mapping(path: Path) -> dict[str, Any]:
     if len(found) > MAX_NAMES:
         raise ValueError(f"{path}: {len(found)} names, {MAX_NAMES} at most")
     return found
+
+
+def parse_selection(count: str, folder: str) -> tuple[int, Path]:
+    """``--select N FOLDER``. Raises ValueError, also for a folder that holds something: nothing is replaced."""
+    number = int(count) if count.isdecimal() and len(count) <= len(str(MAX_SELECTED)) else 0
+    if not 1 <= number <= MAX_SELECTED:
+        raise ValueError(f"--select: the number of frames must be 1 to {MAX_SELECTED}, not {quoted(count)}")
+    path = Path(folder)
+    try:
+        empty = not path.exists() or not any(path.iterdir())
+    except OSError as error:  # a file, or one that may not be read
+        raise ValueError(f"--select: {path}: {error.strerror}") from error
+    if not empty:
+        raise ValueError(f"--select: {path}: is not empty; give a new folder")
+    return number, path

@@ -1,4 +1,4 @@
-"""Which frames are labelled, and which of their pixels are believed."""
+"""Which pixels of a mask are believed."""
 
 from __future__ import annotations
 
@@ -8,15 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.data.pseudo_labels import DOUBTFUL, SURE, Candidates, Confidences, sure_labels
+from training.data.pseudo_labels import DOUBTFUL, SURE, Confidences, sure_labels
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, NUM_CLASSES, VOID
 
 ROAD, BUS = 0, 15
 LOW, HIGH = int(np.ceil(255 * DOUBTFUL)), int(np.ceil(255 * SURE))
-
-
-def shade(level: int, height: int = 40, width: int = 60) -> NDArray[np.uint8]:
-    return np.full((height, width, 3), level, np.uint8)
 
 
 def seen(mask: NDArray[np.uint8], confidence: NDArray[np.uint8]) -> Confidences:
@@ -90,34 +86,3 @@ def test_a_share_outside_0_to_1_is_refused(share: float) -> None:
 def test_sizes_that_differ_are_refused() -> None:
     with pytest.raises(ValueError, match=r"the mask is \(2, 3\)"):
         sure_labels(np.zeros((2, 3), np.uint8), np.zeros((3, 2), np.uint8), np.zeros(NUM_CLASSES, np.uint8))
-
-
-def test_frames_that_show_the_same_are_taken_once() -> None:
-    candidates = Candidates()
-    for number, level in enumerate([10, 11, 10, 200, 100, 201, 99]):
-        candidates.add(("a", number), shade(level))
-    assert candidates.most_different(7) == [("a", 0), ("a", 4), ("a", 5)]
-    assert candidates.most_different(2) == [("a", 0), ("a", 5)]  # 201 is farther from 10 than 200 is
-    assert candidates.most_different(1) == [("a", 0)]
-
-
-def test_frames_of_any_size_are_compared() -> None:
-    candidates = Candidates()
-    for number, (height, width) in enumerate([(1, 1), (7, 3), (400, 600)]):
-        candidates.add(("a", number), shade(100, height, width))
-    assert candidates.most_different(3) == [("a", 0)]
-    assert Candidates().most_different(3) == []
-
-
-@given(st.integers(1, 300), st.integers(1, 20))
-def test_of_a_long_drive_evenly_spread_frames_are_compared(length: int, limit: int) -> None:
-    candidates = Candidates(limit)
-    for number in range(length):
-        candidates.add(("a", number), shade(0, 2, 2))
-    assert candidates.seen == length
-    numbers = [number for _, number in candidates.keys]
-    steps = set(np.diff(numbers).tolist())
-    assert numbers[0] == 0
-    assert len(numbers) <= limit
-    assert len(steps) <= 1
-    assert length <= limit or len(numbers) >= limit // 2

@@ -11,10 +11,11 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from tqdm import tqdm
 
 from unet_seg_ros.data.labels import VOID, palette
-from unet_seg_ros.engine import DeviceLost
+from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.health.monitor import MALFORMED, Health, Monitor
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
@@ -34,9 +35,10 @@ from unet_seg_ros.replay.run.interruption import interruptible
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.source.drive import Drive
-from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.text import listed
+from unet_seg_ros.replay.run.selection import Selection, write_selection
+from unet_seg_ros.replay.source.drive import Array, Drive
+from unet_seg_ros.segmenter import Segmentation, Segmenter
+from unet_seg_ros.text import listed, one_line
 from unet_seg_ros.vocabulary import WORK_STAGES, Drop
 
 
@@ -61,6 +63,7 @@ class Offline:
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
         manifest = self.segmenter.manifest
         self.monitors = {camera: Monitor(manifest) for camera in drive.cameras}
+        self.selection = Selection(options.select[0]) if options.select else None
         self.grids = None
         if options.calibration:
             settings = load_calibration(options.calibration, list(drive.cameras))
@@ -139,7 +142,29 @@ class Offline:
         shot = Shot(frame, seen.image, found.mask, found.confidence, label, beside, health)
         work, assumed = sum(seen.stages.values()), self.options.assume_latency
         moment = Moment(frame.at_ns / 1e9, work if assumed is None else assumed)
-        return self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other, moment)
+        figures = self.evaluation.look(shot, coverage.regions[0].fraction.tolist(), seen.other, moment)
+        if self.selection:
+            self.selection.take(seen.index, seen.image, health, figures)
+        return figures
+
+    def select(self, frames: pd.DataFrame) -> str:
+        """Write the frames that are most worth labelling; ``frames`` is the table of the replay. Returns what went
+        wrong, empty if nothing did."""
+        if self.selection is None or self.options.select is None:
+            return ""
+        chosen, folder = self.selection.chosen(), self.options.select[1]
+        if not chosen:
+            return "select: there is no frame that could be labelled"
+
+        def segment(camera: str, image: Array) -> Segmentation:
+            found = self.segmenter([image])[0]
+            return masked(found, self.ignored.get(camera), self.options.unknown_below)
+
+        try:
+            write_selection(folder, chosen, self.drive, frames, segment)
+        except (SourceError, OSError, OutOfMemory, DeviceLost) as error:
+            return f"select: {folder}: not all frames were written: {error}"
+        return ""
 
     def result(self, resources: list[Sample]) -> Result:
         """The report. Raises SourceError if there were no frames, OSError."""
@@ -172,6 +197,9 @@ def replay_offline(source: Path, output: Path, options: Options) -> tuple[Result
         resources = meter.stop()
         if recorder and recorder.problem:
             offline.problems.add("recording", recorder.problem)
-        return offline.result(resources), offline.evaluation.gallery
+        result = offline.result(resources)
+        if not result.interrupted and (problem := offline.select(result.frames)):
+            result.report["problems"].append(one_line(problem))
+        return result, offline.evaluation.gallery
     except (SourceError, OSError, ValueError) as error:  # a bundle that can't be loaded is a ValueError
         raise ReplayError(str(error)) from error
