@@ -55,6 +55,16 @@ def test_a_bad_bundle_then_a_good_one(tiny: Path, tmp_path: Path) -> None:
         client.result("camera", "mask", 1)
 
 
+def test_a_precision_that_cannot_be_is_refused_with_the_reason(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "precision:=int8", "-p", "threads:=1") as (node, client):
+        assert client.state() == "unconfigured"
+        client.wait(lambda: "is not calibrated for it; see python -m training.quantize" in node.log, "one ERROR")
+        assert node.log.count("[ERROR]") == 1
+        assert client.set("precision", "fp32") == (True, "")
+        assert client.transition("configure")
+        assert client.diagnostic_values("engine")["precision"] == "fp32"
+
+
 def test_a_region_without_a_polygon_is_named(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "regions:=['ego']", "-p", "threads:=1") as (node, client):
         assert client.state() == "unconfigured"
