@@ -22,6 +22,9 @@ def _check(condition: bool, message: str) -> None:
         raise ValueError(message)
 
 
+MAX_BATCH = 4096
+MAX_SAMPLES = 10**8
+"""Of a run: more are a slip of the keyboard, and their numbers alone would fill the memory."""
 SCHEDULES = ("poly", "cosine", "trapezoid")
 
 
@@ -167,6 +170,8 @@ class TrainConfig:
         )
         for field in ("steps", "max_pixels", "batch", "accumulate", "learning_rate", "clip", "save_every", "keep"):
             _check(getattr(self, field) > 0, f"{field} must be above 0, not {getattr(self, field)}")
+        _check(self.batch <= MAX_BATCH, f"batch must be at most {MAX_BATCH}, not {self.batch}")
+        _check(self.steps * self.batch <= MAX_SAMPLES, f"steps × batch must be at most {MAX_SAMPLES:,}")
         _check(self.max_pixels >= stride**2, f"max_pixels must be at least {stride**2}, not {self.max_pixels}")
         _check(self.batch % self.accumulate == 0, f"batch ({self.batch}) must be a multiple of accumulate")
         _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")

@@ -37,6 +37,7 @@ from unet_seg_ros.model.bundle import BundleError
 from unet_seg_ros.text import never_fail_to_print
 
 LOG_EVERY = 20
+MAX_WORKERS = 64
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Part = tuple[Tensor, Tensor]
 
@@ -181,6 +182,8 @@ def main() -> None:
     torch.set_flush_denormal(True)
     try:
         with process_group() as device:
+            if not 0 <= arguments.workers <= MAX_WORKERS:
+                raise ValueError(f"--workers must be 0 to {MAX_WORKERS}, not {arguments.workers}")
             config = configuration.load(arguments.config, arguments.overrides)
             if config.validation:
                 validation_pairs(config.validation)  # so a wrong path is found now and not hours later

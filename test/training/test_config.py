@@ -61,6 +61,8 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("crop", [350, 480], "crop must be [height, width], multiples of 32 for nano, not [350, 480]"),
         ("crop", [0, 480], "crop must be"),
         ("batch", 0, "batch must be above 0"),
+        ("batch", 10**8, "batch must be at most 4096"),
+        ("steps", 10**9, "steps × batch must be at most 100,000,000"),
         ("learning_rate", "1e-3", "learning_rate must be a finite number (1.0e-3, not 1e-3), not '1e-3'"),
         ("learning_rate", 0, "learning_rate must be above 0"),
         ("learning_rate", float("nan"), "learning_rate must be a finite number"),

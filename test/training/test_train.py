@@ -167,6 +167,9 @@ def failing(error: Exception) -> Callable[..., None]:
 
 def test_the_command_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.yaml").write_text("model: nano\ndata: []\n")
+    monkeypatch.setattr("sys.argv", ["train", str(tmp_path / "run.yaml"), str(tmp_path / "run"), "--workers", "1000"])
+    with pytest.raises(SystemExit, match="--workers must be 0 to 64, not 1000"):
+        module.main()
     for name, message in (("run.yaml", "crop, max_pixels, steps missing"), ("none.yaml", "No such file")):
         monkeypatch.setattr("sys.argv", ["train", str(tmp_path / name), str(tmp_path / "run")])
         with pytest.raises(SystemExit, match=message):
