@@ -121,11 +121,10 @@ MOST_FLAGS = 20
 
 
 def health_of(message: Any) -> Health | None:
-    """A frame's health as the CameraHealth message has it, its texts bounded; None if its trust is not 0..1."""
+    """A frame's health as the CameraHealth message has it, its texts bounded and without its signals, which the
+    recording has; None if its trust is not 0..1."""
     if not 0 <= message.trust <= 1:
         return None
     flags = tuple(one_line(flag, VALUE) for flag in message.flags[:MOST_FLAGS])
     level = Level(min(message.level, Level.BLIND))
-    signals = dict(zip(message.signals, message.values, strict=False))
-    bounds = dict(zip(message.signals, message.bounds, strict=False))
-    return Health(level, message.trust, flags, one_line(message.reason), signals, bounds)
+    return Health(level, message.trust, flags, one_line(message.reason), {}, {})

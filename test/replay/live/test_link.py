@@ -1,0 +1,30 @@
+"""What comes from another node's topics is bounded."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from unet_seg_msgs.msg import CameraHealth
+from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.replay.live.link import MOST_FLAGS, health_of
+
+
+def test_the_health_of_a_frame() -> None:
+    message = CameraHealth(level=1, trust=0.25, flags=["dark", "late"], reason="the picture is dark")
+    assert health_of(message) == Health(Level.DEGRADED, 0.25, ("dark", "late"), "the picture is dark", {}, {})
+
+
+def test_texts_are_short_lines_and_levels_those_there_are() -> None:
+    message = CameraHealth(level=200, trust=1.0, flags=["a\nb" * 1000] * 1000, reason="\x1b[2J\n" * 10000)
+    health = health_of(message)
+    assert health is not None
+    assert health.level == Level.BLIND
+    assert len(health.flags) == MOST_FLAGS
+    assert all(text.isprintable() and len(text) < 600 for text in (*health.flags, health.reason))
+
+
+@pytest.mark.parametrize("trust", [math.nan, math.inf, -0.1, 1.1])
+def test_a_trust_that_can_not_be_is_none(trust: float) -> None:
+    assert health_of(CameraHealth(trust=trust)) is None
