@@ -44,7 +44,7 @@ def test_the_site_builds_without_a_warning(site: Path) -> None:
     assert "unet_seg_ros" in (site / "index.html").read_text(encoding="utf-8")
     api = (site / "api" / "segmenter.html").read_text(encoding="utf-8")
     assert 'id="unet_seg_ros.segmenter.Segmenter.load"' in api
-    assert "Segment frames, each H×W×3 uint8 RGB" in api  # the docstring
+    assert "Segment frames, each uint8[H, W, 3] RGB" in api  # the docstring
 
 
 def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:

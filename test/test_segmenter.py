@@ -298,14 +298,14 @@ def test_any_memory_layout_and_none_is_modified(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("frame", "message"),
     [
-        (np.zeros((4, 5), np.uint8), r"frame 1: uint8\[4, 5\]"),
-        (np.zeros((4, 5, 4), np.uint8), r"frame 1: uint8\[4, 5, 4\]"),
-        (np.zeros((1, 4, 5, 3), np.uint8), r"frame 1: uint8\[1, 4, 5, 3\]"),
-        (np.zeros((4, 5, 3), np.float32), r"frame 1: float32\[4, 5, 3\]"),
-        (np.zeros((0, 5, 3), np.uint8), r"frame 1: uint8\[0, 5, 3\]"),
-        (np.zeros((5, 0, 3), np.uint8), r"frame 1: uint8\[5, 0, 3\]"),
-        ([[[1, 2, 3]]], "frame 1: a list"),
-        (None, "frame 1: a NoneType"),
+        (np.zeros((4, 5), np.uint8), r"frame 1 is uint8\[4, 5\]"),
+        (np.zeros((4, 5, 4), np.uint8), r"frame 1 is uint8\[4, 5, 4\]"),
+        (np.zeros((1, 4, 5, 3), np.uint8), r"frame 1 is uint8\[1, 4, 5, 3\]"),
+        (np.zeros((4, 5, 3), np.float32), r"frame 1 is float32\[4, 5, 3\]"),
+        (np.zeros((0, 5, 3), np.uint8), r"frame 1 is uint8\[0, 5, 3\]"),
+        (np.zeros((5, 0, 3), np.uint8), r"frame 1 is uint8\[5, 0, 3\]"),
+        ([[[1, 2, 3]]], "frame 1 is a list"),
+        (None, "frame 1 is a NoneType"),
     ],
 )
 def test_other_arrays_are_refused_by_their_index(frame: Any, message: str) -> None:

@@ -53,7 +53,7 @@ def frames() -> list[np.ndarray]:
 @pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
 def test_a_number_that_is_not_finite_costs_its_frame_and_no_other(spoilt: float) -> None:
     broken, whole = Segmenter(Engine(spoilt), MANIFEST, "m")(frames())
-    assert broken.fault == "the network's output holds numbers that are not finite"
+    assert broken.fault == "the network's output contains NaN or infinity"
     assert (broken.mask == VOID).all()
     assert not broken.confidence.any()
     assert broken.coverage().regions[0].valid_pixels == 0
@@ -63,7 +63,7 @@ def test_a_number_that_is_not_finite_costs_its_frame_and_no_other(spoilt: float)
 
 def test_an_output_that_is_the_same_everywhere_is_a_fault() -> None:
     for seen in Segmenter(Engine(constant=True), MANIFEST, "m")(frames()):
-        assert seen.fault == "the network's output is the same at each place"
+        assert seen.fault == "the network's output is the same for every pixel"
         assert (seen.mask == VOID).all()
 
 

@@ -1,4 +1,4 @@
-"""Writes what is made from the table of the node's parameters: the parameter file, its JSON schema, the reference.
+"""Writes the files that are generated from the table of the node's parameters: parameter file, JSON schema, reference.
 
 Usage: .venv/bin/python tools/parameter_files.py
 """
@@ -30,12 +30,12 @@ NAME = "[A-Za-z_][A-Za-z0-9_]*"
 
 
 def parameter_file() -> str:
-    """``config/seg.param.yaml``: every parameter with its default, a commented line for each family of names."""
+    """``config/seg.param.yaml``: every parameter with its default, and for each family of names a line in a comment."""
     lines = [
-        "# Every parameter of the node `segmentation` with its default, for a copy of your own. Those that are marked",
-        "# [any time] take effect at once; the others can be set while the node is not active and take effect when "
-        "it is",
-        "# next configured or activated. Made from unet_seg_ros/ros/parameter_table.py by tools/parameter_files.py.",
+        "# Every parameter of the node `segmentation` with its default. Copy this file and change the copy. Parameters",
+        "# that are marked [any time] take effect at once. The others can be set while the node is not active, and",
+        "# take effect when it is configured or activated. tools/parameter_files.py makes this file from",
+        "# unet_seg_ros/ros/parameter_table.py.",
         "/**:",
         "  ros__parameters:",
     ]
@@ -53,7 +53,7 @@ def parameter_file() -> str:
 
 
 def schema() -> dict[str, Any]:
-    """``config/seg.param.schema.json``: of a parameter file that holds nothing but this node's parameters."""
+    """``config/seg.param.schema.json``, for parameter files that hold only this node's parameters."""
     named = {spec.name: _property(spec) for spec in TABLE if "<" not in spec.name}
     families = {_pattern(spec): _property(spec) for spec in TABLE if "<" in spec.name}
     parameters = {
@@ -96,13 +96,13 @@ def reference() -> str:
         "",
         "A parameter that changes *at any time* takes effect with the next image. The others can be set while the "
         "node is not active; they take effect when the node is configured. A node that is activated after such a "
-        "change configures itself again first. While the node is active they are refused, with that sentence.",
+        "change configures itself again first. While the node is active they are refused.",
         "",
-        "Every value is checked when it is set. Whole numbers are taken for numbers (`confidence_threshold: 1`), and"
-        " empty lists are allowed (`regions: []`). A parameter that does not exist is a warning at the start, with "
-        "the name that is nearest to it, and so is a parameter file that is for another node.",
+        "Every value is checked when it is set. A number may be written without decimals (`confidence_threshold: 1`), "
+        "and lists may be empty (`regions: []`). At the start the node warns of a parameter that does not exist, and "
+        "names the most similar one. It also warns of a parameter file that is for another node.",
         "",
-        "| parameter | type | default | range | changes | meaning |",
+        "| parameter | type | default | range | can change | meaning |",
         "|---|---|---|---|---|---|",
     ]
     for spec in TABLE:

@@ -20,7 +20,7 @@ from unet_seg_ros.text import never_fail_to_print
 
 
 def percent(value: float) -> str:
-    """With one decimal; – where there is nothing to measure."""
+    """A share as percent with one decimal; – for NaN."""
     return "–" if value != value else f"{100 * value:.1f}"
 
 
@@ -54,9 +54,7 @@ def main() -> None:
         where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
         evaluation = evaluate(segmenter, *where, class_map=arguments.class_map)
         if not evaluation.score.confusion.matrix.any():
-            raise ValueError(
-                f"{arguments.root}, {arguments.split}: no pixel of its labels has a class: nothing to measure"
-            )
+            raise ValueError(f"{arguments.root}, {arguments.split}: no pixel of its labels has a class to measure")
         print(table(evaluation))
         apart = None
         if looks != Looks():

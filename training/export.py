@@ -106,7 +106,7 @@ def _folded(model: UNet, output: Path) -> UNet:
     """The network with batch normalisation folded. Raises BundleError if a weight is no finite number."""
     folded = fold(model)
     if strange := not_finite({key: value.numpy() for key, value in folded.state_dict().items()}):
-        raise BundleError(f"{output}: not written, {strange} holds numbers that are infinite or none")
+        raise BundleError(f"{output}: not written, {strange} holds NaN or infinity")
     return folded
 
 

@@ -1,10 +1,9 @@
-"""All that a model card tells of a bundle: ``python -m training.model_report BUNDLE OUTPUT [--data data]``.
+"""Measure what a model card says about a bundle: ``python -m training.model_report BUNDLE OUTPUT [--data data]``.
 
-Measures the bundle on every labelled data set that is there (``SETS``) through the Segmenter that drives, and prints
-the tables of the card as Markdown. OUTPUT gets them as ``card.md``, with a report of each set and pictures: the best,
-median and worst frames of each set, and what the bundle sees in cameras and videos without labels
-(``DATA/unlabelled``, grouped by the beginning of the names, and the videos in DATA). Data sets that are not there are
-named.
+It measures the bundle on every labelled data set of ``SETS`` that exists, with the Segmenter, and prints the tables of
+the card as Markdown. OUTPUT gets them as ``card.md``, with a report of each set and pictures: the best, median and
+worst frames of each set, and the bundle's masks of cameras and videos without labels (``DATA/unlabelled``, grouped by
+the beginning of the names, and the videos in DATA). It names data sets that do not exist.
 """
 
 from __future__ import annotations
@@ -38,17 +37,17 @@ from unet_seg_ros.text import never_fail_to_print
 Image = NDArray[np.uint8]
 VIDEOS = (".mp4", ".avi", ".mov")
 SHOWN = 12
-"""Pictures of each camera or video, evenly spread."""
+"""Number of pictures of each camera or video, evenly spaced."""
 WIDTH = 1600
-"""Of all sheets, in pixels."""
+"""Width of all contact sheets in pixels."""
 OF_EACH = 3
-"""Best, median and worst frames of a set."""
+"""Number of best, of median and of worst frames of a set."""
 
 
 class LabelledSet(NamedTuple):
-    """A set to measure on: its title, its folder in DATA, its split, the classes that are told apart, its class map.
+    """A data set to measure on: its title, its folder in DATA, its split, its grouping of classes, its class map.
 
-    Where its labels tell fewer classes apart than Cityscapes' do, ``categories`` is False: they mix those too.
+    ``categories`` is False if its labels are coarser than Cityscapes', because then they also mix the categories.
     ``drive`` is True where its frames follow each other.
     """
 
@@ -120,7 +119,7 @@ def _row(cells: Sequence[str]) -> str:
 def card(
     segmenter: Segmenter, measured: Sequence[tuple[LabelledSet, Evaluation]], drives: Mapping[str, Streamed]
 ) -> str:
-    """The tables as Markdown, under what the bundle is."""
+    """A description of the bundle and the tables, as Markdown."""
     manifest = segmenter.manifest
     parameters = sum(parameter.numel() for parameter in UNet(manifest.config).parameters())
     about = f"`{segmenter.model_id}`: {parameters / 1e6:.2f} M parameters, at most {segmenter.max_pixels} pixels"
@@ -131,7 +130,7 @@ def card(
 
 
 def best_median_worst(scores: Sequence[FrameScore]) -> list[FrameScore]:
-    """Three of each, the best first; frames without labelled pixels are left out, and no frame comes twice."""
+    """Three of each, the best first. Frames without labelled pixels are left out, and no frame appears twice."""
     ranked = sorted((score for score in scores if score.miou == score.miou), key=lambda score: -score.miou)
     middle = max(0, (len(ranked) - OF_EACH) // 2)
     places = [*range(OF_EACH), *range(middle, middle + OF_EACH), *range(len(ranked) - OF_EACH, len(ranked))]
@@ -157,7 +156,7 @@ def _streamed(segmenter: Segmenter, labelled: LabelledSet, data: Path) -> Stream
 
 
 def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Name and files of each camera without labels: pictures whose names begin alike, and each video."""
+    """Name and files of each camera without labels: pictures whose names begin the same, and each video."""
     pictures: dict[str, list[Path]] = {}
     for path in sorted((data / "unlabelled").glob("*")):
         if is_picture(path):
@@ -171,7 +170,7 @@ def _spread(count: int) -> set[int]:
 
 
 def frames_of(files: Sequence[Path]) -> Iterator[Image]:
-    """At most ``SHOWN`` frames, evenly spread, of a video or of picture files. Raises SourceError or ValueError."""
+    """At most ``SHOWN`` evenly spaced frames of a video or of picture files. Raises SourceError or ValueError."""
     if files[0].suffix.lower() not in VIDEOS:
         yield from (read_image(files[index]) for index in sorted(_spread(len(files))))
         return
@@ -181,7 +180,7 @@ def frames_of(files: Sequence[Path]) -> Iterator[Image]:
 
 
 def unlabelled_sheet(segmenter: Segmenter, files: Sequence[Path]) -> Image:
-    """Frames beside what the bundle sees in them, over a legend, uint8[H, ``WIDTH``, 3] RGB."""
+    """Frames next to their masks, above a legend, uint8[H, ``WIDTH``, 3] RGB."""
     colors = palette(CLASS_COLORS)
     shown = [np.hstack([frame, overlay(frame, segmenter([frame])[0].mask, colors)]) for frame in frames_of(files)]
     return np.vstack([contact_sheet(shown, 2, WIDTH), legend(CLASS_NAMES, CLASS_COLORS, WIDTH)])
@@ -190,16 +189,16 @@ def unlabelled_sheet(segmenter: Segmenter, files: Sequence[Path]) -> Image:
 def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
     """Write everything; returns the card's tables.
 
-    Raises ValueError if the bundle's classes are not Cityscapes' 19, if no data set is there or if a file can't be
-    read, SourceError for a video that can't be read, OSError if something can't be written, and what the engine raises.
+    Raises ValueError if the bundle's classes are not Cityscapes' 19, if there is no data set or if a file cannot be
+    read, SourceError if a video cannot be read, OSError if something cannot be written, and the engine's errors.
     """
     check_classes(segmenter)
     there = [labelled for labelled in SETS if (data / labelled.folder).is_dir()]
     if not there:
-        raise ValueError(f"{data}: none of {', '.join(labelled.folder for labelled in SETS)} is there")
+        raise ValueError(f"{data}: there is none of {', '.join(labelled.folder for labelled in SETS)}")
     for labelled in SETS:
         if labelled not in there:
-            print(f"left out, since {data / labelled.folder} is not there: {labelled.title}", file=sys.stderr)
+            print(f"left out, because {data / labelled.folder} does not exist: {labelled.title}", file=sys.stderr)
     drives = {labelled.title: _streamed(segmenter, labelled, data) for labelled in there if labelled.drive}
     text = card(segmenter, [(labelled, measure(segmenter, labelled, data, output)) for labelled in there], drives)
     write_atomically(output / "card.md", text)

@@ -1,8 +1,8 @@
-"""Verify a data set before a step is trained on it, and decode it once: ``python -m training.prepare DATA``.
+"""Check a data set before training and write its cache: ``python -m training.prepare DATA``.
 
-DATA is laid out as Cityscapes. Every file is read; what is wrong with any of them is listed. ``--class-map`` says what
-the label ids mean where they are not Cityscapes'. The pixels then go into a cache (``training.data.cache``) that makes
-random crops cheap; it is remade when the files have changed.
+DATA has the Cityscapes layout. Every file is read, and all problems are listed. ``--class-map`` names the class map of
+label ids that are not Cityscapes'. Then the pixels are written into a cache (``training.data.cache``), from which
+random crops are read fast. The cache is written again if the files have changed.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from unet_seg_ros.text import never_fail_to_print
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
 """Images in each split of the real Cityscapes."""
 ITS_CITIES = {"train": "aachen", "val": "frankfurt", "test": "berlin", "train_extra": "augsburg"}
-"""A city by which each of its splits is known."""
+"""A city of each split; it shows that the data set is the real Cityscapes."""
 UNLABELLED = "test"
-"""The split whose labels are kept by the benchmark's server."""
+"""The split whose labels are not public."""
 CITYSCAPES_IDS = frozenset({VOID, *(label.id for label in LABELS)})
 
 
 class Meaning:
-    """What the label ids of a data set mean, by its class map (a name or a path).
+    """The meaning of a data set's label ids, by its class map (a name or a path).
 
     ``table`` is uint8[256], label id → set of classes (255 = void); ``known`` are the ids that labels may hold:
     Cityscapes' own and those of the class map. Raises FileNotFoundError or ValueError for a class map that cannot be
@@ -50,7 +50,7 @@ class Meaning:
 
 @dataclass
 class Checked:
-    """What was found in one frame: its size (height, width), the pixels of each label id, what is wrong with it."""
+    """The check of one frame: its size (height, width), the number of pixels of each label id, its problems."""
 
     size: tuple[int, int] | None = None
     counts: Counter[int] = field(default_factory=Counter)
@@ -59,7 +59,7 @@ class Checked:
 
 @dataclass
 class Split:
-    """What was found in one split."""
+    """The check of one split."""
 
     name: str
     meaning: Meaning
@@ -70,17 +70,17 @@ class Split:
 
     @property
     def problems(self) -> list[str]:
-        """One line for each thing that is wrong."""
+        """One line for each problem."""
         found = [problem for frame in self.frames for problem in frame.problems]
         found += [f"{path}: no image for this label" for path in self.strays]
         cities = {pair.image.parent.name for pair in self.pairs}
         expected = CITYSCAPES.get(self.name, 0)
         if ITS_CITIES.get(self.name) in cities and len(self.pairs) != expected:
-            found.append(f"{self.name}: {len(self.pairs)} images, Cityscapes has {expected}")
+            found.append(f"{self.name}: {len(self.pairs)} images, but Cityscapes has {expected}")
         return found
 
     def row(self) -> list[str]:
-        """Its row in the table."""
+        """The split's row in the table."""
         sizes = Counter(frame.size for frame in self.frames if frame.size)
         shown = ", ".join(
             f"{width}×{height}" + (f" ({n})" if len(sizes) > 1 else "") for (height, width), n in sizes.most_common(3)
@@ -117,17 +117,17 @@ def _check_label(path: Path, frame: Checked, meaning: Meaning) -> None:
     frame.counts.update(dict(zip(ids.tolist(), counts.tolist(), strict=True)))
     if frame.size and label.shape != frame.size:
         sizes = [f"{width}×{height}" for height, width in (label.shape, frame.size)]
-        frame.problems.append(f"{path}: {sizes[0]} pixels, its image has {sizes[1]}")
+        frame.problems.append(f"{path}: {sizes[0]} pixels, but its image has {sizes[1]}")
     unknown = sorted(set(ids.tolist()) - meaning.known)
     if unknown:
         listed = ", ".join(map(str, unknown))
-        frame.problems.append(f"{path}: label ids that neither Cityscapes nor the class map has: {listed}")
+        frame.problems.append(f"{path}: unknown label ids (neither in Cityscapes nor in the class map): {listed}")
     elif (meaning.table[ids] == VOID).all():
-        frame.problems.append(f"{path}: void alone, nothing to learn from")
+        frame.problems.append(f"{path}: every pixel is void, so there is nothing to train on")
 
 
 def check(pair: Pair, split: str, meaning: Meaning) -> Checked:
-    """Read a frame's files and say what is wrong with them. The labels of the test split are not looked at."""
+    """Read and check a frame's files. The labels of the test split are not read."""
     frame = Checked()
     _check_image(pair.image, frame)
     if split != UNLABELLED:
@@ -139,13 +139,13 @@ def check(pair: Pair, split: str, meaning: Meaning) -> Checked:
 
 
 def verify(root: Path, split: str, labels: str, class_map: str = "cityscapes") -> Split:
-    """Read all files of a split; ``class_map`` says what its label ids mean.
+    """Read and check all files of a split; ``class_map`` gives the meaning of its label ids.
 
-    Raises FileNotFoundError if it is not there, and FileNotFoundError or ValueError for the class map.
+    Raises FileNotFoundError if the split does not exist, and FileNotFoundError or ValueError for the class map.
     """
     meaning = Meaning(class_map)
     pairs = find_pairs(root, split, labels)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV decodes without Python's lock
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # OpenCV releases Python's lock while it decodes
         frames = list(
             tqdm(pool.map(lambda pair: check(pair, split, meaning), pairs), f"verify {split}", len(pairs), unit="frame")
         )
@@ -155,7 +155,7 @@ def verify(root: Path, split: str, labels: str, class_map: str = "cityscapes") -
 
 
 def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
-    """The frames in order, read a few ahead."""
+    """The frames in order; a few are read ahead."""
     ahead = 2 * (os.cpu_count() or 1)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(pairs), ahead):
@@ -163,14 +163,14 @@ def decoded(pairs: Sequence[Pair]) -> Iterator[Decoded]:
 
 
 def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
-    """Write the split's cache if there is none of these files; says whether it did. Raises OSError if it can't."""
+    """Write the split's cache unless there is an up-to-date one. Returns whether it was written. Raises OSError."""
     paths, source = cache_paths(folder, split.name, labels), state(root, split.pairs)
     names = frame_names(split.pairs)
     try:
         if open_cache(paths, source, names):
             return False
     except ValueError:
-        pass  # of other files or broken: made anew
+        pass  # the cache is outdated or damaged, so it is written again
     size = sum(4 * frame.size[0] * frame.size[1] for frame in split.frames if frame.size)
     frames = tqdm(decoded(split.pairs), f"cache {split.name}", len(names), unit="frame")
     write_cache(paths, source, names, frames, size)
@@ -178,22 +178,22 @@ def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
 
 
 def labelled_splits(root: Path, labels: str) -> list[str]:
-    """The splits to verify; those without such labels are left out, and named, unless it is all of them.
+    """The splits to check. Splits without such labels are left out with a message, unless all are.
 
     Raises ValueError if there are no splits.
     """
     names = splits(root)
     if not names:
-        raise ValueError(f"{root}: not laid out as Cityscapes: it has no folder leftImg8bit with splits in it")
+        raise ValueError(f"{root}: not in Cityscapes layout; there is no folder leftImg8bit that contains splits")
     missing = [name for name in names if name != UNLABELLED and not (root / labels / name).is_dir()]
     if missing and set(missing) != set(names) - {UNLABELLED}:
-        print(f"left out, since they have no {labels}: {', '.join(missing)}")
+        print(f"left out, because they have no {labels}: {', '.join(missing)}")
         return [name for name in names if name not in missing]
     return names
 
 
 def table(found: Sequence[Split]) -> str:
-    """What was found in the splits, a row for each."""
+    """The table of the checks, a row for each split."""
     header = ["split", "images", "labels", "cities", "size", "classes", "void", "problems"]
     rows = [header, *(split.row() for split in found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -206,10 +206,12 @@ def main() -> None:
     never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
-    parser.add_argument("--splits", nargs="+", help="which; all that there are")
+    parser.add_argument("--splits", nargs="+", help="splits to check (default: all)")
     parser.add_argument("--labels", choices=LABEL_FOLDERS, default="gtFine")
-    parser.add_argument("--class-map", default="cityscapes", help="of training/class_maps or a path: what the ids mean")
-    parser.add_argument("--cache", type=Path, help="folder for the cache; DATA/cache")
+    parser.add_argument(
+        "--class-map", default="cityscapes", help="meaning of the ids: in training/class_maps, or a path"
+    )
+    parser.add_argument("--cache", type=Path, help="folder for the cache (default: DATA/cache)")
     parser.add_argument("--verify-only", action="store_true", help="write no cache")
     arguments = parser.parse_args()
     root: Path = arguments.data

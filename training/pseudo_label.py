@@ -1,9 +1,10 @@
-"""Labels without people, to adapt a model to a camera: ``python -m training.pseudo_label MODEL DRIVE … OUTPUT``.
+"""Label frames with a model, to adapt it to a camera: ``python -m training.pseudo_label MODEL DRIVE … OUTPUT``.
 
-Each DRIVE is a bag, a video or a folder of images, as the replay reads it. Of all drives the frames that differ most
-from each other are labelled with averaged looks (mirrored, at three scales). Of each class the surest pixels are kept,
-all others become void. OUTPUT is then a data set in Cityscapes layout (split train) for ``training.prepare`` and for a
-run that mixes it in by weight, with ``kept.png`` and ``kept.json``, which say what was kept: look at them first.
+Each DRIVE is a bag, a video or a folder of images, as in the replay. The frames that differ most from each other are
+chosen from all drives. The model labels them with the average of several predictions (mirrored, at three scales). The
+pixels of highest confidence of each class are kept; all others become void. OUTPUT is then a data set in Cityscapes
+layout (split train) for ``training.prepare`` and for a training run. ``kept.png`` and ``kept.json`` in it show what was
+kept; look at them first.
 """
 
 from __future__ import annotations
@@ -41,14 +42,14 @@ from unet_seg_ros.text import never_fail_to_print
 Image = NDArray[np.uint8]
 LOOKS = Looks(scales=(0.75, 1.0, 1.25), flip=True)
 MAX_FRAMES = 5000
-"""So many frames are labelled at most: at 480×360 about 2 GB."""
+"""Most frames that are labelled: about 2 GB at 480×360."""
 LEAST_KEPT = 0.1
-"""A frame of which a smaller share of the pixels is sure is left out."""
+"""A frame with a smaller share of kept pixels is left out."""
 SPLIT = "train"
 
 
 class View(NamedTuple):
-    """A frame of a drive: the folder (city) that it goes to, its number in the drive, uint8[H, W, 3] RGB."""
+    """A frame of a drive: its folder (city) in the output, its number in the drive, its image uint8[H, W, 3] RGB."""
 
     city: str
     number: int
@@ -57,7 +58,7 @@ class View(NamedTuple):
 
 @dataclass
 class Views:
-    """The frames of several drives that can be decoded; what cannot be read is told in ``problems`` and passed over."""
+    """The frames of several drives. Frames that cannot be decoded are skipped and listed in ``problems``."""
 
     drives: Sequence[Drive]
     problems: list[str] = field(default_factory=list)
@@ -76,26 +77,26 @@ class Views:
         for index, drive in enumerate(self.drives):
             try:
                 yield from self._of(index, drive)
-            except SourceError as error:  # a damaged drive, after all that can be read of it
-                self._tell(str(error))
+            except SourceError as error:  # a damaged drive, after its readable frames
+                self._add_problem(str(error))
 
     def _of(self, index: int, drive: Drive) -> Iterator[View]:
         for number, frame in enumerate(drive.frames()):
             try:
                 image = message_pixels(frame.message)
             except ValueError as error:
-                self._tell(frame.problem or f"{drive.source}: frame {number}: {error}")
+                self._add_problem(frame.problem or f"{drive.source}: frame {number}: {error}")
                 continue
             yield View(self._cities[index, frame.camera], number, image)
 
-    def _tell(self, problem: str) -> None:
+    def _add_problem(self, problem: str) -> None:
         if problem not in self.problems:
             self.problems.append(problem)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What was kept: frames of the output, pixels of each class that the model saw and that were kept, int64[19], and
+    """What was kept: the number of frames, the numbers of predicted and of kept pixels of each class, int64[19], and
     the thresholds of confidence, uint8[19]."""
 
     frames: int
@@ -104,7 +105,7 @@ class Kept:
     thresholds: NDArray[np.uint8]
 
     def classes(self) -> dict[str, dict[str, float | None]]:
-        """By class: its share of all pixels, the share of its pixels that was kept, the least confidence."""
+        """By class: its share of all pixels, the share of its pixels that was kept, and the lowest kept confidence."""
         rows = zip(CLASS_NAMES, self.seen.tolist(), self.kept.tolist(), self.thresholds.tolist(), strict=True)
         every = max(1, int(self.seen.sum()))
         return {
@@ -114,21 +115,21 @@ class Kept:
 
 
 def choose(views: Views, count: int) -> list[tuple[str, int]]:
-    """City and number of the frames that differ most. Raises ValueError if no frame can be decoded."""
+    """City and number of the frames that differ most from each other. Raises ValueError if no frame can be decoded."""
     candidates: Candidates[tuple[str, int]] = Candidates()
     for view in tqdm(views, "read", sum(drive.length for drive in views.drives) or None, unit="frame"):
         candidates.add((view.city, view.number), view.image)
     if not candidates.seen:
         sources = ", ".join(str(drive.source) for drive in views.drives)
-        raise ValueError("\n".join([f"{sources}: no frame that can be decoded", *views.problems[:5]]))
+        raise ValueError("\n".join([f"{sources}: no frame can be decoded", *views.problems[:5]]))
     return candidates.most_different(count)
 
 
 def predict(
     segmenter: Segmenter, views: Views, chosen: list[tuple[str, int]], root: Path, scratch: Path
 ) -> Confidences:
-    """Write the chosen frames, at the size at which the network works, to ``root``, and mask and confidence of each to
-    ``scratch``, a picture whose red is the mask and whose green is the confidence."""
+    """Write the chosen frames at the network's working size to ``root``. Write mask and confidence of each to
+    ``scratch``, as the red and the green channel of a picture."""
     confidences, wanted = Confidences(), set(chosen)
     with tqdm(total=len(wanted), desc="label", unit="frame") as bar:
         for view in views:
@@ -148,7 +149,7 @@ def predict(
 
 
 def keep_sure(confidences: Confidences, chosen: list[tuple[str, int]], root: Path, scratch: Path, share: float) -> Kept:
-    """Write the labels of what is sure. Frames with next to nothing of it are removed.
+    """Write the labels of the pixels with high confidence. Frames with very few such pixels are removed.
 
     Raises ValueError if no frame is left.
     """
@@ -165,24 +166,24 @@ def keep_sure(confidences: Confidences, chosen: list[tuple[str, int]], root: Pat
         frames += 1
     if not frames:
         raise ValueError(
-            f"the model is not sure of {100 * LEAST_KEPT:.0f} % of the pixels of any frame: nothing to keep"
+            f"no frame has enough pixels above the threshold of confidence ({100 * LEAST_KEPT:.0f} % are needed)"
         )
     return Kept(frames, confidences.counts.sum(axis=1), kept[:NUM_CLASSES], thresholds)
 
 
 def pseudo_label(segmenter: Segmenter, drives: Sequence[Drive], output: Path, count: int, share: float) -> Kept:
-    """Label ``count`` frames of the drives and keep the surest ``share`` of each class.
+    """Label ``count`` frames of the drives and keep the ``share`` of each class with the highest confidence.
 
-    ``output`` is whole or not there. Raises ValueError if the bundle's classes are not Cityscapes' 19, or nothing can
-    be read or kept; FileExistsError if ``output`` holds anything; OSError if it can't be written; OutOfMemory and
-    DeviceLost as the engine does.
+    ``output`` is complete or absent. Raises ValueError if the bundle's classes are not Cityscapes' 19, or nothing can
+    be read or kept; FileExistsError if ``output`` is not empty; OSError if it cannot be written; OutOfMemory and
+    DeviceLost if the engine does.
     """
     check_classes(segmenter)
     if not 1 <= count <= MAX_FRAMES:
         raise ValueError(f"frames must be 1 to {MAX_FRAMES}, not {count}")
-    Confidences().thresholds(share)  # a wrong share is told now, not after an hour
+    Confidences().thresholds(share)  # finds a wrong share now, not after an hour
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise FileExistsError(f"{output}: there is something already; pseudo labels need a folder of their own")
+        raise FileExistsError(f"{output}: the folder is not empty; give an empty or new one")
     output.parent.mkdir(parents=True, exist_ok=True)
     views = Views(drives)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:
@@ -198,7 +199,7 @@ def pseudo_label(segmenter: Segmenter, drives: Sequence[Drive], output: Path, co
 
 
 def summary(segmenter: Segmenter, views: Views, kept: Kept, chosen: int, share: float) -> dict[str, Any]:
-    """What the labels come from and what was kept, as JSON has it. The model's terms of use hold for its labels too."""
+    """The origin of the labels and what was kept, as plain JSON. The model's terms of use also apply to its labels."""
     return {
         "model": segmenter.model_id,
         "data_terms": segmenter.manifest.data_terms,
@@ -218,7 +219,7 @@ def main() -> None:
     parser.add_argument("model", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("drives", type=Path, nargs="+", metavar="drive", help="bag, video or folder of images")
     parser.add_argument("output", type=Path, help="folder for the data set; must be empty or not exist")
-    parser.add_argument("--frames", type=int, default=300, help="label at most so many (default: 300)")
+    parser.add_argument("--frames", type=int, default=300, help="label at most this many frames (default: 300)")
     parser.add_argument("--keep", type=float, default=0.5, help="share of each class's pixels to keep at least (0.5)")
     arguments = parser.parse_args()
     output: Path = arguments.output
@@ -229,7 +230,7 @@ def main() -> None:
     except (OSError, ValueError, SourceError, OutOfMemory, DeviceLost) as error:
         raise SystemExit(str(error)) from error
     for problem in json.loads((output / "kept.json").read_bytes())["problems"]:
-        print(f"passed over: {problem}")
+        print(f"skipped: {problem}")
     share = kept.kept.sum() / max(1, kept.seen.sum())
     print(f"{output}: {kept.frames} frames, {100 * share:.0f} % of their pixels kept; look at {output / 'kept.png'}")
 

@@ -1,10 +1,10 @@
-"""Store a bundle anew, its weights in 16 bits, and ready for int8 on a CPU.
+"""Write a bundle again, with weights in 16 bits and with the ranges for int8 on a CPU.
 
     python -m training.quantize BUNDLE OUTPUT --calibrate DATA SPLIT --check DATA SPLIT GROUPING CLASS_MAP
 
-Without ``--calibrate`` the ranges that the bundle has are kept, or none. int8 is calibrated on frames of all the given
-splits together and checked against fp32 on each ``--check``: if its masks agree on less than 98.5 % of the pixels or
-it loses more than 0.5 mIoU on one, nothing is written.
+Without ``--calibrate`` the bundle keeps the ranges that it has. int8 is calibrated on frames of all given splits
+together and compared with fp32 on each ``--check``. If the masks agree on less than 98.5 % of the pixels, or if int8
+loses more than 0.5 mIoU in one check, nothing is written.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from unet_seg_ros.text import never_fail_to_print
 
 
 def quantize(bundle: Bundle, calibration: list[Pair], splits: list[Split], most: int = 0) -> Bundle:
-    """The bundle with int8, calibrated on frames and checked on at most ``most`` frames of each split (0: all).
+    """The bundle with ranges for int8, calibrated on frames and checked on at most ``most`` frames of each split (0:
+    all).
 
-    Raises BundleError if it does not pass, ValueError or FileNotFoundError for data that cannot be read.
+    Raises BundleError if a check fails, ValueError or FileNotFoundError for data that cannot be read.
     """
     ranges = calibrate(bundle, (read_image(pair.image) for pair in calibration))
     notes = {"calibrated_on": [pair.name for pair in calibration]}
@@ -40,18 +41,18 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("bundle", type=Path, help="model bundle (.safetensors)")
-    add("output", type=Path, help="where to write it; may be the same file")
+    add("output", type=Path, help="file to write; may be the same")
     add("--calibrate", nargs=2, action="append", default=[], metavar=("DATA", "SPLIT"), help="may be given again")
-    add("--frames", type=int, default=60, help="calibrate on so many frames of each split (default: 60)")
+    add("--frames", type=int, default=60, help="number of frames of each split for the calibration (default: 60)")
     add("--check", nargs=4, action="append", default=[], metavar=("DATA", "SPLIT", "GROUPING", "CLASS_MAP"),
         help=f"may be given again; groupings: {', '.join(GROUPINGS)}; class maps: see training/class_maps")  # fmt: skip
-    add("--check-frames", type=int, default=0, help="check on so many frames of each split (default: all)")
+    add("--check-frames", type=int, default=0, help="number of frames of each split for the check (default: all)")
     arguments = parser.parse_args()
     if arguments.calibrate and not arguments.check:
-        parser.error("--calibrate needs at least one --check: int8 is not stored unchecked")
+        parser.error("--calibrate needs at least one --check; int8 is not written without a check")
     unknown = [grouping for _, _, grouping, _ in arguments.check if grouping not in GROUPINGS]
     if unknown:
-        parser.error(f"--check: no grouping is called {unknown[0]}; there are {', '.join(GROUPINGS)}")
+        parser.error(f"--check: there is no grouping {unknown[0]}; the groupings are {', '.join(GROUPINGS)}")
     return arguments
 
 

@@ -1,7 +1,7 @@
 """A submission to the Cityscapes test server: ``python -m training.submission BUNDLE DATA OUTPUT [--split test]``.
 
-One PNG of label ids per image, named CITY_SEQ_FRAME.png, as cityscapesScripts' ``evalPixelLevelSemanticLabeling`` finds
-it.
+It is one PNG of label ids per image, named CITY_SEQ_FRAME.png, which cityscapesScripts'
+``evalPixelLevelSemanticLabeling`` finds.
 """
 
 from __future__ import annotations
@@ -23,30 +23,31 @@ from unet_seg_ros.text import never_fail_to_print
 
 
 def write_submission(segmenter: Segmenter, root: Path, split: str, output: Path) -> int:
-    """Segment all images of a split, write the files and read them back; the number of images.
+    """Segment all images of a split, write the files and read them back. Returns the number of images.
 
-    Raises ValueError if the bundle's classes are not Cityscapes' 19, names are not as the evaluation needs them, an
-    image cannot be read or a file is not as it must be; FileNotFoundError if there is no such split; FileExistsError
-    if ``output`` holds anything; OutOfMemory and DeviceLost as the engine does.
+    Raises ValueError if the bundle's classes are not Cityscapes' 19, if a name does not have the form that the
+    evaluation needs, if an image cannot be read or if a written file is wrong; FileNotFoundError if there is no such
+    split; FileExistsError if ``output`` is not empty; OutOfMemory and DeviceLost if the engine does.
     """
     check_classes(segmenter)
     pairs = find_pairs(root, split)
     _check_names(pairs)
     output.mkdir(parents=True, exist_ok=True)
     if any(output.iterdir()):
-        raise FileExistsError(f"{output}: not empty; a submission needs a folder of its own")
+        raise FileExistsError(f"{output}: the folder is not empty; give an empty or new one")
     for pair in tqdm(pairs, unit="image", dynamic_ncols=True):
         image, path = read_image(pair.image), output / f"{pair.name}.png"
         write_image(path, TRAIN_ID_TO_ID[segmenter([image])[0].mask])
         check_file(path, (image.shape[0], image.shape[1]))
     found = len(list(output.iterdir()))
     if found != len(pairs):
-        raise ValueError(f"{output}: {found} files for {len(pairs)} images")
+        raise ValueError(f"{output}: there are {found} files for {len(pairs)} images")
     return found
 
 
 def _check_names(pairs: list[Pair]) -> None:
-    """Each name must have three parts and none begin with another: the evaluation looks for CITY_SEQ_FRAME*.png."""
+    """Each name must have three parts, and no name may begin with another: the evaluation searches
+    CITY_SEQ_FRAME*.png."""
     for pair in pairs:
         if pair.name.count("_") != 2:
             raise ValueError(f"{pair.image}: the test server needs names of the form CITY_SEQ_FRAME, not {pair.name}")
@@ -56,10 +57,10 @@ def _check_names(pairs: list[Pair]) -> None:
 
 
 def check_file(path: Path, size: tuple[int, int]) -> None:
-    """Raises ValueError unless the file holds evaluated label ids alone, ``size`` (height, width) pixels of them."""
+    """Raises ValueError unless the file has ``size`` (height, width) and holds only label ids that are evaluated."""
     ids = read_label(path)
     if ids.shape != size:
-        raise ValueError(f"{path}: {ids.shape} pixels (height, width), its image has {size}")
+        raise ValueError(f"{path}: {ids.shape} pixels (height, width), but its image has {size}")
     ignored = np.setdiff1d(ids, [label.id for label in TRAIN_LABELS])
     if len(ignored):
         name = LABELS[ignored[0]].name if ignored[0] < len(LABELS) else "no class"
@@ -68,7 +69,9 @@ def check_file(path: Path, size: tuple[int, int]) -> None:
 
 def main() -> None:
     never_fail_to_print()
-    parser = argparse.ArgumentParser(prog="python -m training.submission", description="Files for the test server.")
+    parser = argparse.ArgumentParser(
+        prog="python -m training.submission", description="Write the files for the Cityscapes test server."
+    )
     parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("root", type=Path, metavar="data", help="folder in Cityscapes layout; labels are not needed")
     parser.add_argument("output", type=Path, help="folder for the files; must be empty or not exist")

@@ -1,6 +1,6 @@
 """Render drives through a synthetic town, with exact labels: ``python -m training.synthetic OUTPUT --drives 20``.
 
-Each drive has a street, weather and camera of its own, made from its seed. The same configuration gives the same bytes.
+Each drive has its own street, weather and camera, made from its seed. The same configuration gives the same bytes.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ LIMITS: dict[str, tuple[float, float]] = {
     "seconds": (0.01, 3600),
 }
 NEAREST = 1.0
-"""A flat picture is not drawn if it is nearer than this, metres."""
+"""Flat objects that are nearer than this, in metres, are not drawn."""
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class DriveConfig:
-    """A drive: frames of ``width`` × ``height`` pixels, ``fps`` a second for ``seconds``; at least one frame."""
+    """A drive: frames of ``width`` × ``height`` pixels, ``fps`` per second for ``seconds``; at least one frame."""
 
     seed: int = 0
     width: int = 640
@@ -58,12 +58,12 @@ class DriveConfig:
 
     @property
     def frames(self) -> int:
-        """How many frames the drive has."""
+        """The number of frames of the drive."""
         return max(1, round(self.fps * self.seconds))
 
 
-class Frame(NamedTuple):
-    """``image``: H×W×3 uint8 RGB; ``label``: H×W uint8 Cityscapes label ids; ``stamp_ns``: since the drive began."""
+class TownFrame(NamedTuple):
+    """``image``: uint8[H, W, 3] RGB; ``label``: uint8[H, W] Cityscapes label ids; ``stamp_ns``: ns since the start."""
 
     image: NDArray[np.uint8]
     label: NDArray[np.uint8]
@@ -75,14 +75,14 @@ def _rng(config: DriveConfig, stream: int) -> np.random.Generator:
 
 
 def camera(config: DriveConfig) -> Camera:
-    """The intrinsics of the drive's camera: 50° to 80° wide, square pixels."""
+    """The intrinsics of the drive's camera: field of view 50° to 80°, square pixels."""
     view = np.deg2rad(_rng(config, 0).uniform(50, 80))
     focal = config.width / 2 / float(np.tan(view / 2))
     return Camera(focal, focal, (config.width - 1) / 2, (config.height - 1) / 2, config.width, config.height)
 
 
 def _pose(town: Town, ego: tuple[float, float, float], height: float, pitch: float) -> tuple[Pose, float]:
-    """The camera's pose and its heading (radians to the right of the map's upright)."""
+    """The camera's pose and its heading (radians to the right of the map's y axis)."""
     s, t, yaw = ego
     along = np.arange(s - 40, s + VIEW + 60)
     x, z = town.path(along)
@@ -152,8 +152,8 @@ def _draw(raster: Raster, town: Town, ego: tuple[float, float, float], time: flo
 
 
 class Scene(NamedTuple):
-    """A moment of a drive: where the car is (s, t, yaw), the camera's pose over the ground, its heading (radians to the
-    right of the map's upright), and the time in seconds."""
+    """A moment of a drive: the car's position (s, t, yaw), the camera's pose over the ground, its heading (radians to
+    the right of the map's y axis), and the time in seconds."""
 
     ego: tuple[float, float, float]
     pose: Pose
@@ -162,8 +162,8 @@ class Scene(NamedTuple):
 
 
 class Drive:
-    """A drive's town, camera and weather. ``height`` is the camera's, in metres; ``pitch`` how far it looks down, in
-    radians, on average: the car bounces by ``bounce`` about it."""
+    """A drive's town, camera and weather. ``height`` is the camera's in metres. ``pitch`` is its mean pitch in radians,
+    positive looks down; the car's bouncing changes it by up to ``bounce``."""
 
     def __init__(self, config: DriveConfig) -> None:
         self.config = config
@@ -181,21 +181,21 @@ class Drive:
             yield Scene(ego, *_pose(self.town, ego, self.height, pitch), time)
 
     def render(self, scene: Scene, lens: Camera) -> Raster:
-        """What a camera like ``lens`` sees at a moment: colours and labels."""
+        """The colours and labels that a camera like ``lens`` sees at a moment."""
         raster = Raster(lens, scene.pose, self.weather.haze, self.weather.sight)
         self.weather.backdrop(raster, scene.heading)
         _draw(raster, self.town, scene.ego, scene.time)
         return raster
 
-    def frames(self) -> Iterator[Frame]:
+    def frames(self) -> Iterator[TownFrame]:
         """The frames, in order."""
         for scene in self.scenes():
             raster = self.render(scene, self.lens)
             image = self.weather.expose(raster.image, raster.label, self.rng)
-            yield Frame(image, raster.label, round(scene.time * 1e9))
+            yield TownFrame(image, raster.label, round(scene.time * 1e9))
 
     def calibration(self) -> str:
-        """Where its camera is, as a parameter file of the node: the car's frame is on the ground under the camera."""
+        """The camera's pose as a parameter file of the node. The car's frame is on the ground under the camera."""
         lens = self.lens
         return (
             "# The camera of a synthetic drive. The node takes it with --params-file, the replay with --calibration.\n"
@@ -208,7 +208,7 @@ class Drive:
         )
 
 
-def drive(config: DriveConfig) -> Iterator[Frame]:
+def drive(config: DriveConfig) -> Iterator[TownFrame]:
     """The frames of a drive, in order."""
     return Drive(config).frames()
 
@@ -216,8 +216,9 @@ def drive(config: DriveConfig) -> Iterator[Frame]:
 def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterator[str]:
     """Write a drive in the Cityscapes layout under ``root``; yields the name of each frame when it is on disk.
 
-    The city is the drive, ``town0007`` for seed 7. Beside the images lie its camera's intrinsics in ``camera.json``,
-    and these with its pose in ``calibration.yaml``, a parameter file of the node that the replay reads too.
+    The city is named after the drive: ``town0007`` for seed 7. The folder of the images also holds the camera's
+    intrinsics in ``camera.json``, and intrinsics and pose in ``calibration.yaml``, a parameter file for node and
+    replay.
     """
     city = f"town{config.seed:04d}"
     first = image_path(root, split, city, "x")

@@ -51,7 +51,7 @@ def steps(trainer: Trainer, workers: int) -> Iterator[list[Part]]:
         num_workers=workers,
         pin_memory=cuda,
         persistent_workers=workers > 0,
-        generator=torch.Generator(),  # the loader draws seeds, which nothing uses: not from the run's generator
+        generator=torch.Generator(),  # the loader draws unused seeds, which must not come from the run's generator
     )
     parts = iter(loader)
     while step := list(islice(parts, trainer.config.accumulate)):
@@ -122,7 +122,7 @@ def run(trainer: Trainer, workers: int) -> None:
             bar.update()
             due = trainer.step % config.save_every == 0 or last
             if due:
-                trainer.save()  # before anything else can go wrong
+                trainer.save()  # first, so that a later error loses nothing
             values: dict[str, float] = {}
             if trainer.step % LOG_EVERY == 0 or last:
                 values = {**meter.values(), "train/learning_rate": learning_rate(config, trainer.step - 1)}
@@ -145,28 +145,28 @@ def _yaml(config: TrainConfig) -> str:
 
 
 def no_memory(error: BaseException) -> str:
-    """What to do about an error that says that there is no memory; empty for another one."""
+    """Advice for an error that means that there is too little memory; empty for other errors."""
     text = str(error)
     if "shared memory" in text or "DataLoader worker" in text or "Bus error" in text:
-        return "the loader processes have no shared memory: enlarge /dev/shm (docker run --shm-size=1g), or --workers 0"
+        return "too little shared memory; enlarge /dev/shm (docker run --shm-size=1g) or use --workers 0"
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in text:
-        return "out of memory: make batch or crop smaller, or accumulate larger"
+        return "out of memory; use a smaller batch or crop, or a larger accumulate"
     return ""
 
 
 def _resume(trainer: Trainer) -> None:
-    """From the last checkpoint that is whole. Raises BundleError where all are damaged, or one is of another run."""
+    """Resume from the last undamaged checkpoint. Raises BundleError if all are damaged, or if one is of another run."""
     damaged: list[str] = []
     for path in reversed(checkpoints(trainer.folder)):
         try:
             trainer.resume(path)
         except DamagedCheckpoint as error:
             damaged.append(str(error))
-            print(f"{error}: trying the one before it", file=sys.stderr)
+            print(f"{error}; trying the checkpoint before it", file=sys.stderr)
             continue
         return
     if damaged:
-        raise BundleError(f"{damaged[-1]}; no checkpoint is whole: remove them to begin anew")
+        raise BundleError(f"{damaged[-1]}; all checkpoints are damaged; remove them to start again")
 
 
 def main() -> None:
@@ -186,12 +186,12 @@ def main() -> None:
                 raise ValueError(f"--workers must be 0 to {MAX_WORKERS}, not {arguments.workers}")
             config = configuration.load(arguments.config, arguments.overrides)
             if config.validation:
-                validation_pairs(config.validation)  # so a wrong path is found now and not hours later
+                validation_pairs(config.validation)  # finds a wrong path now, not after hours
             folder.mkdir(parents=True, exist_ok=True)
             trainer = Trainer(config, folder, device)
             _resume(trainer)
             if not same_everywhere(trainer.step):
-                raise ValueError(f"{folder}: the processes find different checkpoints: all must use the same folder")
+                raise ValueError(f"{folder}: the processes find different checkpoints; all must use the same folder")
             if rank() == 0:
                 clear_unfinished(folder)
                 write_atomically(folder / "config.yaml", _yaml(config))
@@ -199,13 +199,13 @@ def main() -> None:
     except (OSError, ValueError, NotFinite) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         no_room = isinstance(error, OSError) and error.errno in NO_ROOM
-        advice = f"; the checkpoints in {folder} are complete: free some space and run the same command again"
+        advice = f"; the checkpoints in {folder} are complete; free some disk space and run the same command again"
         # An error in a loader process has many lines; the last one says what is wrong.
         raise SystemExit(lines[-1] + (advice if no_room else "")) from error
     except (MemoryError, RuntimeError) as error:
         if reason := no_memory(error):
             raise SystemExit(
-                f"{reason}; the checkpoints in {folder} are complete: run the same command again"
+                f"{reason}; the checkpoints in {folder} are complete; run the same command again"
             ) from error
         raise
 

@@ -1,4 +1,4 @@
-"""Writes files so that they are complete or absent, and reads files within bounds."""
+"""Writes files that are either complete or absent, and reads files up to a given size."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def write_atomically(path: Path, data: bytes | str) -> None:
-    """Write a file (text as UTF-8) by a temporary file beside it, fsync and rename. Makes its folder.
+    """Write a file (text as UTF-8): write a temporary file beside it, call fsync, rename. Makes the folder if needed.
 
-    A character that UTF-8 does not have is escaped; such characters occur in file names that are not UTF-8. Raises
-    OSError; the old file, if there was one, is then unchanged.
+    A character that UTF-8 cannot encode is escaped; file names that are not UTF-8 contain such characters. Raises
+    OSError; an old file of that name is then unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
@@ -41,7 +41,7 @@ def of_user(text: str | Path) -> Path:
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """Open a file for reading. A pipe or a device, which may never end, is refused with OSError."""
+    """Open a file for reading. Raises OSError for a pipe or a device, because reading one may never end."""
     file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
     if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
         file.close()
@@ -66,10 +66,9 @@ def natural_order(path: Path) -> tuple[list[str | int], str]:
 
 @contextmanager
 def utf8_path(path: Path) -> Iterator[str]:
-    """The path itself or, if its name is not UTF-8, a link to it with another name: OpenCV ends the process at such
-    names.
+    """The path itself or, if its name is not UTF-8, a link to it with another name: OpenCV crashes on such names.
 
-    A file need not exist yet. Raises OSError.
+    The file need not exist yet. Raises OSError.
     """
     name = os.fspath(path)
     if not any("\udc80" <= character <= "\udcff" for character in name):

@@ -1,4 +1,4 @@
-"""Excludes pixels from a segmentation: those that show the car itself, and those with a low confidence."""
+"""Sets pixels of a segmentation to 255 (no class): those that show the car itself, and those of low confidence."""
 
 from __future__ import annotations
 
@@ -20,9 +20,10 @@ from unet_seg_ros.text import LINE, quoted
 class Ignored:
     """The pixels of one camera that are always ignored.
 
-    ``entries`` are polygons, each a text of numbers x0 y0 x1 y1 … in fractions 0..1 of width and height, at least 3
-    points, or paths of PNGs whose pixels that are not black are ignored, resized to the frame (nearest). ``name`` is
-    the parameter that they come from, for messages. Raises ValueError with one line that names it.
+    Each of ``entries`` is a polygon or the path of a PNG. A polygon is a text of numbers x0 y0 x1 y1 … in fractions
+    0..1 of width and height, at least 3 points. A PNG is resized to the frame (nearest neighbour), and its pixels that
+    are not black are ignored. ``name`` is the parameter that the entries come from. Raises ValueError with one line
+    that begins with ``name``.
     """
 
     def __init__(self, entries: tuple[str, ...], name: str = "ignore") -> None:

@@ -15,10 +15,11 @@ def share_folder() -> Path:
         for candidate in (folder, folder / "share" / PACKAGE):
             if (candidate / "config" / "seg.param.yaml").is_file():
                 return candidate
-    raise FileNotFoundError(f"{PACKAGE} is not installed whole: no config/seg.param.yaml near {Path(__file__).parent}")
+    missing = f"there is no config/seg.param.yaml near {Path(__file__).parent}"
+    raise FileNotFoundError(f"{PACKAGE} is not installed completely: {missing}")
 
 
 def version() -> str:
-    """The version of this package: ``package.xml`` is the only place that says it."""
+    """The version of this package. It is written in ``package.xml`` only."""
     text = (share_folder() / "package.xml").read_text(encoding="utf-8")
     return str(re.findall(r"<version>(.+?)</version>", text)[0])

@@ -38,7 +38,7 @@ def quoted(value: object, limit: int = VALUE) -> str:
 
 
 def listed(values: object, limit: int = 10) -> str:
-    """Several values from outside, separated by commas: the first ``limit`` of them, and how many more there are."""
+    """The first ``limit`` of several values from outside, separated by commas, and the number of further ones."""
     every = list(values)  # type: ignore[call-overload]
     shown = ", ".join(one_line(value, VALUE) for value in every[:limit])
     return shown + (f" and {len(every) - limit} more" if len(every) > limit else "")
@@ -91,6 +91,6 @@ def _printable(character: str) -> str:
     if character.isprintable():
         return character
     code = ord(character)
-    if 0xDC80 <= code <= 0xDCFF:  # a byte of a name that is not UTF-8
+    if 0xDC80 <= code <= 0xDCFF:  # a byte of a file name that is not UTF-8
         return f"\\x{code - 0xDC00:02x}"
     return character.encode("unicode_escape").decode("ascii")

@@ -1,18 +1,18 @@
-"""Names that the node, the replay and the benchmarks share, each said once: stages of a frame, reasons why a frame was
-dropped, and what the node calls things on /diagnostics. Imports no ROS."""
+"""Names that the node, the replay and the benchmarks share: the stages of a frame, the reasons why a frame was dropped,
+and the keys of the node's diagnostics. Imports no ROS."""
 
 from __future__ import annotations
 
 from enum import Enum
 
 WORK_STAGES = ("decode", "preprocess", "forward", "postprocess")
-"""Work on one frame, with or without ROS: fields of ``unet_seg_msgs/FrameTiming``."""
+"""The work on one frame, with or without ROS. They are fields of ``unet_seg_msgs/FrameTiming``."""
 NODE_STAGES = ("wait", *WORK_STAGES, "publish")
-"""All that a frame goes through in the node, every field of ``FrameTiming``. ``wait`` is the time in the node in which
-something else was worked on."""
+"""The stages of a frame in the node: every field of ``FrameTiming``. ``wait`` is the time in which the frame was in the
+node and the node worked on something else."""
 STAGES = ("transport", *NODE_STAGES)
-"""All that a frame goes through in a live replay, in order. ``transport`` is the way to the node and back. All stages
-but ``publish``, which ends after the mask was sent, add up to the latency."""
+"""The stages of a frame in a live replay, in order. ``transport`` is the time from the player to the node and back. The
+latency is the sum of all stages except ``publish``, which ends after the mask was sent."""
 
 
 class Drop(str, Enum):
@@ -26,7 +26,7 @@ class Drop(str, Enum):
     BROKEN_MODEL = "broken model"
     DEACTIVATED = "deactivated"
     SKIPPED = "over max_rate"
-    # What only a replay can know, because it counts what it sent and what came back:
+    # Only a replay can know these, because it counts the frames that it sent and the masks that came back:
     LOST_BEFORE_NODE = "replaced or lost before the node took it"
     LOST_AFTER_NODE = "segmented, but the mask was lost on the way back"
     UNFINISHED = "not finished when the drive ended"
@@ -37,8 +37,8 @@ class Drop(str, Enum):
 
 
 TOPIC, RECEIVED, PROCESSED, MODEL = "topic", "received", "processed", "model"
-"""Keys of the node's diagnostics that the replay reads: the first three of a camera, the last of the engine."""
+"""Keys of the node's diagnostics that the replay reads: three of a camera's status, then one of the engine's."""
 DROPPED = "dropped: "
-"""What the key of a reason's count begins with."""
+"""Start of a key that counts dropped frames; a reason follows."""
 CAMERA_TASK, ENGINE_TASK = "camera ", "engine"
-"""What a status is called after the node's name and ": "; a camera's name follows the first."""
+"""Names of statuses, after the node's name and ": ". The camera's name follows the first."""

@@ -90,11 +90,11 @@ def test_a_worse_signal_never_raises_trust(values: dict[Rule, float], rule: Rule
 
 
 def test_a_broken_network_is_blind_and_says_why() -> None:
-    health = Monitor(MANIFEST).look(seen(0, "the network's output holds numbers that are not finite"), 0)
+    health = Monitor(MANIFEST).look(seen(0, "the network's output contains NaN or infinity"), 0)
     assert health.level == Level.BLIND
     assert health.trust < 1e-6
     assert health.flags[0] == "broken_model"
-    assert health.reason.startswith("the network's output holds numbers that are not finite")
+    assert health.reason.startswith("the network's output contains NaN or infinity")
 
 
 def test_a_frozen_camera_is_blind() -> None:

@@ -92,7 +92,7 @@ def test_the_digest_is_of_manifest_and_tensors(path: Path) -> None:
 
 def test_missing(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.safetensors").endswith("no such file")
-    assert "not a whole safetensors file" in refusal(tmp_path)
+    assert "not a complete safetensors file" in refusal(tmp_path)
 
 
 def test_truncated(path: Path) -> None:
@@ -100,16 +100,16 @@ def test_truncated(path: Path) -> None:
     lengths = {*range(0, 40), *np.linspace(0, len(data) - 1, 60).astype(int).tolist(), len(data) - 1}
     for length in lengths:
         path.write_bytes(data[:length])
-        assert "not a whole safetensors file" in refusal(path), length
+        assert "not a complete safetensors file" in refusal(path), length
     path.write_bytes(data + b"x")
-    assert "not a whole safetensors file" in refusal(path)
+    assert "not a complete safetensors file" in refusal(path)
 
 
 @given(st.binary(max_size=200))
 def test_not_safetensors(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / "x.safetensors"
     path.write_bytes(data)
-    assert "not a whole safetensors file" in refusal(path)
+    assert "not a complete safetensors file" in refusal(path)
 
 
 def test_any_flipped_byte_is_noticed(path: Path) -> None:
@@ -150,13 +150,13 @@ def forge(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any], dict[
 
 def test_without_a_manifest_or_of_another_format(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: metadata.update(format="3"))
-    assert refusal(path).endswith("bundle format 3, this version reads formats 1 and 2")
+    assert refusal(path).endswith("bundle format 3, but this version reads formats 1 and 2")
     forge(path, lambda tensors, manifest, metadata: metadata.pop("format"))
     assert "bundle format None" in refusal(path)
     forge(path, lambda tensors, manifest, metadata: metadata.pop("manifest"))
-    assert "without a manifest" in refusal(path)
+    assert "has no manifest" in refusal(path)
     path.write_bytes(save({"x": torch.zeros(3)}))
-    assert "without a manifest" in refusal(path)
+    assert "has no manifest" in refusal(path)
 
 
 def test_an_edited_manifest_does_not_match(path: Path) -> None:

@@ -21,7 +21,7 @@ def test_what_is_given_is_passed_on() -> None:
     [
         ({}, r"^source: name the drive, for example source:=drive\.mcap$"),
         ({"source": "a", "arguments": "--require 'x"}, "^arguments: .*No closing quotation"),
-        ({"source": "a", "bag": "b"}, "^bag: there is no such argument; there are source, output"),
+        ({"source": "a", "bag": "b"}, "^bag: there is no such argument; the arguments are source, output"),
     ],
 )
 def test_what_is_wrong_is_named(arguments: dict[str, str], says: str) -> None:

@@ -60,13 +60,13 @@ def test_a_grouping_in_block_style_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("drivable: [road, raod]", "drivable: 'raod' is not a class; there are road, sidewalk, building,"),
+        ("drivable: [road, raod]", "drivable: 'raod' is not a class; the classes are road, sidewalk, building,"),
         ("drivable: [[road]]", "drivable: ['road'] is not a class"),
         ("drivable: [Road]", "drivable: 'Road' is not a class"),
         ("drivable: [0]", "drivable: 0 is not a class"),
         (
             "drivable: [road]\nflat: [sidewalk, road]",
-            "road is in drivable and in flat: a class may be in only one group",
+            "road is in drivable and in flat; a class may be in only one group",
         ),
         ("drivable: [road, road]", "road is in drivable and in drivable"),
         ("drivable: road", "drivable: give a list of class names"),

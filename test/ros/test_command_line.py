@@ -45,8 +45,8 @@ def test_what_is_misspelt_or_for_another_node_is_a_warning(tiny: Path, tmp_path:
     ) as (node, client):
         client.wait(lambda: client.state() == "active", "active: ints are numbers and lists may be empty")
         client.wait(lambda: node.log.count("[WARN]") >= 3, "the warnings")
-        assert "modle: there is no such parameter; is model meant?" in node.log
-        assert f"{other}: is for /ego/segmentation; nothing in it is for /segmentation" in node.log
+        assert "modle: there is no such parameter; did you mean model?" in node.log
+        assert f"{other}: this parameter file is for /ego/segmentation and has nothing for /segmentation" in node.log
         assert "max_rate.front: cameras has no such name" in node.log
         assert node.log.count("[WARN]") == 3
 

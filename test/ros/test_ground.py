@@ -113,11 +113,11 @@ def problem(client: Client, publisher: Any, got: list[OccupancyGrid]) -> str:
 def test_camera_info_and_tf(tiny: Path, tf: Path) -> None:
     with running(*arguments(tiny), outputs=()) as (_, client):
         publisher, got = client.publisher(), listen(client, "ground")
-        assert "no camera_info has come" in problem(client, publisher, got)
+        assert "no camera_info has been received" in problem(client, publisher, got)
         infos = client.node.create_publisher(CameraInfo, "/segmentation/camera/camera_info", 10)
         client.wait(infos.get_subscription_count, "the node subscribes to camera_info")
         for wrong, says in (
-            (camera_info(frame="elsewhere"), "camera_info is of frame 'elsewhere', the images are of 'optical'"),
+            (camera_info(frame="elsewhere"), "camera_info has frame_id 'elsewhere', but the images have 'optical'"),
             (camera_info(width=320), "the images are 640×480, the calibration is for 320×480"),
             (CameraInfo(width=640, height=480, header=camera_info().header), "not calibrated"),
         ):

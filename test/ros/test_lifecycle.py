@@ -105,7 +105,7 @@ def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
         "cameras": (["a b"], "cameras: 'a b' is not a name"),
         "max_pixels": (-1, "max_pixels: must be 0 to 6.71089e+07, not -1"),
         "topic.camera": ("a b", "topic.camera: 'a b' is not a topic's name"),
-        "confidence": (0.5, "confidence: there is no such parameter; is confidence_threshold meant?"),
+        "confidence": (0.5, "confidence: there is no such parameter; did you mean confidence_threshold?"),
     }
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (_, client):
         assert client.transition("configure")
@@ -130,7 +130,7 @@ def test_an_impossible_transition_is_answered(tiny: Path) -> None:
         assert client.state() == "inactive"
         assert not client.transition(number=1)
         client.wait(
-            lambda: "refused transition 1: the node is inactive, which has" in node.log, "the reason in the log"
+            lambda: "refused transition 1: in the state inactive the node allows" in node.log, "the reason in the log"
         )
         assert "[ERROR]" not in node.log
         assert "activate (3)" in node.log

@@ -33,8 +33,8 @@ def test_the_keys_of_a_file(tmp_path: Path, text: str, fits: bool) -> None:
     said = misdirected(["--ros-args", "--params-file", str(file), "-r", "__ns:=/ego"], "/ego/segmentation")
     assert (said == []) is fits
     for sentence in said:
-        assert sentence.startswith(f"{file}: is for /")
-        assert sentence.endswith("nothing in it is for /ego/segmentation")
+        assert sentence.startswith(f"{file}: this parameter file is for /")
+        assert sentence.endswith("and has nothing for /ego/segmentation")
 
 
 def test_a_file_that_is_not_there_is_left_to_rcl() -> None:

@@ -34,7 +34,7 @@ def test_enough_room_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_containers_64_mb_take_a_smaller_segment(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 64_000_000)
     environ = environment()
-    assert "a segment of 57 MiB is taken" in fit(environ)
+    assert "a segment of 57 MiB is used" in fit(environ)
     text = Path(environ[PROFILE_VARIABLES[0]]).read_text()
     assert re.search(r"<segment_size>(\d+)<", text)[1] == str(57 * MIB)  # type: ignore[index]
     assert re.search(r"<maxMessageSize>(\d+)<", text)[1] == str(16 * MIB)  # type: ignore[index]

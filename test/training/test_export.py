@@ -169,7 +169,7 @@ def test_what_cannot_be_exported_leaves_the_output_alone(tiny_run: MakeRun, town
         assert {entry.name for entry in tmp_path.iterdir()} == {"run", "town", output.name}
 
     write_tensors(path, {**tensors, "ema.head.bias": torch.full((19,), torch.nan)}, metadata)
-    refused("checkpoint-00000003.safetensors: ema.head.bias holds numbers that are infinite or none")
+    refused("checkpoint-00000003.safetensors: ema.head.bias holds NaN or infinity")
     write_tensors(path, {k: v for k, v in tensors.items() if k != "ema.head.bias"}, metadata)
     refused("averaged weights are not those of a tiny")
     write_tensors(path, tensors, {"step": "1"})
@@ -180,7 +180,7 @@ def test_what_cannot_be_exported_leaves_the_output_alone(tiny_run: MakeRun, town
     write_tensors(path, tensors, {**metadata, "config": json.dumps(edited)})
     refused("model must be one of", ValueError)
     path.write_bytes(path.read_bytes()[:-10])
-    refused("not a whole safetensors file")
+    refused("not a complete safetensors file")
     path.unlink()
     refused("no checkpoint")
     write_tensors(path, tensors, metadata)
@@ -201,8 +201,8 @@ def nudged(model: UNet, by: float) -> UNet:
     ("by", "why"),
     [
         (0.05, "bundle does not compute what"),
-        (torch.inf, "head.bias holds numbers that are infinite or none"),
-        (torch.nan, "head.bias holds numbers that are infinite or none"),
+        (torch.inf, "head.bias holds NaN or infinity"),
+        (torch.nan, "head.bias holds NaN or infinity"),
     ],
 )
 def test_a_bundle_that_computes_something_else_is_refused(

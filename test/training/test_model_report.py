@@ -66,7 +66,7 @@ def test_the_card_has_the_figures_of_every_set(
     command(monkeypatch, bundle, output, "--data", data)
     said = capsys.readouterr()
     assert said.out == (output / "card.md").read_text()
-    assert said.err.count("left out, since") == 2
+    assert said.err.count("left out, because") == 2
     segmenter = Segmenter.load(bundle)
     assert said.out.startswith(f"`{segmenter.model_id}`: ")
     for labelled in SETS[:2]:
@@ -127,6 +127,6 @@ def test_cameras_are_told_apart_by_their_names(tmp_path: Path) -> None:
 
 
 def test_without_data_there_is_no_card(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match="none of cityscapes256, idd, camvid, synthetic is there"):
+    with pytest.raises(SystemExit, match="there is none of cityscapes256, idd, camvid, synthetic"):
         command(monkeypatch, bundle, tmp_path / "out", "--data", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()

@@ -53,9 +53,9 @@ def test_each_bad_file_is_named(
     expected = [
         f"{pairs[0].image}: PNG of 80×64 is cut short",
         f"{labels[1]}: ",
-        f"{labels[2]}: 64×80 pixels, its image has 80×64",
-        f"{labels[3]}: label ids that neither Cityscapes nor the class map has: 77",
-        f"{labels[4]}: void alone, nothing to learn from",
+        f"{labels[2]}: 64×80 pixels, but its image has 80×64",
+        f"{labels[3]}: unknown label ids (neither in Cityscapes nor in the class map): 77",
+        f"{labels[4]}: every pixel is void, so there is nothing to train on",
         f"{pairs[5].image}: no label file",
     ]
     assert len(lines) == 7
@@ -82,7 +82,7 @@ def test_a_jpeg_that_is_cut_short_is_found(town: Path) -> None:
 def test_the_real_cityscapes_is_known_by_its_cities(town: Path) -> None:
     for kind in ("leftImg8bit", "gtFine"):
         (town / kind / "train" / "town").rename(town / kind / "train" / "aachen")
-    assert verify(town, "train", "gtFine").problems == ["train: 6 images, Cityscapes has 2975"]
+    assert verify(town, "train", "gtFine").problems == ["train: 6 images, but Cityscapes has 2975"]
 
 
 def test_the_test_split_needs_no_labels(town: Path) -> None:
@@ -118,7 +118,7 @@ def test_splits_without_such_labels_are_left_out_and_named(
     shutil.copytree(town / "leftImg8bit" / "train", town / "leftImg8bit" / "train_extra")
     command(monkeypatch, str(town))
     output = capsys.readouterr().out
-    assert "left out, since they have no gtFine: train_extra\n" in output
+    assert "left out, because they have no gtFine: train_extra\n" in output
     assert "train: cache written" in output
 
 
@@ -136,7 +136,7 @@ def test_ids_of_a_class_map_are_known(town: Path, tmp_path: Path, monkeypatch: p
     assert pixels is not None
     pixels[10:20] = 200
     assert cv2.imwrite(str(label), pixels)
-    with pytest.raises(SystemExit, match="label ids that neither Cityscapes nor the class map has: 200"):
+    with pytest.raises(SystemExit, match=r"unknown label ids \(neither in Cityscapes nor in the class map\): 200"):
         command(monkeypatch, str(town))
     class_map = tmp_path / "mine.yaml"
     class_map.write_text("7: [road]\n200: [road, sidewalk]\n")
@@ -154,14 +154,14 @@ def test_classes_and_void_are_counted_by_the_class_map(town: Path, tmp_path: Pat
     found = verify(town, "train", "gtFine", "idd7")
     assert found.problems == []
     assert found.row()[-3:] == ["2", "25.0 %", "0"]
-    assert all("void alone" in problem for problem in verify(town, "train", "gtFine").problems)
+    assert all("every pixel is void" in problem for problem in verify(town, "train", "gtFine").problems)
     other = tmp_path / "other.yaml"
     other.write_text("1: [road]\n")
     assert len(verify(town, "train", "gtFine", str(other)).problems) == 6
 
 
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match=f"^{tmp_path}: not laid out as Cityscapes"):
+    with pytest.raises(SystemExit, match=f"^{tmp_path}: not in Cityscapes layout"):
         command(monkeypatch, str(tmp_path))
     (tmp_path / "leftImg8bit" / "train").mkdir(parents=True)
     with pytest.raises(SystemExit, match="no images named CITY/CITY_SEQ_FRAME"):

@@ -168,7 +168,7 @@ def test_broken_frames_are_passed_over_and_told(
     broken = drive / "001.png"
     broken.write_bytes(broken.read_bytes()[:50])
     command(monkeypatch, bundle(tmp_path), drive, output)
-    assert f"passed over: {broken}: " in capsys.readouterr().out
+    assert f"skipped: {broken}: " in capsys.readouterr().out
     assert [pair.name[-6:] for pair in find_pairs(output, "train")] == ["000000", "000002"]
 
 
@@ -188,8 +188,8 @@ def test_of_a_damaged_bag_the_readable_part_is_taken(
     [
         ("missing", "no such file or folder"),
         ("empty", "no images"),
-        ("text", "can't be read as a video"),
-        ("broken", "no frame that can be decoded"),
+        ("text", "cannot be read as a video"),
+        ("broken", "no frame can be decoded"),
     ],
 )
 def test_a_drive_without_frames_is_refused(
@@ -211,7 +211,7 @@ def test_a_drive_without_frames_is_refused(
 
 def test_a_model_that_is_sure_of_nothing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drive = folder_of(tmp_path / "drive", 2)
-    with pytest.raises(SystemExit, match="not sure of 10 % of the pixels of any frame"):
+    with pytest.raises(SystemExit, match="no frame has enough pixels above the threshold"):
         command(monkeypatch, bundle(tmp_path, sharpness=0.001), drive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
@@ -231,7 +231,7 @@ def test_numbers_that_cannot_be_are_refused(
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
-    with pytest.raises(SystemExit, match="there is something already"):
+    with pytest.raises(SystemExit, match="the folder is not empty"):
         command(monkeypatch, bundle(tmp_path), folder_of(tmp_path / "drive", 1), tmp_path / "out")
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 

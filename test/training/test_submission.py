@@ -84,7 +84,7 @@ def test_files_hold_the_masks_label_ids(town: Path, segmenter: Segmenter, tmp_pa
 def test_a_folder_that_is_not_empty_is_refused_and_left_alone(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "notes.txt").write_text("mine")
-    with pytest.raises(FileExistsError, match=r"results: not empty; a submission needs a folder of its own$"):
+    with pytest.raises(FileExistsError, match=r"results: the folder is not empty; give an empty or new one$"):
         write_submission(segmenter, town, "train", tmp_path / "results")
     assert [path.name for path in (tmp_path / "results").iterdir()] == ["notes.txt"]
 
@@ -112,7 +112,7 @@ def test_names_that_the_evaluation_cannot_tell_apart_are_refused(
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (np.full((4, 5), 7, np.uint8), r"\(4, 5\) pixels \(height, width\), its image has \(4, 6\)"),
+        (np.full((4, 5), 7, np.uint8), r"\(4, 5\) pixels \(height, width\), but its image has \(4, 6\)"),
         (np.full((4, 6), 0, np.uint8), r"holds label id 0 \(unlabeled\), which is not evaluated"),
         (np.full((4, 6), 9, np.uint8), r"holds label id 9 \(parking\)"),
         (np.full((4, 6), 255, np.uint8), r"holds label id 255 \(no class\)"),

@@ -101,7 +101,7 @@ def test_processes_that_find_different_checkpoints_stop(tiny_run: MakeRun, tmp_p
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 1
-        assert "the processes find different checkpoints: all must use the same folder" in errors
+        assert "the processes find different checkpoints; all must use the same folder" in errors
     assert checkpoints(first) == [path]
 
 
@@ -147,7 +147,7 @@ def test_what_stops_the_command_is_one_line_and_the_log_is_whole(
     ends("validation={root: /nowhere}", says="/nowhere/leftImg8bit/val: no images named")
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(Trainer, "train_step", failing(OSError(errno.ENOSPC, "No space left on device")))
-    ends(says=f"the checkpoints in {tmp_path / 'run'} are complete: free some space")
+    ends(says=f"the checkpoints in {tmp_path / 'run'} are complete; free some disk space")
     monkeypatch.setattr(Trainer, "train_step", failing(NotFinite("step 0: loss nan; the batch is in a file")))
     ends(says="step 0: loss nan; the batch is in a file")
     assert (tmp_path / "run" / "metrics.csv").read_text().startswith("step,")
@@ -155,7 +155,7 @@ def test_what_stops_the_command_is_one_line_and_the_log_is_whole(
     label = next((town / "gtFine").rglob("*_000003_*.png"))
     monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 8), depths=(1, 1)))
     assert cv2.imwrite(str(label), np.full((10, 10), 7, np.uint8))
-    ends("steps=40", says=f"{label}: (10, 10) pixels (height, width), its image has (64, 80)")
+    ends("steps=40", says=f"{label}: (10, 10) pixels (height, width), but its image has (64, 80)")
 
 
 def failing(error: Exception) -> Callable[..., None]:

@@ -64,7 +64,7 @@ def read_pair(pair: Pair) -> Decoded:
         raise ValueError(f"{pair.image}: has no label file")
     image, label = read_image(pair.image), read_label(pair.label)
     if label.shape != image.shape[:2]:
-        raise ValueError(f"{pair.label}: {label.shape} pixels (height, width), its image has {image.shape[:2]}")
+        raise ValueError(f"{pair.label}: {label.shape} pixels (height, width), but its image has {image.shape[:2]}")
     return Decoded(image, label)
 
 

@@ -119,7 +119,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if (version := values.pop("format", FORMAT)) != FORMAT:
         raise BundleError(f"{path}: checkpoint format {quoted(version)}, this version reads format {FORMAT}")
     if strange := not_finite({name: tensor.numpy() for name, tensor in tensors.items()}):
-        raise DamagedCheckpoint(f"{path}: {one_line(strange, VALUE)} holds numbers that are infinite or none")
+        raise DamagedCheckpoint(f"{path}: {one_line(strange, VALUE)} holds NaN or infinity")
     return tensors, values
 
 

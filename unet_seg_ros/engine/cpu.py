@@ -1,4 +1,4 @@
-"""What a CPU can do for a network: how many threads, and which arithmetic it has natively."""
+"""How many cores this process may use, and which arithmetic the CPU has natively."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 
 def usable_cores() -> int:
-    """Cores that this process may use: those of its affinity mask, at most its control group's limit of CPU time."""
+    """The number of cores that this process may use, by its affinity mask and its control group's CPU limit."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, math.ceil(min(cores, _cgroup_limit())))
 

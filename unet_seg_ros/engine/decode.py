@@ -1,9 +1,9 @@
 """From the logits of a frame to its mask and confidence at the frame's own size, in NumPy and OpenCV.
 
-Full-size logits never exist. Where the four logits around a pixel agree in their argmax, so does any mean of them, and
-the mask is that class. Only the cells between four logits that do not agree, about one in twenty of a street, are
-interpolated, and there only the classes that can win: those whose highest corner is not below the lowest corner of
-another class.
+The logits are never resized as a whole. If the four logits around a pixel have the same argmax, any weighted mean of
+them has it too, and the mask is that class. A cell is the square between four neighbouring logits. Only cells whose
+corners differ in their argmax are interpolated (about one in twenty in a street scene), and there only the classes that
+can win: a class cannot win if its highest corner is below the lowest corner of another class.
 """
 
 from __future__ import annotations
@@ -21,17 +21,19 @@ Mask = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Indices = NDArray[np.intp]
 COLUMNS = 1 << 15
-"""Pixel columns of cells that are interpolated at a time: bounds what the memory holds (5 MB for 19 classes)."""
+"""Number of pixel columns that are interpolated at a time. It bounds the memory (5 MB for 19 classes)."""
 
 
 def decode(logits: Floats, winner: Mask, probability: Floats, ys: Axis, xs: Axis) -> tuple[Mask, Mask]:
-    """Mask and confidence (0..255), uint8[H, W], of logits float32[C, h, w], their argmax ``winner`` uint8[h, w] and
-    its ``probability`` float32[h, w]; ``ys`` and ``xs`` say where the frame's pixels lie between the logits."""
+    """Mask and confidence (0..255), both uint8[H, W].
+
+    ``logits`` is float32[C, h, w], ``winner`` uint8[h, w] their argmax and ``probability`` float32[h, w] its softmax;
+    ``ys`` and ``xs`` say where the frame's pixels lie between the logits."""
     return resized_argmax(logits, winner, ys, xs), confidence(probability, ys, xs)
 
 
 def scores_of(logits: Floats) -> Scores:
-    """What an engine says that knows the logits float32[C, h, w] alone."""
+    """The scores that belong to logits float32[C, h, w]."""
     logits = np.ascontiguousarray(logits)
     highest = logits.max(axis=0)
     probability = 1 / np.exp(logits - highest).sum(axis=0)
@@ -41,7 +43,7 @@ def scores_of(logits: Floats) -> Scores:
 def confidence(probability: Floats, ys: Axis, xs: Axis) -> Mask:
     """Probabilities float32[h, w] resized bilinearly to 0..255, uint8[H, W]."""
     used = probability[: len(ys.first), : len(xs.first)]
-    # The factors are given, not the size: a frame may end in the middle of a logit.
+    # Scale factors are given instead of a size, because a frame may end in the middle of a logit.
     resized = cv2.resize(used, None, fx=1 / xs.step, fy=1 / ys.step, interpolation=cv2.INTER_LINEAR)
     return np.asarray(cv2.convertScaleAbs(resized[: len(ys.low), : len(xs.low)], alpha=255), np.uint8)
 
@@ -61,7 +63,7 @@ def resized_argmax(logits: Floats, winner: Mask, ys: Axis, xs: Axis) -> Mask:
 
 
 def _mixed(winner: Mask) -> NDArray[np.bool_]:
-    """Whether the logit, its right, its lower and its lower right neighbour differ in their argmax."""
+    """For each logit, whether it and its right, lower and lower right neighbours differ in their argmax."""
     mixed = np.zeros(winner.shape, bool)
     mixed[:, :-1] = winner[:, :-1] != winner[:, 1:]
     below = winner[:-1] != winner[1:]
@@ -72,10 +74,10 @@ def _mixed(winner: Mask) -> NDArray[np.bool_]:
 
 @dataclass
 class _Candidates:
-    """The k-th class that can win in each of the cells that have so many, those with the most first.
+    """The classes that can win in each cell. Cells with the most such classes come first.
 
-    ``classes[k]`` and ``corners[k]`` (4, cells: upper left, upper right, lower left, lower right) are of the first
-    ``len(classes[k])`` cells.
+    ``classes[k]`` holds the k-th such class of the first ``len(classes[k])`` cells, ``corners[k]`` float32[4, cells]
+    its logits at their corners: upper left, upper right, lower left, lower right.
     """
 
     rows: Indices
@@ -85,14 +87,15 @@ class _Candidates:
 
 
 def _candidates(logits: Floats, rows: Indices, columns: Indices, size: tuple[int, ...]) -> _Candidates:
-    """Of the cells right below the logits at ``rows`` and ``columns``; logits beyond ``size`` (h, w) are of padding."""
+    """Candidates of the cells whose upper left logits are at ``rows`` and ``columns``; logits beyond ``size`` (h, w)
+    belong to the padding."""
     stride = logits.shape[2]
     flat = logits.reshape(len(logits), -1)
     upper, lower = rows * stride, np.minimum(rows + 1, size[0] - 1) * stride
     right = np.minimum(columns + 1, size[1] - 1)
     places = (upper + columns, upper + right, lower + columns, lower + right)
     corners = np.stack([flat.take(place, axis=1) for place in places])
-    possible = ~(corners.max(axis=0) < corners.min(axis=0).max(axis=0))  # a class that is not a number stays possible
+    possible = ~(corners.max(axis=0) < corners.min(axis=0).max(axis=0))  # a class with a NaN stays possible
     counts = possible.sum(axis=0)
     order = np.argsort(-counts, kind="stable")
     cells, classes = np.nonzero(possible.T)
@@ -111,7 +114,7 @@ def _fill(mask: Mask, candidates: _Candidates, ys: Axis, xs: Axis) -> None:
     """Write the winning class of every pixel in the candidates' cells, one pixel row of all cells at a time."""
     widths = xs.counts[candidates.columns]
     ends = np.cumsum(widths)
-    cell = np.repeat(np.arange(len(widths)), widths)  # of each pixel column of each cell
+    cell = np.repeat(np.arange(len(widths)), widths)  # the cell of each pixel column
     x = np.arange(ends[-1]) + (xs.first[candidates.columns] - ends + widths)[cell]
     weights = xs.weight[x]
     lines = []
@@ -129,7 +132,7 @@ def _fill(mask: Mask, candidates: _Candidates, ys: Axis, xs: Axis) -> None:
 
 
 def _best(lines: list[tuple[Floats, Floats, Mask]], weights: Floats) -> Mask:
-    """The class with the highest value ``upper + weight · slope`` in each place; the first of equals."""
+    """The class with the highest ``upper + weight · slope`` at each place; the first one if several are equal."""
     upper, slope, classes = lines[0]
     best: Floats = upper + weights * slope
     winner: Mask = classes.copy()

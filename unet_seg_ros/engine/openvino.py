@@ -1,7 +1,7 @@
-"""OpenVINO: the CPU engine, in int8 where the bundle was calibrated for it, else bf16 where native, else fp32.
+"""OpenVINO: the CPU engine. It uses int8 if the bundle was calibrated for it, else bf16 if the CPU has it, else fp32.
 
-The graph is built from the bundle and compiled when it is loaded; one compiled network takes frames of any size. There
-is no cache on disk: compiling takes a tenth of a second, about what it takes to read a cache.
+The graph is built from the bundle and compiled at loading; one compiled network takes frames of any size. Compiled
+networks are not cached on disk: compiling takes 0.1 s, about as long as reading a cache.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.geometry import Axis
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16" if has_bf16() else "f32"}
-"""In what OpenVINO runs operations that are not int8. In fp32, turning the logits around for the softmax would take a
-third of an int8 network's time."""
+"""OpenVINO's precision for operations that are not int8. For an int8 network it is bf16, because in fp32 the
+transposition of the logits for the softmax would take a third of the time."""
 
 
 def pick_precision(bundle: Bundle, precision: str) -> str:
-    """``auto``: int8 where the bundle was calibrated for it, else bf16 where the CPU has it, else fp32.
+    """``auto``: int8 if the bundle was calibrated for it, else bf16 if the CPU has it, else fp32.
 
-    Raises ValueError, saying why, where the asked precision cannot be.
+    Raises ValueError if bundle or CPU do not support ``precision``; the message says why.
     """
     if precision == "auto":
         return "int8" if bundle.manifest.int8_ranges else "bf16" if has_bf16() else "fp32"
     if precision not in HINTS:
-        raise ValueError(f"precision must be auto, {', '.join(HINTS)} on a CPU, not {precision!r}")
+        raise ValueError(f"precision must be one of auto, {', '.join(HINTS)} on a CPU, not {precision!r}")
     if precision == "int8" and not bundle.manifest.int8_ranges:
         raise ValueError(f"precision int8: {bundle.model_id} is not calibrated for it; see python -m training.quantize")
     if precision == "bf16" and not has_bf16():
-        raise ValueError("precision bf16: this CPU does not have it; use auto or fp32")
+        raise ValueError("precision bf16: this CPU does not have bf16; use auto or fp32")
     return precision
 
 
 @functools.cache
 def _core() -> ov.Core:
-    """One for the process and never freed. Each Core gives the thread a signal stack and frees it when it ends; of two,
-    the one that ends last puts back the freed stack of the other, and the next signal (Ctrl-C) ends the process."""
+    """The only Core of the process; it is never freed. Each Core installs a signal stack and frees it at its end. With
+    two of them, the second one reinstalls the freed stack of the first, and the next signal (Ctrl-C) crashes."""
     return ov.Core()
 
 
 class OpenVinoEngine:
     """Runs a bundle's network on the CPU with ``threads`` threads (0 = one for each core that the process may use).
 
-    Raises ValueError for a precision that cannot be (see ``pick_precision``) or a negative number of threads.
+    Raises ValueError for a precision that is not possible (see ``pick_precision``) or a negative number of threads.
     """
 
     device = "cpu"
@@ -72,7 +72,7 @@ class OpenVinoEngine:
         self._buffers: dict[tuple[int, ...], NDArray[np.uint8]] = {}
 
     def allocate(self, frames: int, height: int, width: int) -> NDArray[np.uint8]:
-        """The same buffer for the same size: it is read before ``__call__`` returns."""
+        """Returns the same buffer for the same size, because ``__call__`` has read it when it returns."""
         shape = (frames, height, width, 3)
         if shape not in self._buffers:
             self._buffers = {shape: np.empty(shape, np.uint8)}
@@ -82,7 +82,7 @@ class OpenVinoEngine:
         return [self._scores(images[place : place + 1], len(images) > 1) for place in range(len(images))]
 
     def _scores(self, image: NDArray[np.uint8], copied: bool) -> Scores:
-        """Of one image uint8[1, H, W, 3]; ``copied``: they outlast the next image."""
+        """The scores of one image uint8[1, H, W, 3]; with ``copied``, the next image does not overwrite them."""
         try:
             self._request.infer({0: image}, share_inputs=True)
         except (RuntimeError, MemoryError) as error:

@@ -21,10 +21,10 @@ from unet_seg_ros.model.config import DILATIONS, UNetConfig, context_groups
 
 Array = NDArray[np.float32]
 Ranges = Mapping[str, tuple[float, float]]
-"""An operation's name → the lowest and the highest value that it put out in calibration."""
+"""An operation's name → the lowest and the highest value of its output in calibration."""
 LEVELS = 256
 EPS = 1e-5
-"""What batch normalisation adds to the variance."""
+"""The number that batch normalisation adds to the variance."""
 LOGITS, WINNER, PROBABILITY = "logits", "winner", "probability"
 
 
@@ -32,8 +32,8 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None) -> ov.Model:
     """The bundle's network for one frame of any size that is a multiple of the stride.
 
     Input: RGB uint8[1, H, W, 3]. Outputs, at the logits' resolution h×w: LOGITS float32[C, h, w], WINNER
-    uint8[h, w], their argmax, and PROBABILITY float32[h, w], its softmax. ``ranges`` (None: those of no int8) make it
-    an int8 network; ValueError if they name an operation that it does not have.
+    uint8[h, w], their argmax, and PROBABILITY float32[h, w], its softmax. With ``ranges`` it is
+    an int8 network. Raises ValueError if they name an operation that the network does not have.
     """
     images = op.parameter([1, -1, -1, 3], ov.Type.u8, name="images")
     std = np.array(bundle.manifest.std)
@@ -43,7 +43,7 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None) -> ov.Model:
     logits = graph.network(op.transpose(x, np.array([0, 3, 1, 2])))
     unknown = graph.ranges.keys() - graph.names
     if unknown:
-        raise ValueError(f"int8_ranges name {min(unknown)}, which is no operation of this network")
+        raise ValueError(f"int8_ranges name {min(unknown)}, but this network has no operation of that name")
     best = op.topk(logits, op.constant(np.array(1, np.int32)), 1, "max", "none", "i32")
     frame, both = np.array([0]), np.array([0, 1])
     outputs = {
@@ -57,7 +57,7 @@ def build_graph(bundle: Bundle, ranges: Ranges | None = None) -> ov.Model:
 
 
 class _Graph:
-    """Builds operations; ``x`` and what methods return are outputs of operations, float32[1, channels, h, w]."""
+    """Builds operations. ``x`` and the methods' results are outputs of operations, float32[1, channels, h, w]."""
 
     def __init__(self, config: UNetConfig, tensors: Mapping[str, Array], ranges: Ranges) -> None:
         self.config = config
@@ -135,8 +135,8 @@ class _Graph:
         return op.convolution(x, self.weight(weight, 0), [stride] * 2, padding, padding, [1, 1])
 
     def folded(self, conv: str, norm: str = "", part: slice = slice(None)) -> tuple[Array, Array]:
-        """A convolution's weight and bias[1, channels, 1, 1], with the normalisation after it (its channels ``part``)
-        made part of them, as ``model.fold`` does."""
+        """A convolution's weight and bias[1, channels, 1, 1]. The normalisation after it (its channels ``part``) is
+        merged into them, as in ``model.fold``."""
         weight, bias = self.tensors[f"{conv}.weight"], self.tensors.get(f"{conv}.bias")
         if norm and self.config.norm:
             keys = ("weight", "bias", "running_mean", "running_var")
@@ -152,7 +152,8 @@ class _Graph:
         return op.reshape(weight, np.array([groups, shape[0] // groups, *shape[1:]]), False)
 
     def weight(self, weight: Array, axis: int) -> Any:
-        """A constant; of an int8 network with the range of each output channel, which ``axis`` counts."""
+        """A constant. In an int8 network it is quantized with one range per output channel, which is dimension
+        ``axis``."""
         if not self.ranges:
             return op.constant(weight)
         others = tuple(other for other in range(weight.ndim) if other != axis)
@@ -160,7 +161,7 @@ class _Graph:
         return op.fake_quantize(op.constant(weight), -high, high, -high, high, LEVELS - 1)
 
     def named(self, node: Any, name: str) -> Any:
-        """The operation's output under a name; of an int8 network within its range, if one was measured."""
+        """Names an operation and returns its output, which in an int8 network is quantized if it has a range."""
         node.set_friendly_name(name)
         self.names.add(name)
         if name not in self.ranges:

@@ -1,4 +1,4 @@
-"""PyTorch, eager: on CUDA in bf16 (fp16 where the GPU lacks it); on a CPU without OpenVINO in bf16 or fp32."""
+"""PyTorch in eager mode: on CUDA in bf16 (fp16 if the GPU has no bf16), on a CPU in bf16 or fp32."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.geometry import Axis
 
-ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # not in older PyTorch
-DEFAULT_THREADS = min(usable_cores(), torch.get_num_threads())  # the latter knows OMP_NUM_THREADS
+ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # missing in older PyTorch
+DEFAULT_THREADS = min(usable_cores(), torch.get_num_threads())  # PyTorch's number follows OMP_NUM_THREADS
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def pick_device(name: str) -> torch.device:
-    """``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+    """The device of a name: ``auto`` (CUDA if there is a GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises ValueError for another name and for a GPU that PyTorch cannot use.
     """
@@ -42,7 +42,7 @@ def pick_device(name: str) -> torch.device:
 
 
 def pick_precision(device: torch.device, precision: str = "auto") -> str:
-    """``auto``: the fastest that the device has natively. Raises ValueError for one that it does not have."""
+    """``auto``: the fastest precision that the device has natively. Raises ValueError for one that it does not have."""
     if device.type == "cuda":
         native = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
     else:
@@ -80,7 +80,7 @@ class TorchEngine:
             raise ValueError(f"threads must not be negative, not {threads}")
         target = pick_device(device)
         self.precision = pick_precision(target, precision)
-        torch.set_num_threads(threads or DEFAULT_THREADS)  # it is the process's: an earlier engine may have set it
+        torch.set_num_threads(threads or DEFAULT_THREADS)  # global: an earlier engine may have changed it
         model = fold(bundle.build())
         self.stride = model.config.stride
         self.device = str(target)

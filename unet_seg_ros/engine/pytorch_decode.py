@@ -1,4 +1,4 @@
-"""What ``decode`` does, on a GPU in PyTorch: only mask and confidence come back to the host."""
+"""The same as ``decode``, in PyTorch on a GPU: only mask and confidence are copied to the host."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from unet_seg_ros.engine import Scores
 from unet_seg_ros.model.geometry import Axis
 
 CHUNK = 1 << 16
-"""Pixels interpolated at a time: bounds the full-size logits that exist at once (5 MB for 19 classes)."""
+"""Number of pixels that are interpolated at a time. It bounds the memory (5 MB for 19 classes)."""
 
 
 class _Axis:
-    """The part of an ``Axis`` that is needed, on the device."""
+    """The needed fields of an ``Axis``, as tensors on the device."""
 
     def __init__(self, axis: Axis, device: torch.device) -> None:
         self.low, self.high, self.weight = (
@@ -39,10 +39,10 @@ def _resized(values: Tensor, ys: _Axis, xs: _Axis) -> Tensor:
 
 
 def _resized_argmax(logits: Tensor, winner: Tensor, ys: _Axis, xs: _Axis) -> Tensor:
-    """The argmax of logits float[C, h, w] resized bilinearly, as uint8[H, W], without ever having them all.
+    """The argmax of logits float[C, h, w] resized bilinearly, as uint8[H, W].
 
-    ``winner`` is the logits' own argmax, uint8[h, w]. Where the four logits around a pixel agree in their argmax, so
-    does any mean of them; only the other pixels are interpolated.
+    ``winner`` is the logits' own argmax, uint8[h, w]. If the four logits around a pixel have the same argmax, so has
+    any weighted mean of them; only the other pixels are interpolated.
     """
     below, right = torch.cat([winner[1:], winner[-1:]]), torch.cat([winner[:, 1:], winner[:, -1:]], dim=1)
     below_right = torch.cat([right[1:], right[-1:]])

@@ -1,6 +1,6 @@
-"""Which engine runs a bundle: PyTorch on a GPU, OpenVINO on a CPU, and there PyTorch where OpenVINO is missing.
+"""Chooses the engine of a bundle: PyTorch on a GPU, OpenVINO on a CPU, PyTorch on a CPU without OpenVINO.
 
-Neither library is loaded before it is needed: without a GPU and with OpenVINO, PyTorch never is.
+Only the library that is needed is imported: on a CPU with OpenVINO, PyTorch is not.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from unet_seg_ros.engine import PRECISIONS, Engine
 from unet_seg_ros.model.bundle import Bundle
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
-"""One of them is there where there may be a GPU: NVIDIA's, Jetson's (two), Windows' (WSL), AMD's."""
+"""A computer with a GPU has one of these files: NVIDIA, Jetson (two), Windows (WSL), AMD."""
 
 
 def make_engine(bundle: Bundle, device: str = "auto", precision: str = "auto", threads: int = 0) -> Engine:
-    """The engine for ``device``: ``auto`` (CUDA where there is a GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
+    """The engine for ``device``: ``auto`` (CUDA if there is a GPU, else the CPU), ``cpu``, ``cuda`` or ``cuda:N``.
 
-    ``threads``: of the CPU, 0 = one for each core that the process may use. Raises ValueError for a value that is none
-    or cannot be here, ImportError where neither PyTorch nor OpenVINO is installed.
+    ``threads`` is the number of CPU threads, 0: one for each core that the process may use. Raises ValueError for a
+    value that is unknown or not possible here, ImportError if neither PyTorch nor OpenVINO is installed.
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
@@ -43,7 +43,7 @@ def make_engine(bundle: Bundle, device: str = "auto", precision: str = "auto", t
 
 
 def _calm_openmp() -> None:
-    """Let PyTorch's threads wait for each other without keeping a core busy for long: where another process has taken
-    one of the cores, p95 is a quarter. Has an effect before PyTorch is loaded; a setting of the user's stays."""
+    """Make PyTorch's threads spin only for a short time while they wait for each other: beside another busy process,
+    the p95 latency falls to a quarter. It works only before PyTorch is imported, and it keeps a setting of the user."""
     if "torch" not in sys.modules and not {"GOMP_SPINCOUNT", "OMP_WAIT_POLICY"} & os.environ.keys():
         os.environ["GOMP_SPINCOUNT"] = "1000"

@@ -1,7 +1,7 @@
-"""The model bundle: the seam between training and run time.
+"""The model bundle, which training writes and run time reads.
 
-One ``.safetensors`` file whose metadata holds a JSON manifest, so that weights never travel without what they mean.
-Nothing is unpickled. Whatever does not fit is refused with one line that names the file.
+It is one ``.safetensors`` file that holds the weights and, as metadata, a JSON manifest that describes them. Nothing is
+unpickled. A bad file is refused with one line that names the file.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from unet_seg_ros.model.config import UNetConfig
 from unet_seg_ros.model.layout import COUNTER, tensor_shapes
 from unet_seg_ros.text import VALUE, last_words, one_line
 
-if TYPE_CHECKING:  # PyTorch is loaded only where a network of PyTorch's is made or written
+if TYPE_CHECKING:  # PyTorch is imported only by the functions that need it
     from torch import Tensor
 
     from unet_seg_ros.model.unet import UNet
@@ -35,26 +35,27 @@ if TYPE_CHECKING:  # PyTorch is loaded only where a network of PyTorch's is made
 Array = NDArray[Any]
 FORMAT = 2
 READABLE = ("1", "2")
-"""Format 1 has all weights in 32 bits and no ranges for int8."""
+"""In format 1 all weights have 32 bits, and there are no ranges for int8."""
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
 MEAN_COLOR = tuple(round(255 * value) for value in MEAN)
-"""What padding is filled with, in training and at run time: RGB, about 0 once normalised."""
+"""RGB colour of the padding, in training and at run time. Normalised, it is about 0."""
 
 
 class BundleError(ValueError):
-    """A bundle that cannot be used; the message names the file and what is wrong with it."""
+    """A bundle that cannot be used. The message names the file and says what is wrong with it."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the weights are and what they were made from.
+    """Describes the weights: the network, its classes and its training data.
 
-    ``class_ids[c]`` is the mask's value for the network's class ``c`` (255 = no class); ``mean`` and ``std`` normalise
-    RGB scaled to 0..1; ``max_pixels`` is the working resolution's budget; ``data`` are the training sets' names and
-    fingerprints, ``data_terms`` their terms of use; ``metrics`` is free-form. ``int8_ranges`` are the lowest and
-    highest value of each operation in calibration, named as in ``engine.openvino_graph`` (empty: the network is not to
-    be run in int8); ``int8_checks`` says on which frames they were measured and what int8 costs.
+    ``class_ids[c]`` is the mask's value for the network's class ``c`` (255: no class). ``mean`` and ``std`` normalise
+    RGB scaled to 0..1. ``max_pixels``: larger frames are shrunk to that many pixels. ``data`` maps the training sets'
+    names to their fingerprints, ``data_terms`` are their terms of use. ``metrics`` may hold anything. ``int8_ranges``
+    are the lowest and highest value of each operation in calibration, named as in ``engine.openvino_graph`` (empty:
+    the network must not run in int8). ``int8_checks`` says on which frames they were measured and how much accuracy
+    int8 costs.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Manifest:
     metrics: dict[str, Any] = field(default_factory=dict)
     code_version: str = ""
     reference_confidence: float = 0.0
-    """Mean confidence on the frames that the network was validated on, 0..1; 0: not measured."""
+    """Mean confidence on the validation frames, 0..1; 0 means not measured."""
     int8_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
     int8_checks: dict[str, Any] = field(default_factory=dict)
 
@@ -101,7 +102,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Manifest:
-        """Raises ValueError (TypeError for a missing or unknown field) if the text is not a manifest."""
+        """Raises ValueError if the text is not a manifest, TypeError if a field is missing."""
         values = _tuples(parse_json(text, manifest_schema.MAX_TEXT))
         if not isinstance(values, dict) or not isinstance(values.get("config"), dict):
             raise ValueError("must be a JSON object with a config")
@@ -111,7 +112,7 @@ class Manifest:
 
 
 def _tuples(value: Any) -> Any:
-    """JSON's lists as tuples, so that what is read back equals what was written."""
+    """Lists become tuples, so that a manifest that was written and read again is equal to the original."""
     if isinstance(value, dict):
         return {key: _tuples(item) for key, item in value.items()}
     return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
@@ -119,8 +120,8 @@ def _tuples(value: Any) -> Any:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle read and checked. ``tensors`` are float32 (counters int64), ``digest`` is the SHA-256 of manifest and
-    tensors as they are stored, hexadecimal."""
+    """A bundle that was read and checked. ``tensors`` are float32 (counters int64). ``digest`` is the SHA-256, in
+    hexadecimal, of the manifest and the tensors as the file stores them."""
 
     manifest: Manifest
     tensors: dict[str, Array]
@@ -128,7 +129,7 @@ class Bundle:
 
     @property
     def model_id(self) -> str:
-        """Name and the digest's first 12 digits: what outputs are stamped with."""
+        """The name and the first 12 digits of the digest; messages and reports carry it."""
         return f"{self.manifest.name}-{self.digest[:12]}"
 
     def build(self) -> UNet:
@@ -151,7 +152,7 @@ def digest(manifest: str, tensors: dict[str, Array]) -> str:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file that is either whole or not there: temporary file, fsync, rename."""
+    """Write a safetensors file that is either complete or absent."""
     from safetensors.torch import save
 
     data = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, metadata)
@@ -159,28 +160,30 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, st
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of a safetensors file. Raises BundleError if it is missing, cut short or another format."""
+    """Tensors and metadata of a safetensors file. Raises BundleError if it is missing, cut short or of another
+    format."""
     return _read(path, "pt")
 
 
 def _read(path: Path, framework: str) -> tuple[dict[str, Any], dict[str, str]]:
     try:
-        open_regular(path).close()  # a pipe would be waited for
+        open_regular(path).close()  # refuses a pipe, which might never end
         with utf8_path(path) as place, safe_open(place, framework=framework) as file:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except FileNotFoundError:
         raise BundleError(f"{path}: no such file") from None
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path}: not a whole safetensors file ({last_words(error)})") from error
+        raise BundleError(f"{path}: not a complete safetensors file ({last_words(error)})") from error
 
 
 def not_finite(arrays: Mapping[str, Array]) -> str:
-    """The name of the first array with a number that is infinite or none; empty if all are numbers."""
+    """The name of the first array that holds NaN or infinity; empty if there is none."""
     return next((name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), "")
 
 
 def _stored(array: Array) -> Array:
-    """Weights of convolutions in 16 bits, which no mask shows, unless a value does not fit; the rest as it is."""
+    """Weights of convolutions are stored in 16 bits if they fit, which does not change masks visibly; others as they
+    are."""
     if array.ndim != 4 or np.abs(array).max() > np.finfo(np.float16).max:
         return array
     return array.astype(np.float16)
@@ -191,7 +194,7 @@ def _loaded(array: Array) -> Array:
 
 
 def save_bundle(path: Path, model: UNet, manifest: Manifest) -> Bundle:
-    """Write the model's weights with their manifest, atomically; returns what ``load_bundle`` will read.
+    """Write the model's weights and manifest atomically; returns the bundle that ``load_bundle`` will read.
 
     Weights of convolutions are rounded to 16 bits (IEEE half precision).
     """
@@ -200,7 +203,7 @@ def save_bundle(path: Path, model: UNet, manifest: Manifest) -> Bundle:
 
 
 def write_bundle(path: Path, tensors: dict[str, Array], manifest: Manifest) -> Bundle:
-    """As ``save_bundle``, of arrays: to give a bundle that was read another manifest."""
+    """The same as ``save_bundle``, but with arrays. It can write a bundle again with another manifest."""
     from safetensors.numpy import save
 
     arrays = {name: _stored(array) for name, array in tensors.items()}
@@ -211,7 +214,7 @@ def write_bundle(path: Path, tensors: dict[str, Array], manifest: Manifest) -> B
 
 
 def _fits(name: str, array: Array | None, shape: tuple[int, ...] | None) -> bool:
-    """Whether a tensor of the file is what the manifest's network needs under this name."""
+    """Whether a tensor has the shape and dtype that the manifest's network needs for this name."""
     if array is None or array.shape != shape:
         return False
     halved = array.dtype == np.float16 and array.ndim == 4
@@ -221,16 +224,16 @@ def _fits(name: str, array: Array | None, shape: tuple[int, ...] | None) -> bool
 def load_bundle(path: Path) -> Bundle:
     """Read and check a bundle.
 
-    Raises BundleError, one line, if the file is missing, cut short, altered, of another version, or if its tensors are
-    not those of the network that its manifest describes.
+    Raises BundleError with one line if the file is missing, cut short, altered or of another version, or if its tensors
+    do not fit the network that its manifest describes.
     """
     tensors, metadata = _read(path, "np")
     if "manifest" not in metadata:
-        raise BundleError(f"{path}: a safetensors file without a manifest, not a model bundle")
+        raise BundleError(f"{path}: this safetensors file has no manifest, so it is not a model bundle")
     if metadata.get("format") not in READABLE:
         readable = " and ".join(READABLE)
         given = one_line(metadata.get("format"), VALUE)
-        raise BundleError(f"{path}: bundle format {given}, this version reads formats {readable}")
+        raise BundleError(f"{path}: bundle format {given}, but this version reads formats {readable}")
     text = metadata["manifest"]
     try:
         manifest = Manifest.from_json(text)
@@ -244,5 +247,5 @@ def load_bundle(path: Path) -> Bundle:
         first = one_line(min(wrong), VALUE)
         raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {first}")
     if strange := not_finite(tensors):
-        raise BundleError(f"{path}: {strange} holds numbers that are infinite or none: train or export it again")
+        raise BundleError(f"{path}: {strange} holds NaN or infinity; train or export it again")
     return Bundle(manifest, {name: _loaded(array) for name, array in tensors.items()}, metadata["sha256"])

@@ -18,7 +18,7 @@ def shipped_or_path(model: str) -> Path:
     models = share_folder() / "models"
     shipped = models / f"{model}.safetensors"
     path = shipped if "/" not in model and os.path.isfile(shipped) else of_user(model)
-    if not os.path.isfile(path):  # also where the name is too long
+    if not os.path.isfile(path):  # False also if the name is too long
         names = ", ".join(sorted(bundle.stem for bundle in models.glob("*.safetensors")))
         raise ValueError(
             f"model: there is no file {quoted(model, LINE)} and no shipped model of that name (shipped: {names})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from unet_seg_ros.data.labels import NUM_CLASSES
 
 DILATIONS = (1, 2, 4)
-"""Of the parallel convolutions in the context block, see ``unet.Context``."""
+"""Dilations of the parallel convolutions in the context block, see ``unet.Context``."""
 
 
 def context_groups(channels: int) -> int:
@@ -19,7 +19,7 @@ def context_groups(channels: int) -> int:
 class UNetConfig:
     """Shape of a UNet. ``widths[i]`` and ``depths[i]`` are channels and blocks of the encoder's i-th scale.
 
-    ``norm`` = False: without batch normalisation, which is then part of the convolutions (see ``fold``).
+    With ``norm`` = False, batch normalisation is merged into the convolutions (see ``fold``).
     Raises ValueError, naming the field, for a shape that cannot be built.
     """
 
@@ -41,7 +41,7 @@ class UNetConfig:
         if min(*self.widths, *self.depths, self.decoder_convs, self.num_classes) < 1:
             raise ValueError(f"widths, depths, decoder_convs and num_classes must be at least 1: {self}")
         if self.context and self.widths[-1] < 2:
-            raise ValueError(f"the last of widths must be at least 2 where there is context: {self}")
+            raise ValueError(f"the last of widths must be at least 2 if context is true: {self}")
         if self.stem_stride not in (1, 2):
             raise ValueError(f"stem_stride must be 1 or 2, not {self.stem_stride}")
         if self.num_classes > 255:

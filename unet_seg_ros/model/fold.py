@@ -1,4 +1,4 @@
-"""Batch normalisation made part of the convolutions before it, for running, and taken out again, for training."""
+"""Merges batch normalisation into the convolutions before it, for speed, and separates them again, for training."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from unet_seg_ros.model.unet import UNet, norms
 
 
 def fold(model: UNet) -> UNet:
-    """A network without normalisations that computes what ``model`` does in eval mode, but for rounding.
+    """A network without normalisations that computes the same as ``model`` in eval mode, except for rounding.
 
-    One that has none already is given back as it is.
+    Returns ``model`` itself if it has no normalisations.
     """
     if not model.config.norm:
         return model
@@ -36,10 +36,10 @@ def fold(model: UNet) -> UNet:
 
 
 def unfold(model: UNet) -> UNet:
-    """A network with normalisations that computes what ``model`` does in eval mode, but for rounding: ``fold`` undone.
+    """The reverse of ``fold``: a network with normalisations that computes the same as ``model``, except for rounding.
 
-    In training mode too it computes what the network did that was folded: its normalisations put out the same mean and
-    spread. One that has normalisations already is given back as it is.
+    It also trains like the network that was folded, because the outputs of its normalisations have the same mean and
+    spread. Returns ``model`` itself if it has normalisations.
     """
     if model.config.norm:
         return model

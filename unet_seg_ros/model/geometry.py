@@ -1,8 +1,8 @@
-"""Between a frame's pixels and the network's logits: working size, and the exact way back.
+"""Maps between a frame's pixels and the network's logits.
 
 Pixel centres lie at half-integers (PyTorch's ``align_corners=False``, OpenCV's ``resize``). A frame of height H is
-worked on at height H', padded at the bottom to a multiple of the network's stride; the network puts out one row of
-logits for every ``ratio`` working rows. Widths likewise.
+resized to the working height H' and padded at the bottom to a multiple of the network's stride. The network outputs one
+row of logits for every ``ratio`` working rows. The same holds for widths.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 
 def working_size(height: int, width: int, max_pixels: int) -> tuple[int, int]:
-    """Height and width that a frame is worked on at: its own, or shrunk to at most ``max_pixels``, aspect kept."""
+    """Working height and width of a frame: its own, or with the same aspect ratio at most ``max_pixels`` pixels."""
     if height * width <= max_pixels:
         return height, width
     # height · sqrt(max_pixels / (height · width)), in whole numbers
@@ -25,12 +25,12 @@ def working_size(height: int, width: int, max_pixels: int) -> tuple[int, int]:
 
 
 class Axis(NamedTuple):
-    """Where the pixels along one side of the frame lie between the side's logits. A cell is the space between a logit
-    and the next one (that beyond the last logit has no size).
+    """Where the pixels along one side of the frame lie between the logits along that side.
 
-    For each pixel: ``low``, the logit before it, which is its cell's number, ``high``, the one after it, and the
-    ``weight`` of the latter, 0..1. For each cell: its ``first`` pixel and the number of its pixels (``counts``).
-    ``step`` is the number of logits from one pixel to the next.
+    A cell is the space between one logit and the next; the cell after the last logit has size 0. For each pixel:
+    ``low`` is the index of the logit before it and of its cell, ``high`` the index of the logit after it, ``weight``
+    the weight of ``high``, 0..1. For each cell: ``first`` is its first pixel, ``counts`` the number of its pixels.
+    ``step`` is the distance between two pixels, in logits.
     """
 
     low: NDArray[np.intp]
@@ -43,9 +43,10 @@ class Axis(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def axis(frame: int, working: int, ratio: float) -> Axis:
-    """Where the ``frame`` pixels of a side fall between logits, ``ratio`` working pixels apart.
+    """Where the ``frame`` pixels of one side lie between its logits, which are ``ratio`` working pixels apart.
 
-    ``working`` counts the side's working pixels without padding: beyond the last logit that they reach, the way is cut.
+    ``working`` is the number of the side's working pixels without padding; logits that lie wholly in the padding are
+    not used.
     """
     last = math.ceil(working / ratio) - 1
     step = working / (frame * ratio)

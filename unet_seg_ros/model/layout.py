@@ -1,4 +1,4 @@
-"""Names and shapes of a UNet's tensors, without PyTorch: what a bundle must hold for the shape in its manifest."""
+"""Names and shapes of a UNet's tensors, without PyTorch. A bundle must hold these tensors."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from unet_seg_ros.model.config import DILATIONS, UNetConfig, context_groups
 
 Shape = tuple[int, ...]
 COUNTER = "num_batches_tracked"
-"""The one tensor of a normalisation that holds an integer."""
+"""The only tensor of a normalisation that holds an integer."""
 
 
 def tensor_shapes(config: UNetConfig) -> dict[str, Shape]:
@@ -66,7 +66,7 @@ def _conv(name: str, weight: Shape, bias: int) -> Iterator[tuple[str, Shape]]:
 
 
 def _norm(name: str, channels: int, norm: bool) -> Iterator[tuple[str, Shape]]:
-    """A normalisation, or the mean and spread that are kept of one that was folded away."""
+    """Tensors of a normalisation or, if it was folded, the mean and standard deviation that are kept of it."""
     for key in ("weight", "bias", "running_mean", "running_var") if norm else ("mean", "std"):
         yield f"{name}.{key}", (channels,)
     if norm:

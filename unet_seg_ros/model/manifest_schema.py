@@ -1,6 +1,6 @@
-"""What a bundle's manifest may hold: the type and the bounds of every field, checked before anything is built.
+"""The type and the bounds of every field of a bundle's manifest. They are checked before a network is built.
 
-A manifest comes from outside. Its texts are logged and published, its numbers say how much memory a network takes.
+A manifest comes from outside. Its texts are logged and published, and its numbers decide how much memory is used.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import Any, NamedTuple
 from unet_seg_ros.text import VALUE, one_line, quoted
 
 MAX_TEXT = 2**20
-"""Bytes of a manifest."""
+"""Largest size of a manifest in bytes."""
 MAX_NAME = 100
 MAX_TERMS = 4000
 MAX_PIXELS = 2**26
 MAX_MEAN = 100.0
 STD = 1e-3, 1e3
-"""Bounds of a normalisation of RGB in 0..1: beyond them the network's input is no number that its arithmetic holds."""
+"""Bounds of the standard deviation of RGB in 0..1. Beyond them the network's input could overflow."""
 
 
 class _Field(NamedTuple):
-    """``says`` completes the sentence "NAME must be …"."""
+    """``must_be`` completes the sentence "NAME must be …"."""
 
     holds: Callable[[Any], bool]
-    says: str
+    must_be: str
 
 
 def _text(longest: int, lines: bool = False) -> Callable[[Any], bool]:
@@ -57,7 +57,7 @@ def _texts(value: Any) -> bool:
 
 
 def _ranges(value: Any) -> bool:
-    """Empty, or for each layer the range of its inputs; that it is one is checked where it is used."""
+    """Names with pairs of numbers. ``Manifest`` checks that the first number of a pair is the smaller one."""
     pair = _all(lambda number: type(number) in (int, float), 2, 2)
     return (
         isinstance(value, Mapping)
@@ -73,7 +73,7 @@ def _boolean(value: Any) -> bool:
 
 _BOOLEAN = _Field(_boolean, "true or false")
 MANIFEST = {
-    "name": _Field(lambda value: bool(value) and _NAME.holds(value), _NAME.says),
+    "name": _Field(lambda value: bool(value) and _NAME.holds(value), _NAME.must_be),
     "config": _Field(lambda value: isinstance(value, Mapping), "an object"),
     "max_pixels": _Field(_whole(1, MAX_PIXELS), f"a whole number of at most {MAX_PIXELS}"),
     "class_names": _Field(_all(lambda name: bool(name) and _NAME.holds(name), 1, 255), "1 to 255 printable names"),
@@ -87,7 +87,7 @@ MANIFEST = {
     "code_version": _NAME,
     "reference_confidence": _Field(_number(0, 1), "a number in 0..1"),
     "int8_checks": _Field(lambda value: isinstance(value, Mapping), "an object"),
-    "int8_ranges": _Field(_ranges, "an object of pairs of numbers: a lower and a higher one"),
+    "int8_ranges": _Field(_ranges, "an object of pairs of numbers, each a lower and a higher one"),
 }
 CONFIG = {
     "widths": _Field(_all(_whole(1, 4096), 2, 8), "2 to 8 whole numbers from 1 to 4096"),
@@ -102,9 +102,9 @@ CONFIG = {
 
 
 def check(values: Mapping[str, Any], schema: Mapping[str, _Field]) -> None:
-    """Raises ValueError naming the first field that is unknown or does not hold what it must."""
+    """Raises ValueError that names the first field that is unknown or has a wrong value."""
     for name, value in values.items():
         if name not in schema:
-            raise ValueError(f"unknown field {quoted(name)}; there are {', '.join(schema)}")
+            raise ValueError(f"unknown field {quoted(name)}; the known fields are {', '.join(schema)}")
         if not schema[name].holds(value):
-            raise ValueError(f"{name} must be {schema[name].says}, not {one_line(value, VALUE)}")
+            raise ValueError(f"{name} must be {schema[name].must_be}, not {one_line(value, VALUE)}")

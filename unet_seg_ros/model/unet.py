@@ -1,8 +1,8 @@
 """The UNet (Ronneberger et al. 2015, arXiv:1505.04597): encoder with max-pooling, up-convolutional decoder, skips.
 
-One class, several named configurations. ``unet_classic`` is the paper's own shape (with padded convolutions and batch
-normalisation, as is usual today). The family that ships, ``nano`` and ``s``, is the same idea made for real time:
-a strided stem, residual stages, a context block at the bottleneck and one 3×3 convolution per decoder scale.
+There is one class with several named configurations. ``unet_classic`` is the paper's own shape (with padded
+convolutions and batch normalisation, as is usual today). The family that ships, ``nano`` and ``s``, is made for real
+time: a strided stem, residual stages, a context block at the bottleneck and one 3×3 convolution per decoder scale.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["CONFIGS", "UNet", "UNetConfig", "build", "norms"]
 
 
 class ConvNormAct(nn.Sequential):
-    """3×3 (or 1×1) convolution, batch normalisation and, unless told otherwise, ReLU."""
+    """3×3 (or 1×1) convolution, batch normalisation and, if ``act``, ReLU."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, act: bool = True) -> None:
         layers: list[nn.Module] = [
@@ -32,9 +32,9 @@ class ConvNormAct(nn.Sequential):
 
 
 class FoldedNorm(nn.Module):
-    """Where a normalisation was that is now part of the convolution before it; changes nothing.
+    """Stands where a normalisation was that is now merged into the convolution before it. It changes nothing.
 
-    Keeps the ``mean`` and ``std`` (float[channels]) of what it put out in training, for the way back.
+    It keeps the ``mean`` and ``std`` (float[channels]) of the normalisation's output in training, for ``unfold``.
     """
 
     def __init__(self, channels: int) -> None:
@@ -47,7 +47,8 @@ class FoldedNorm(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3×3 convolutions beside an identity (He et al. 2016), projected where the width changes."""
+    """Two 3×3 convolutions and an identity shortcut (He et al. 2016), or a 1×1 one if the number of channels
+    changes."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class ResidualBlock(nn.Module):
 class Context(nn.Module):
     """Widens the field of view at the bottleneck: parallel dilated convolutions and the image's mean, added up.
 
-    In the spirit of ASPP (Chen et al. 2017, arXiv:1706.05587), grouped by dilation to stay cheap.
+    Similar to ASPP (Chen et al. 2017, arXiv:1706.05587), but cheaper: its convolutions are grouped.
     """
 
     def __init__(self, width: int) -> None:
@@ -161,7 +162,8 @@ class UNet(nn.Module):
 
 
 def norms(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
-    """Each normalisation's name and those of the convolutions whose outputs, concatenated, it normalises."""
+    """Each normalisation's name and the names of the convolutions before it, whose concatenated outputs it
+    normalises."""
     for name, module in model.named_modules():
         if isinstance(module, ConvNormAct):
             yield f"{name}.1", [f"{name}.0"]

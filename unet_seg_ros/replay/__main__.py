@@ -47,11 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 2
     except MemoryError:
-        print("replay: out of memory: give fewer --jobs, or a smaller drive", file=sys.stderr)
+        print("replay: out of memory; use fewer --jobs or a shorter drive", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before or after the drive; during the drive a report is still written
+    except KeyboardInterrupt:  # during the drive, Ctrl-C is handled elsewhere and a report is written
         return 130
-    except Exception as error:  # not status 1, which means that a requirement does not hold
+    except Exception as error:  # status 1 would mean that a requirement does not hold
         log = _traceback_file(given.output)
         print(f"replay: unexpected {type(error).__name__}: {last_words(error)}{log}", file=sys.stderr)
         return 3
@@ -90,7 +90,7 @@ def _run(given: argparse.Namespace) -> int:
     except (ReplayError, ValueError) as error:
         print("replay: " + "\n".join(map(one_line, str(error).split("\n"))), file=sys.stderr)
         return 2
-    with suppress(BrokenPipeError):  # such as that of `| head`: the report is written
+    with suppress(BrokenPipeError):  # the reader ended, as in `| head`; the report is already written
         _say(result, given.output)
     return exit_status(result)
 
@@ -109,7 +109,7 @@ def _say(result: Result, output: Path) -> None:
             f"{change['baseline']:.4g}, difference {change['low']:+.4g} to {change['high']:+.4g} (95 %)"
         )
     recorded = f"; {RECORDING} opens in Foxglove and RViz" if (output / RECORDING).exists() else ""
-    print(f"Look into {output}: {PAGE} first{recorded}.", flush=True)
+    print(f"The report is in {output}; open {PAGE} first{recorded}.", flush=True)
 
 
 def _options(given: argparse.Namespace) -> Options:
@@ -142,7 +142,7 @@ def _options(given: argparse.Namespace) -> Options:
 
 
 def _check(given: argparse.Namespace, mode: str) -> None:
-    """Raises ValueError for values that cannot be, and for options that are of the other mode."""
+    """Raises ValueError for values that are not possible, and for options of the other mode."""
     offline_only = {
         **{"against": given.against, "threads": given.threads, "no-recording": given.no_recording},
         **{"ignore": given.ignore, "unknown-below": given.unknown_below, "select": given.select},
@@ -153,7 +153,9 @@ def _check(given: argparse.Namespace, mode: str) -> None:
         if value:
             raise ValueError(f"--{name} is for --mode {'live' if mode == 'offline' else 'offline'}")
     if mode == "live" and (given.jobs > 1 or given.scheduler):
-        raise ValueError("--jobs and --scheduler are for --mode offline: drives played at once would slow each other")
+        raise ValueError(
+            "--jobs and --scheduler are for --mode offline; live drives at the same time slow each other down"
+        )
     if given.jobs < 1 or given.threads < 0 or not 0 < given.factor < math.inf:
         raise ValueError("--jobs must be at least 1, --threads not negative, --factor more than 0")
     if given.assume_latency is not None and not 0 <= given.assume_latency < math.inf:
@@ -174,7 +176,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
     add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")
     add("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
-    add("--calibration", type=Path, metavar="YAML", help="parameter file that says where cameras are (ground.*): grids")
+    add("--calibration", type=Path, metavar="YAML", help="record grids; parameter file with camera positions")
     truth = parser.add_argument_group("ground truth").add_argument
     truth("--labels", action="append", default=[], metavar="WHERE", help="folder, TOPIC or CAMERA=TOPIC of the bag")
     truth("--label-ids", choices=("label", "train"), default="label", help="the labels hold these ids (%(default)s)")
@@ -184,10 +186,10 @@ def _parser() -> argparse.ArgumentParser:
     gate("--require", action="append", default=[], metavar="RULE", help="such as 'miou>=0.6', or a YAML list; repeat")
     gate("--baseline", type=Path, metavar="JSON", help="fail if significantly worse than this report.json")
     offline = parser.add_argument_group("offline").add_argument
-    offline("--against", default="", metavar="MODEL", help="a second model, to measure where the two agree")
-    offline("--ignore", type=Path, metavar="YAML", help="what cameras see of the car: camera: [polygon or PNG, …]")
+    offline("--against", default="", metavar="MODEL", help="a second model; measure how often both agree")
+    offline("--ignore", type=Path, metavar="YAML", help="areas that show the car: camera: [polygon or PNG, …]")
     offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
-    offline("--assume-latency", type=float, metavar="S", help="streaming_miou as if each mask came S seconds later")
+    offline("--assume-latency", type=float, metavar="S", help="streaming_miou: each mask arrives after S seconds")
     offline("--select", nargs=2, metavar=("N", "FOLDER"), help="write the N frames that are most worth labelling")
     offline("--threads", type=int, default=0, help="CPU threads of the network (default: PyTorch's choice)")
     offline("--no-recording", action="store_true", help="write no drive.mcap")
@@ -200,7 +202,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _end_on_signals() -> None:
-    """End the replay as Ctrl-C does if it is killed or the terminal is closed; else its node would go on running."""
+    """Handle SIGTERM and SIGHUP like Ctrl-C, so that the node does not keep running after the replay."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)

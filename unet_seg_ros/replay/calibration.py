@@ -1,4 +1,4 @@
-"""``--calibration``: a parameter file of the node, of which the parameters ``ground.*`` are read."""
+"""Reads the parameters ``ground.*`` of the parameter file that ``--calibration`` names."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from unet_seg_ros.text import quoted
 
 
 def load_calibration(path: Path, cameras: Sequence[str]) -> GroundSettings:
-    """What the file says of the grid and of a drive's ``cameras``; those of other cameras are left out.
+    """The file's settings for the grid and for a drive's ``cameras``; other cameras are ignored.
 
-    Raises ValueError, one line that names the file: for a parameter that there is none of, a value that can't be, or
-    a file that says nothing of any of the cameras.
+    Raises ValueError with one line that names the file: for an unknown parameter, for a value that is not valid, and
+    if the file describes none of the cameras.
     """
     content = read_yaml(path)
     node = next(iter(content.values()), None) if isinstance(content, dict) else None
     parameters = node.get("ros__parameters") if isinstance(node, dict) else None
     if not isinstance(parameters, dict):
-        raise ValueError(f"{path}: must be a parameter file: '/**:', in it 'ros__parameters:', in it 'ground.…'")
+        raise ValueError(
+            f"{path}: must be a parameter file: '/**:' that contains 'ros__parameters:' that contains 'ground.…'"
+        )
     given = {name: value for name, value in _flat(parameters) if name.startswith("ground.")}
     specs = {name: spec for name, spec in names_of(list(cameras), []).items() if name.startswith("ground.")}
     unknown = [name for name in given if spec_of(name) is None]
@@ -34,12 +36,12 @@ def load_calibration(path: Path, cameras: Sequence[str]) -> GroundSettings:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
     if not any(own.camera and own.pose for own in settings.cameras.values()):
-        raise ValueError(f"{path}: says for none of the drive's cameras ({', '.join(cameras)}) what it is and where")
+        raise ValueError(f"{path}: describes none of the drive's cameras ({', '.join(cameras)}); see docs/planners.md")
     return settings
 
 
 def _flat(parameters: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Names with dots, however the file nests them."""
+    """Names with dots, and values, of nested mappings."""
     for name, value in parameters.items():
         if isinstance(value, dict):
             yield from _flat(value, f"{before}{name}.")

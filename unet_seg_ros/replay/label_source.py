@@ -1,4 +1,4 @@
-"""Where a drive's labels come from, as the command line says it."""
+"""The labels of a drive, as named on the command line."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class LabelSource:
-    """``folder`` of label images, ``topics`` of a bag by camera ("" = the only one); labels hold label ids, or train
-    ids where ``train_ids``."""
+    """A ``folder`` of label images, or ``topics`` of a bag by camera ("": the only camera). Labels hold label ids or,
+    if ``train_ids``, train ids."""
 
     folder: Path | None = None
     topics: tuple[tuple[str, str], ...] = ()
@@ -19,7 +19,8 @@ class LabelSource:
 
     @classmethod
     def parse(cls, texts: Sequence[str], train_ids: bool) -> LabelSource:
-        """From the command line: a folder, or a TOPIC or CAMERA=TOPIC for each camera. Raises ValueError."""
+        """Parse options of the command line: a folder, or a TOPIC or CAMERA=TOPIC for each camera. Raises
+        ValueError."""
         folders = [Path(text) for text in texts if os.path.isdir(text)]
         topics = [text for text in texts if not os.path.isdir(text)]
         wrong = [text for text in topics if not text.partition("=")[2].startswith("/") and not text.startswith("/")]

@@ -10,25 +10,24 @@ from unet_seg_ros.text import quoted
 
 ARGUMENTS = (
     Argument("source", "", "The drive: a rosbag2 (folder, .mcap or .db3), a video file or an image folder. Required."),
-    Argument("output", "replay", "The folder for all that the replay leaves."),
+    Argument("output", "replay", "The folder for the report and the recording."),
     Argument("model", "", "A model bundle's path, or the name of a shipped one. Empty: the shipped nano."),
     Argument("device", "", "auto, cpu, cuda or cuda:N. Empty: auto."),
-    Argument("node", "", "Play live to this running node, for example /segmentation. Empty: none."),
-    Argument(
-        "arguments", "", "More of the command's own, as in a shell; `ros2 run unet_seg_ros replay --help` has them."
-    ),
+    Argument("node", "", "Play the drive live to this running node, for example /segmentation. Empty: replay offline."),
+    Argument("arguments", "", "More options of the command, as in a shell; see `ros2 run unet_seg_ros replay --help`."),
 )
 
 
 def command_line(arguments: Mapping[str, str]) -> list[str]:
-    """What follows ``replay``; strings by name as in ``ARGUMENTS``, one that is absent has its default.
+    """The options of the command ``replay``. ``arguments`` are strings by the names in ``ARGUMENTS``; a missing one has
+    its default.
 
     Raises ValueError with one line that names the argument and what would be right.
     """
     values = {argument.name: argument.default for argument in ARGUMENTS}
     for name, value in arguments.items():
         if name not in values:
-            raise ValueError(f"{name}: there is no such argument; there are {', '.join(values)}")
+            raise ValueError(f"{name}: there is no such argument; the arguments are {', '.join(values)}")
         values[name] = value.strip()
     if not values["source"]:
         raise ValueError("source: name the drive, for example source:=drive.mcap")

@@ -23,14 +23,16 @@ MAX_SELECTED = 5000
 
 @dataclass(frozen=True)
 class Options:
-    """The options of the command line. An empty ``model`` or ``device`` is the node's default; an empty ``node`` is a
-    node that the replay starts. ``rate`` in Hz is for image folders; a live drive is played ``factor`` times as fast as
-    recorded; ``against`` is a second model; ``topics`` are played from a bag (empty = all cameras); ``threads`` 0 is
-    the engine's choice; ``record``: an offline replay writes drive.mcap. ``ignore`` (camera → entries of
-    ``masking.Ignored``) and ``unknown_below`` (0..1) take pixels out of the masks offline, as the node's parameters do.
-    ``calibration`` is a parameter file that says where the cameras are, None for no grids.
-    ``assume_latency`` are the seconds from frame to mask for the streaming accuracy, None = the time that the work on
-    each frame took. ``select`` is how many frames that are worth labelling are written, and to which folder."""
+    """The options of the command line.
+
+    If ``model`` or ``device`` is empty, the node's default is used; if ``node`` is empty, the replay starts a node.
+    ``rate`` in Hz is for image folders. A live drive is played ``factor`` times as fast as recorded. ``against`` is a
+    second model. ``topics`` of a bag are played (empty: all cameras). ``threads`` 0: the engine decides. With
+    ``record``, an offline replay writes drive.mcap. ``ignore`` (camera → entries of ``masking.Ignored``) and
+    ``unknown_below`` (0..1) set pixels of the masks to 255 offline, as the node's parameters do. ``calibration`` is a
+    parameter file with the cameras' positions; None: no grids. ``assume_latency`` is the time in seconds from frame to
+    mask for the streaming accuracy; None: the measured time of the work on each frame. ``select`` is how many frames
+    that are worth labelling are written, and to which folder."""
 
     mode: str = "offline"
     model: str = ""
@@ -93,10 +95,10 @@ def load_grouping(text: str) -> Grouping:
     if text in GROUPINGS:
         return GROUPINGS[text]
     path = Path(text)
-    if not os.path.isfile(path):  # also where the name is too long
+    if not os.path.isfile(path):  # False also if the name is too long
         raise ValueError(f"grouping: {text} is neither a file nor one of {', '.join(GROUPINGS)}")
     if path.stem in GROUPINGS:
-        raise ValueError(f"{path}: {path.stem} is the name of a built-in grouping: give the file another name")
+        raise ValueError(f"{path}: {path.stem} is the name of a built-in grouping; rename the file")
     groups = _mapping(path)
     seen: dict[str, str] = {}
     members = []
@@ -105,17 +107,19 @@ def load_grouping(text: str) -> Grouping:
             raise ValueError(f"{path}: {name}: give a list of class names")
         for one in classes:
             if one not in CLASS_NAMES:
-                raise ValueError(f"{path}: {name}: {quoted(one)} is not a class; there are {', '.join(CLASS_NAMES)}")
+                raise ValueError(
+                    f"{path}: {name}: {quoted(one)} is not a class; the classes are {', '.join(CLASS_NAMES)}"
+                )
             if one in seen:
-                raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}: a class may be in only one group")
+                raise ValueError(f"{path}: {one} is in {seen[one]} and in {name}; a class may be in only one group")
             seen[one] = name
         members.append(tuple(CLASS_NAMES.index(one) for one in classes))
     return Grouping(path.stem, tuple(groups), tuple(members))
 
 
 def load_ignored(path: Path) -> dict[str, tuple[str, ...]]:
-    """From a YAML file: camera → what it ignores, a list as the node's parameter ``ignore.CAMERA``; the paths of
-    pictures are relative to the file. Raises ValueError."""
+    """Read a YAML file: camera → list of ignored areas, as in the node's parameter ``ignore.CAMERA``. Paths of PNGs are
+    relative to the file. Raises ValueError."""
     ignored: dict[str, tuple[str, ...]] = {}
     for camera, entries in _mapping(path).items():
         if not isinstance(entries, list) or not all(isinstance(entry, str) for entry in entries):
@@ -129,8 +133,8 @@ def load_ignored(path: Path) -> dict[str, tuple[str, ...]]:
 
 
 def load_regions(path: Path) -> tuple[Region, ...]:
-    """From a YAML file: region name → its polygon, [x0, y0, x1, y1, …] in fractions of the frame, as the node's
-    parameter ``region.NAME.polygon``. Raises ValueError."""
+    """Read a YAML file: region name → polygon [x0, y0, x1, y1, …] in fractions 0..1 of width and height, as in the
+    node's parameter ``region.NAME.polygon``. Raises ValueError."""
     try:
         regions = _mapping(path)
         for name, corners in regions.items():
@@ -147,9 +151,11 @@ def _mapping(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict) or not found or not all(isinstance(name, str) for name in found):
         raise ValueError(f"{path}: must be a mapping of names, such as 'drivable: [road]'")
     if wrong := [name for name in found if not name or len(name) > VALUE or one_line(name) != name]:
-        raise ValueError(f"{path}: {quoted(wrong[0])} can't be a name: printable, 1 to {VALUE} characters")
+        raise ValueError(
+            f"{path}: {quoted(wrong[0])} is not a valid name; it must be 1 to {VALUE} printable characters"
+        )
     if len(found) > MAX_NAMES:
-        raise ValueError(f"{path}: {len(found)} names, {MAX_NAMES} at most")
+        raise ValueError(f"{path}: {len(found)} names; at most {MAX_NAMES} are allowed")
     return found
 
 

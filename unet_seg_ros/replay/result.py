@@ -1,4 +1,4 @@
-"""What a replay comes to in memory, and the names of the files that it leaves."""
+"""The result of a replay in memory, and the names of the files that it writes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1000
 
 @dataclass(frozen=True)
 class FrameId:
-    """Which frame it is: its ``index`` in the drive, the stamp of its header, and the time since the drive began."""
+    """Identifies a frame: ``index`` in the drive, stamp of its header, and time since the start of the drive."""
 
     camera: str
     index: int
@@ -29,8 +29,8 @@ class FrameId:
 
 @dataclass
 class Result:
-    """Of one drive or of several: the report, the table with a row for each frame, and the sums that the figures come
-    from. ``seconds`` is how long the replay took; ``class_names`` are the model's."""
+    """The result of one drive or of several: the report, the table with a row for each frame, and the sums from which
+    the figures are computed. ``seconds`` is the duration of the replay; ``class_names`` are the model's."""
 
     report: Report
     frames: pd.DataFrame
@@ -41,7 +41,7 @@ class Result:
 
 
 class Table:
-    """Rows that become a DataFrame: of a long drive only columns of numbers are kept."""
+    """Collects rows of a DataFrame. Rows are stored as columns of numbers, which saves memory for long drives."""
 
     def __init__(self) -> None:
         self._chunks: list[pd.DataFrame] = []

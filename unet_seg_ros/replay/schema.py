@@ -1,7 +1,7 @@
 """The types of ``report.json``, the same for both modes, and a function that reads such a file.
 
-Times are in seconds, shares, IoUs and confidences 0..1; what was not measured is null. The table beside it,
-``frames.csv``, has a row a frame. ``tools/report_schema.py`` makes docs/report.schema.json of these types.
+Times are in seconds; shares, IoUs and confidences are 0..1; what was not measured is null. The table ``frames.csv`` in
+the same folder has one row per frame. ``tools/report_schema.py`` makes docs/report.schema.json of these types.
 """
 
 from __future__ import annotations
@@ -177,11 +177,11 @@ class Report(TypedDict):
 
 
 MAX_REPORT = 2**28
-"""Bytes of a report: those of a replay of thousands of drives."""
+"""Largest size of a report in bytes, enough for thousands of drives."""
 
 
 def read_report(path: Path) -> dict[str, Any]:
-    """Read a report. Raises ReportError if it cannot be read or is none."""
+    """Read a report. Raises ReportError if the file cannot be read or is not a report."""
     try:
         report = parse_json(read_bytes(path, MAX_REPORT), MAX_REPORT)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The topics of a replay: what goes to the node and what the node makes of it, live and offline."""
+"""The topics of a replay, live and offline: the images and the outputs of the node."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
 CLASS_COVERAGE = "unet_seg_msgs/msg/ClassCoverage"
 FRAME_TIMING = "unet_seg_msgs/msg/FrameTiming"
 CAMERA_HEALTH = "unet_seg_msgs/msg/CameraHealth"
-OUTPUTS = {"mask": IMAGE, "confidence": IMAGE, "coverage": CLASS_COVERAGE}
-"""What the node makes of every frame, for each camera, and its message type. The overlay is made afterwards: a car's
-node makes none, and would be slower if it did."""
-RECORDED = {**OUTPUTS, "timing": FRAME_TIMING, "health": CAMERA_HEALTH}
-"""What is taken from the node and recorded."""
+FRAME_OUTPUTS = {"mask": IMAGE, "confidence": IMAGE, "coverage": CLASS_COVERAGE}
+"""The node's outputs for every frame of a camera, with their message types. The replay makes the overlay afterwards,
+because a node in a car makes none and would be slower with it."""
+RECORDED = {**FRAME_OUTPUTS, "timing": FRAME_TIMING, "health": CAMERA_HEALTH}
+"""The node's outputs that a live replay records."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """The node that is played to: its full ``name`` and, for each camera of the drive, the node's name for it."""
+    """The node that segments the drive: its full ``name`` and, for each camera of the drive, the node's name for it."""
 
     name: str
     cameras: dict[str, str]
@@ -31,5 +31,5 @@ class Target:
         return cls(f"/{NODE_NAME}", {camera: camera for camera in cameras})
 
     def topic(self, camera: str, output: str) -> str:
-        """Where the node publishes it."""
+        """The topic on which the node publishes an output of a camera."""
         return f"{self.name}/{self.cameras[camera]}/{output}"

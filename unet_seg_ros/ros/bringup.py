@@ -21,7 +21,7 @@ from unet_seg_ros.text import LINE, quoted
 
 NODE_NAME = "segmentation"
 DEFAULT_TOPIC = "camera/image_raw"
-"""Where the camera "camera" is read from if neither an argument nor a parameter file says it."""
+"""Topic of the camera "camera" if neither an argument nor a parameter file names one."""
 LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 
 # Fast DDS 3 (from Kilted on) reads the first of these, Fast DDS 2 (Jazzy, Humble) the second.
@@ -35,7 +35,7 @@ ParameterValue = bool | str | list[str]
 
 @dataclass(frozen=True)
 class Argument:
-    """A launch argument; one whose default is empty leaves the matter to the parameter file."""
+    """A launch argument. If its value is empty, the parameter file decides."""
 
     name: str
     default: str
@@ -82,8 +82,8 @@ ARGUMENTS = (
 
 @dataclass(frozen=True)
 class Bringup:
-    """What a launch comes to. ``parameters`` win over those in ``params_file``; ``environment`` is set for the node
-    on top of the caller's; ``namespace`` and ``log_level`` are empty for none."""
+    """How the node is started. ``parameters`` override those in ``params_file``; ``environment`` is added to the
+    caller's environment; ``namespace`` and ``log_level`` are empty for none."""
 
     node_name: str
     namespace: str
@@ -98,19 +98,20 @@ class Bringup:
 
 
 def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Bringup:
-    """The meaning of launch arguments, strings by name as in ``ARGUMENTS``; one that is absent has its default.
+    """Turn launch arguments into a Bringup. ``arguments`` are strings by the names in ``ARGUMENTS``; a missing one has
+    its default.
 
     ``environ`` is the caller's environment (default: this process's). Raises ValueError with one line that names the
-    argument, what is wrong with it and what would be right.
+    argument and says what is wrong and what would be right.
     """
     values = {argument.name: argument.default for argument in ARGUMENTS}
     for name, value in arguments.items():
         if name not in values:
-            raise ValueError(f"{name}: there is no such argument; there are {', '.join(values)}")
+            raise ValueError(f"{name}: there is no such argument; the arguments are {', '.join(values)}")
         values[name] = value.strip()
     for name, known in (("transport", TRANSPORTS), ("log_level", LOG_LEVELS)):
         if values[name] not in ("", *known):
-            raise ValueError(f"{name}: {quoted(values[name])} is none of {', '.join(known)}")
+            raise ValueError(f"{name}: {quoted(values[name])} is not one of {', '.join(known)}")
     if not is_camera_name(values["node_name"]):
         raise ValueError(f"node_name: {quoted(values['node_name'])} is not a name of letters, digits and underscores")
     if values["namespace"] not in ("", "/") and not is_topic_name(values["namespace"]):
@@ -146,13 +147,13 @@ def ros_args(plan: Bringup) -> list[str]:
     if plan.params_file:
         args += ["--params-file", str(plan.params_file)]
     for name, value in plan.parameters.items():
-        # JSON is YAML with every string quoted: a camera named `y` or `off` stays a string.
+        # JSON is YAML in which every string is quoted, so a camera named `y` or `off` stays a string.
         args += ["-p", f"{name}:={json.dumps(value)}"]
     return args + (["--log-level", plan.log_level] if plan.log_level else [])
 
 
 def write_parameters(plan: Bringup) -> Path:
-    """A temporary parameter file of ``plan.parameters``, for the caller to delete.
+    """Write ``plan.parameters`` to a temporary parameter file, which the caller deletes.
 
     launch_ros would write a camera named ``y`` unquoted, which ROS reads as a boolean.
     """
@@ -170,10 +171,10 @@ def parse_cameras(text: str) -> dict[str, str]:
             raise ValueError(f"cameras: {quoted(entry.strip())} is not name=topic, for example front=/front/image_raw")
         if not is_camera_name(name):
             raise ValueError(
-                f"cameras: {quoted(name)} can't be a camera's name: letters, digits and underscores, no digit first"
+                f"cameras: {quoted(name)} is not a camera name of letters, digits and underscores, with no digit first"
             )
         if name in cameras:
-            raise ValueError(f"cameras: {quoted(name)} is there twice; every camera needs a name of its own")
+            raise ValueError(f"cameras: the name {quoted(name)} appears twice; give every camera its own name")
         if not is_topic_name(topic):
             raise ValueError(
                 f"cameras: {quoted(topic)}, the topic of {quoted(name)}, is not a topic's name such as /front/image_raw"
@@ -183,12 +184,12 @@ def parse_cameras(text: str) -> dict[str, str]:
 
 
 def is_camera_name(name: str) -> bool:
-    """Whether it can be a token of a topic's name."""
+    """Whether ``name`` can be one part of a topic's name."""
     return _TOKEN.fullmatch(name) is not None
 
 
 def is_topic_name(name: str) -> bool:
-    """Whether it is an absolute topic's name, or one relative to the node's namespace."""
+    """Whether ``name`` is a valid topic, absolute or relative to the node's namespace."""
     return all(_TOKEN.fullmatch(token) for token in name.removeprefix("/").split("/"))
 
 
@@ -200,7 +201,8 @@ def _params_file(text: str) -> Path | None:
 
 
 def _cameras_in(params_file: Path | None) -> list[str]:
-    """The cameras that a parameter file names first; none where it names none or can't be read (the node says why)."""
+    """The first ``cameras`` entry of a parameter file; empty if there is none, or if the file cannot be read, which the
+    node reports."""
 
     def search(tree: Any) -> list[str]:
         if not isinstance(tree, dict):

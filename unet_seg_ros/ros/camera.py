@@ -1,4 +1,4 @@
-"""One camera: its images come in, its outputs go out, and what became of its frames is counted."""
+"""One camera: receives its images, publishes its outputs and counts its frames."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from unet_seg_ros.vocabulary import CAMERA_TASK, Drop
 
 
 class Camera:
-    """Publishers from its making to ``destroy``; a subscription from ``open`` to ``close``.
+    """Its publishers exist from construction to ``destroy``, its subscription from ``open`` to ``close``.
 
-    ``on_segmented`` also gets each frame that is published. Raises ValueError, which names the parameter, where what
-    it ignores or its thresholds can't be read.
+    ``on_segmented`` is called with each published frame. Raises ValueError that names the parameter if the ignored
+    pixels or the health thresholds cannot be read.
     """
 
     def __init__(
@@ -74,11 +74,11 @@ class Camera:
 
     @property
     def topic(self) -> str:
-        """Where its images come from, remapped."""
+        """The topic of its images, after remapping."""
         return self._input.topic
 
     def open(self, take: Callable[[Camera, Any], None]) -> None:
-        """Subscribe; ``take`` gets this camera and each message."""
+        """Subscribe; ``take`` is called with this camera and each message."""
         self._take = take
         self._troubles = Troubles()
         self._input.open()
@@ -96,7 +96,7 @@ class Camera:
             self._node.destroy_publisher(publisher)
 
     def announce(self, settings: Settings) -> None:
-        """Latch what the mask's values mean."""
+        """Publish the latched messages that explain the mask's values."""
         qos = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         stamp = self._node.get_clock().now().to_msg()
         for name, kind, message in announcements(self._manifest, self._model_id, settings, stamp):
@@ -112,7 +112,7 @@ class Camera:
             self._take(self, message)
 
     def publish(self, header: Header, image: NDArray[np.uint8], seen: Segmentation, settings: Settings) -> None:
-        """Publish a frame's outputs, those for which it costs something only while somebody subscribes."""
+        """Publish a frame's outputs. Those that take time to make are made only while somebody subscribes."""
         age = self._age(header)
         health = self._watch.judge(header, seen, age)
         frame = SegmentedFrame(
@@ -134,25 +134,25 @@ class Camera:
         self.stats.count_processed(age)
 
     def publish_fault(self, header: Header, seen: Segmentation | None) -> None:
-        """Publish only the health of a frame: it could not be read (None), or the network's output means nothing."""
+        """Publish only the health of a frame that could not be read (``seen`` is None) or whose mask is unusable."""
         self._watch.judge(header, seen, self._age(header))
 
     def _age(self, header: Header) -> float:
-        # In whole numbers: rclpy's Time refuses a stamp before 1970, and no frame is dropped for its stamp.
+        # Integers, because rclpy's Time refuses stamps before 1970, and no frame may be dropped because of its stamp.
         return float(self._node.get_clock().now().nanoseconds - stamp_ns(header)) / 1e9
 
     def publish_timing(self, header: Header, seconds: Mapping[str, float]) -> None:
-        """``seconds`` that each stage of a published frame took, by the names of ``FrameTiming``'s fields."""
+        """Publish the ``seconds`` of each stage of a frame, by the names of ``FrameTiming``'s fields."""
         if self._timing.get_subscription_count():
             self._timing.publish(FrameTiming(header=header, **seconds))
 
     def every_second(self) -> None:
-        """To be called at 1 Hz, whether the camera is open or not."""
+        """Must be called at 1 Hz, whether the camera is open or not."""
         self._input.adapt()
 
     def reports(self, settings: Settings, problem: str) -> Iterator[Report]:
-        """What diagnostics say of this camera and of its health. ``problem`` is what is wrong with the whole node, if
-        anything is."""
+        """The diagnostics of this camera and of its health. ``problem`` is what is wrong with the whole node, empty if
+        nothing is."""
         yield self._report(settings, problem)
         if self._take is not None:
             yield self._watch.report()

@@ -1,4 +1,4 @@
-"""What can be wrong with a camera's images: one check each, as sentences for people. Imports no ROS."""
+"""Checks of a camera's images. Each gives a sentence for the diagnostics. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from unet_seg_ros.ros.troubles import WARN, Finding
 SILENCE = 2.0
 """Seconds without an image after which a camera is silent."""
 FEWEST = 5
-"""Frames that a ratio needs to say something."""
+"""Fewest frames for a ratio to be meaningful."""
 OTHER_CLOCK = 3600.0
-"""Seconds of age at which the stamps are of another clock."""
+"""At more seconds of age, the stamps must come from another clock."""
 LARGE = 500_000
-"""Bytes of an image from which on best effort loses it without shared memory: see config/shared_memory.xml."""
+"""Images of more bytes get lost with best effort unless they go through shared memory, see config/shared_memory.xml."""
 
 
 @dataclass(frozen=True)
 class Publisher:
-    """One that the graph knows on the camera's topic: its message type and whether it offers reliable."""
+    """A publisher of the camera's topic: its message type, and whether its QoS is reliable."""
 
     type: str
     reliable: bool
@@ -29,8 +29,10 @@ class Publisher:
 
 @dataclass(frozen=True)
 class Situation:
-    """What the ROS graph and the clocks say of a camera. ``silent`` are seconds since the last image, or since there
-    has been a publisher to send one; ``elsewhere`` is a topic that may be meant where nobody publishes this one."""
+    """The state of a camera's topic and clocks.
+
+    ``silent`` is the time in seconds since the last image or, if that was later, since a publisher appeared.
+    ``elsewhere`` is a similar topic if nobody publishes this one, else empty. ``now_ns`` is the node's clock."""
 
     topic: str
     type: str
@@ -42,8 +44,8 @@ class Situation:
 
 
 def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[Finding]:
-    """All checks of a camera that is subscribed to."""
-    # a camera of less than an image a second is not silent between two of them
+    """All checks of a camera while the node is subscribed to it."""
+    # a camera that sends less than one image per second is not silent between two images
     rate = stats.stream.rate
     patience = max(SILENCE, 3 / rate) if rate > 0 else SILENCE
     yield _silence(situation, stats, patience)
@@ -53,14 +55,14 @@ def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[
     masks = stats.output_rate.hertz()
     flowing = stats.received >= FEWEST and situation.silent <= patience
     low = limits.min_rate / max(masks, 1e-9) if limits.min_rate and flowing else 0.0
-    yield Finding("slow", low, f"{masks:.1f} masks a second, the least is {limits.min_rate:g}")
+    yield Finding("slow", low, f"{masks:.1f} masks per second (required: {limits.min_rate:g})")
 
 
 def _silence(situation: Situation, stats: CameraStats, patience: float) -> Finding:
     right = [publisher for publisher in situation.publishers if publisher.type == situation.type]
     silent = 2.0 if situation.silent > patience else 0.0
     if not situation.publishers:
-        hint = f"; is {situation.elsewhere} meant?" if situation.elsewhere else ""
+        hint = f"; did you mean {situation.elsewhere}?" if situation.elsewhere else ""
         return Finding("no publisher", silent, f"nobody publishes {situation.topic}{hint}")
     if not right:
         found = ", ".join(sorted({publisher.type for publisher in situation.publishers}))
@@ -68,8 +70,8 @@ def _silence(situation: Situation, stats: CameraStats, patience: float) -> Findi
         return Finding("wrong type", 2.0, text)
     if situation.reliable and not any(publisher.reliable for publisher in right):
         text = (
-            f"{situation.topic} is published best effort, which a reliable subscription never receives: set "
-            "input_reliability to auto or best_effort"
+            f"{situation.topic} is published with best effort, but the subscription is reliable and receives "
+            "nothing; set input_reliability to auto or best_effort"
         )
         return Finding("wrong QoS", 2.0, text)
     return Finding("silent", silent, _why_silent(situation, stats))
@@ -79,29 +81,30 @@ def _why_silent(situation: Situation, stats: CameraStats) -> str:
     text = f"no image on {situation.topic} for {situation.silent:.0f} s"
     bytes_each = 3 * stats.size[0] * stats.size[1] if stats.size else None
     if stats.received and (situation.reliable or (bytes_each is not None and bytes_each < LARGE)):
-        return f"{text}: its publisher is there but sends nothing any more"
+        return f"{text}: its publisher still exists but has stopped sending"
     if situation.reliable:
-        return f"{text}: its publisher is there but has sent nothing"
+        return f"{text}: its publisher exists but has sent nothing"
     return (
-        f"{text}: its publisher sends nothing, or its images are too big for best effort without the shared-memory "
-        "profile (config/shared_memory.xml), which the publisher needs"
+        f"{text}: its publisher sends nothing, or its images are too large for best effort; give the publisher the "
+        "shared-memory profile (config/shared_memory.xml)"
     )
 
 
 def _publishers(situation: Situation) -> Iterator[Finding]:
     count = len(situation.publishers)
-    text = f"{count} publishers on {situation.topic}: their images mix"
+    text = f"{situation.topic} has {count} publishers, so their images are mixed; stop all but one"
     yield Finding("several publishers", 2.0 if count > 1 else 0.0, text, lasting=WARN)
 
 
 def _stamps(situation: Situation, stats: CameraStats) -> Iterator[Finding]:
     stream = stats.stream
     frozen = 2.0 if stream.repeated >= FEWEST else 0.0
-    yield Finding("frozen stamps", frozen, "every image has the same stamp: outputs can't be told apart by time")
-    text = "stamps run backwards: two sources, or a recording that starts again"
+    yield Finding("frozen stamps", frozen, "every image has the same stamp; check the camera's driver")
+    text = "stamps go backwards: there are two publishers, or a recording has started again"
     yield Finding("stamps backwards", 2.0 * stats.totals()["backwards"], text, lasting=WARN)
     no_clock = 2.0 if situation.now_ns == 0 and stats.received else 0.0
-    yield Finding("no clock", no_clock, "use_sim_time is set and nobody publishes /clock: the node's time stands still")
+    text = "use_sim_time is true but nobody publishes /clock; publish it or set use_sim_time to false"
+    yield Finding("no clock", no_clock, text)
 
 
 def _ratios(stats: CameraStats, limits: Limits) -> Iterator[Finding]:
@@ -109,15 +112,19 @@ def _ratios(stats: CameraStats, limits: Limits) -> Iterator[Finding]:
     received = recent["received"]
     age = stats.age_p95()
     if abs(age) > OTHER_CLOCK:
-        text = f"stamps are {age:.0f} s from the node's clock: a recording? then play its clock and set use_sim_time"
+        text = (
+            f"stamps differ by {age:.0f} s from the node's clock; for a recording, play its clock and set use_sim_time"
+        )
         yield Finding("other clock", 2.0 if limits.max_age else 0.0, text, lasting=WARN)
     else:
         late = age / limits.max_age if limits.max_age and age == age else 0.0
-        yield Finding("late", late, f"masks come {age:.2f} s after their images' stamps, allowed is {limits.max_age:g}")
+        yield Finding(
+            "late", late, f"masks are published {age:.2f} s after the images' stamps (allowed: {limits.max_age:g} s)"
+        )
     arrived, sent = received, received + recent["lost"]
     for key, whole, limit, text in (
-        ("dropped", arrived, limits.max_drop_ratio, "of the images are dropped: too many for this device"),
-        ("lost", sent, limits.max_lost_ratio, "of the images are lost on their way here"),
+        ("dropped", arrived, limits.max_drop_ratio, "of the images are dropped because this device is too slow"),
+        ("lost", sent, limits.max_lost_ratio, "of the images are lost before they reach the node"),
         ("malformed", arrived, limits.max_malformed_ratio, "of the images are malformed"),
     ):
         value = recent[key]

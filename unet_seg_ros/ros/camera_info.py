@@ -1,6 +1,6 @@
 """The camera's own sensor_msgs/CameraInfo, published again with the stamp of each mask.
 
-Nothing of it is read: only the stamp in the serialised message is written over, the rest stays bit by bit as it was.
+Only the stamp in the serialised message is replaced; every other byte stays as it was.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from sensor_msgs.msg import CameraInfo
 from std_msgs.msg import Header
 
 HEADER = 4
-"""Bytes before the message itself; the second one tells the order of bytes (CDR)."""
+"""Number of bytes before the message itself; the second one gives the byte order (CDR)."""
 
 
 def beside(image_topic: str) -> str:
-    """The camera_info topic of an image topic, as image_transport has it: of /front/image_raw, /front/camera_info."""
+    """The camera_info topic that belongs to an image topic: /front/camera_info for /front/image_raw."""
     return image_topic.rpartition("/")[0] + "/camera_info"
 
 
@@ -44,11 +44,11 @@ class CameraInfoRelay:
 
     @property
     def latest(self) -> CameraInfo | None:
-        """The camera's last message, None before the first."""
+        """The camera's last message; None before the first."""
         return None if self._latest is None else deserialize_message(self._latest, CameraInfo)
 
     def publish(self, header: Header) -> None:
-        """The last message with the stamp of ``header``; nothing before the first, or while nobody subscribes."""
+        """Publish the last message with the stamp of ``header``, if there is one and somebody subscribes."""
         if self._publisher is not None and self._latest is not None and self._publisher.get_subscription_count():
             self._publisher.publish(stamped(self._latest, header.stamp.sec, header.stamp.nanosec))
 
@@ -62,6 +62,6 @@ class CameraInfoRelay:
 
 
 def stamped(message: bytes, sec: int, nanosec: int) -> bytes:
-    """A serialised message that begins with a std_msgs/Header, with another stamp."""
+    """A copy, with another stamp, of a serialised message that begins with a std_msgs/Header."""
     order = "<" if message[1] & 1 else ">"
     return message[:HEADER] + struct.pack(f"{order}iI", sec, nanosec) + message[HEADER + 8 :]

@@ -1,6 +1,6 @@
 """Counts of one camera's frames. Imports no ROS.
 
-Rates and silences are taken from a steady clock: under simulated time, or when a clock is set, a camera is not silent.
+Rates and silences are measured with a steady clock, so that simulated time and clock changes have no effect.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from unet_seg_ros.ros.stream import Stream
 from unet_seg_ros.vocabulary import Drop
 
 WINDOW = 10.0
-"""Seconds that ratios and percentiles are taken over."""
+"""Length in seconds of the window for ratios and percentiles."""
 
 
 class Rate:
-    """Events per second over the last 5 s or so."""
+    """Events per second over about the last 5 s."""
 
     def __init__(self) -> None:
         self._times: deque[float] = deque(maxlen=1000)
@@ -35,7 +35,7 @@ class Rate:
 
 
 class Recent:
-    """How many events of each kind there were within the last ``WINDOW`` seconds."""
+    """Counts the events of each kind in the last ``WINDOW`` seconds."""
 
     def __init__(self) -> None:
         self._seconds: deque[tuple[int, Counter[str]]] = deque(maxlen=int(WINDOW) + 1)
@@ -56,9 +56,9 @@ class Recent:
 
 
 class CameraStats:
-    """Each frame that was received is processed, dropped (``drops`` by reason) or waiting.
+    """Each received frame is processed, dropped (``drops`` counts them by reason) or waiting.
 
-    ``expected_rate`` is the camera's own rate in Hz where it is known, else 0.
+    ``expected_rate`` is the camera's own rate in Hz, 0 if it is not known.
     """
 
     def __init__(self, expected_rate: float = 0.0) -> None:
@@ -74,8 +74,8 @@ class CameraStats:
         self.output_rate = Rate()
         self.last_image: float | None = None
         self.size: tuple[int, int] | None = None
-        """Height and width of the last image that could be read."""
-        self._lock = Lock()  # the executor's thread and the worker count
+        """Height and width of the last usable image."""
+        self._lock = Lock()  # the executor's thread and the worker's thread count
 
     def count_received(self, stamp_ns: int) -> None:
         with self._lock:
@@ -101,7 +101,7 @@ class CameraStats:
             return dropped
 
     def take_lost(self) -> int:
-        """Frames lost on their way here since the last call."""
+        """Frames since the last call that were lost before they reached the node."""
         with self._lock:
             lost, self._reported_lost = self.stream.lost - self._reported_lost, self.stream.lost
             return lost
@@ -115,12 +115,12 @@ class CameraStats:
             self.recent.count("processed")
 
     def totals(self) -> Counter[str]:
-        """Frames of the last ``WINDOW`` seconds by what became of them."""
+        """Numbers of frames in the last ``WINDOW`` seconds, by what happened to them."""
         with self._lock:
             return self.recent.totals()
 
     def age_p95(self) -> float:
-        """95th percentile of the ages of the last ``WINDOW`` seconds; NaN where there are none."""
+        """95th percentile in seconds of the ages in the last ``WINDOW`` seconds; NaN if there are none."""
         oldest = monotonic() - WINDOW
         ages = [age for time, age in list(self.ages) if time >= oldest]
         return float(np.percentile(ages, 95)) if ages else math.nan

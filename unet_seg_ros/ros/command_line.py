@@ -1,4 +1,4 @@
-"""The command ``segmentation``: everything but --help is ROS's own."""
+"""The command ``segmentation``. All its options except --help are those of ROS."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import argparse
 
 from unet_seg_ros.ros.parameter_table import TABLE
 
-EPILOG = "All else goes after --ros-args: -p NAME:=VALUE, --params-file FILE, -r __ns:=/ego, --log-level debug"
+EPILOG = "Options go after --ros-args: -p NAME:=VALUE, --params-file FILE, -r __ns:=/ego, --log-level debug"
 
 
 def check_arguments(args: list[str]) -> None:
-    """Print help where it is asked for, and refuse arguments that are not ROS's; both end the process."""
+    """Print help if --help is given, and refuse arguments that ROS does not know. Both end the process."""
     own, ros = [], False
     for arg in args:
         if arg in ("--ros-args", "--"):

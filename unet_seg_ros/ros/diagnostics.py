@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics: reports of its parts, gathered and published at 1 Hz."""
+"""Reports of the node's parts, published on /diagnostics at 1 Hz."""
 
 from __future__ import annotations
 
@@ -18,16 +18,17 @@ from unet_seg_ros.ros.troubles import ERROR, OK
 from unet_seg_ros.text import one_line
 from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, MODEL, PROCESSED, RECEIVED, TOPIC, Drop
 
-if TYPE_CHECKING:  # PyTorch may still be missing, which configure says
+if TYPE_CHECKING:  # PyTorch may be missing, which configure reports
     from unet_seg_ros.segmenter import Segmenter
 
 MAX_TEXT = 2000
-"""Characters of a message or a value: terms of use are the longest."""
+"""Most characters of a message or a value. The terms of use are the longest."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """One part of the node: becomes a DiagnosticStatus named ``NODE: TASK``. ``level`` is one of ``troubles``."""
+    """The state of one part of the node. It becomes a DiagnosticStatus named ``NODE: TASK``. ``level`` is one of the
+    levels in ``troubles``."""
 
     task: str
     level: int
@@ -62,7 +63,7 @@ def _status(prefix: str, report: Report) -> DiagnosticStatus:
 
 
 def camera_values(situation: Situation, stats: CameraStats) -> dict[str, Any]:
-    """The figures of a camera's report."""
+    """The values of a camera's report."""
     age = stats.ages[-1][1] if stats.ages else math.nan
     values: dict[str, Any] = {
         TOPIC: situation.topic,
@@ -91,13 +92,13 @@ def _known(value: float, form: str) -> str | None:
 
 
 class EngineStats:
-    """How long the last frames took, from pixels to mask."""
+    """How many milliseconds the last frames took from pixels to mask."""
 
     def __init__(self) -> None:
         self.milliseconds: deque[float] = deque(maxlen=200)
 
     def report(self, segmenter: Segmenter, problem: str) -> Report:
-        """``problem`` is why the engine is of no use, empty where nothing is wrong."""
+        """``problem`` says why the engine cannot be used; it is empty if nothing is wrong."""
         engine = segmenter.engine
         values: dict[str, Any] = {"device": engine.device, "precision": engine.precision, MODEL: segmenter.model_id}
         values["terms"] = segmenter.manifest.data_terms

@@ -1,4 +1,4 @@
-"""The topics ``~/ground`` and ``~/C/ground``: masks put on the ground, where a camera's calibration is known."""
+"""The topics ``~/ground`` and ``~/C/ground``: masks projected to the ground, for cameras whose calibration is known."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class GroundPublisher:
         self._transforms.destroy()
 
     def take(self, frame: SegmentedFrame) -> None:
-        """Put a frame on the ground and publish; called on the worker's thread."""
+        """Project a frame to the ground and publish the grids. The worker's thread calls this."""
         fused, own = self._all.get_subscription_count(), self._own[frame.camera].get_subscription_count()
         if not fused and not own:
             return
@@ -80,16 +80,19 @@ class GroundPublisher:
             self._all.publish(self._message(frame.header, cost))
 
     def _calibration(self, frame: SegmentedFrame) -> Calibration:
-        """From the parameters where they say something, else from camera_info and TF. Raises CalibrationError."""
+        """The calibration from the parameters or, where they are not set, from camera_info and TF. Raises
+        CalibrationError."""
         given, frame_id, turn = self._settings.cameras[frame.camera], frame.header.frame_id, np.eye(3)
         camera, pose = given.camera, given.pose
         if camera is None:
             info = self._camera_info(frame.camera)
             if info is None:
-                raise CalibrationError(f"no camera_info has come, and ground.{frame.camera}.intrinsics is not set")
+                raise CalibrationError(
+                    f"no camera_info has been received, and ground.{frame.camera}.intrinsics is not set"
+                )
             if info.header.frame_id != frame_id:
                 raise CalibrationError(
-                    f"camera_info is of frame {quoted(info.header.frame_id)}, the images are of {quoted(frame_id)}"
+                    f"camera_info has frame_id {quoted(info.header.frame_id)}, but the images have {quoted(frame_id)}"
                 )
             camera, turn = read_camera_info(info, given.rectified)
         if pose is None:
@@ -102,7 +105,7 @@ class GroundPublisher:
         return Calibration(camera, pose.turned(turn))
 
     def _place(self, header: Header) -> Place | None:
-        """Where the car was at a stamp, if TF has odometry."""
+        """The position of the car at a stamp; None if TF has no odometry."""
         found = self._transforms.find(self._settings.odometry_frame, self._settings.frame, header.stamp)
         if found is None:
             return None
@@ -118,7 +121,7 @@ class GroundPublisher:
         return message
 
     def report(self) -> Report:
-        """A camera without a usable calibration is a warning, once somebody wants its grid."""
+        """Warns of each camera without a usable calibration, once somebody subscribes to its grid."""
         problems = dict(self._problems)  # the worker's thread may change it
         wanted = any(publisher.get_subscription_count() for publisher in (self._all, *self._own.values()))
         values: dict[str, Any] = {name: problems.get(name, "ok") for name in self._own} if wanted else {}
@@ -129,7 +132,7 @@ class GroundPublisher:
 
 
 def grid_info(grid: Grid, stamp: Any) -> MapMetaData:
-    """Where the grid is."""
+    """The grid's size, resolution and position."""
     origin = PoseMessage()
     origin.position.x, origin.position.y = grid.x_min, grid.y_min
     return MapMetaData(

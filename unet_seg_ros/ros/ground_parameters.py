@@ -1,4 +1,4 @@
-"""The rows of the parameter table for the ground in metres, see docs/planners.md. No ROS."""
+"""The rows of the parameter table for the grids on the ground, see docs/planners.md. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ GROUND: tuple[Spec, ...] = (
         "ground.frame",
         "string",
         "base_link",
-        "Frame of the grids: x forward, y to the left, and the ground at z = 0, such as base_link or base_footprint.",
+        "TF frame of the grids, such as base_link: x points forward, y to the left, and the ground is at z = 0.",
     ),
     Spec(
         "ground.odometry_frame",
         "string",
         "odom",
-        "Frame that stands still: what was seen is moved with the car by it. Where TF has none, nothing is remembered.",
+        "TF frame that is fixed to the ground, so that cells that were seen before can be moved as the car drives. "
+        "If TF does not have it, they are forgotten.",
     ),
     Spec(
         "ground.area",
@@ -30,7 +31,7 @@ GROUND: tuple[Spec, ...] = (
         "ground.costs",
         "string",
         "",
-        "A YAML file of what each class costs. Empty: config/costs.yaml of this package.",
+        "A YAML file with the cost of each class. Empty: config/costs.yaml of this package.",
     ),
     Spec(
         "ground.memory",
@@ -59,30 +60,34 @@ GROUND: tuple[Spec, ...] = (
         "ground.<camera>.distortion_model",
         "string",
         "plumb_bob",
-        "As in sensor_msgs/CameraInfo: plumb_bob, rational_polynomial, equidistant or fisheye (the same).",
+        "Distortion model, as in sensor_msgs/CameraInfo: plumb_bob, rational_polynomial, equidistant or fisheye.",
         choices=tuple(COEFFICIENTS),
     ),
     Spec(
         "ground.<camera>.distortion",
         "numbers",
         (),
-        "Coefficients of the distortion, in the order of sensor_msgs/CameraInfo. Empty: none.",
+        "The distortion coefficients, in the order of sensor_msgs/CameraInfo. Empty: no distortion.",
     ),
     *(
         Spec(f"ground.<camera>.{name}", "number", 0.0, description, -low, low)
         for name, description, low in (
-            ("x", "Where the camera is in `ground.frame`, metres forward. All six 0: TF says where it is.", 100.0),
-            ("y", "Metres to the left.", 100.0),
-            ("z", "Metres over the ground.", 100.0),
-            ("roll", "Radians, positive lowers the right side, as in URDF.", 3.2),
-            ("pitch", "Radians, positive looks down.", 3.2),
-            ("yaw", "Radians, positive looks to the left.", 3.2),
+            (
+                "x",
+                "Position of the camera in `ground.frame`: metres forward. If all six are 0, TF gives the pose.",
+                100.0,
+            ),
+            ("y", "Position of the camera: metres to the left.", 100.0),
+            ("z", "Position of the camera: metres above the ground.", 100.0),
+            ("roll", "Rotation of the camera in radians; positive lowers its right side, as in URDF.", 3.2),
+            ("pitch", "Rotation of the camera in radians; positive looks down.", 3.2),
+            ("yaw", "Rotation of the camera in radians; positive looks to the left.", 3.2),
         )
     ),
     Spec(
         "ground.<camera>.rectified",
         "boolean",
         False,
-        "The images are rectified, as those of image_proc's image_rect: P of camera_info holds in place of K and D.",
+        "The images are rectified, like those of image_proc's image_rect. Then P of camera_info is used, not K and D.",
     ),
 )

@@ -1,4 +1,4 @@
-"""One camera's health: a message for each frame, and what diagnostics say of the last second."""
+"""One camera's health: a message for each frame, and a report of the last second for the diagnostics."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unet_seg_ros.ros.troubles import ERROR, OK, WARN
 from unet_seg_ros.segmenter import Segmentation
 
 LEVELS = {Level.OK: OK, Level.DEGRADED: WARN, Level.BLIND: ERROR}
-WELL = {OK: "the picture and the mask are as usual"}
+WELL = {OK: "the image and the mask are normal"}
 
 
 class Watch:
-    """Judges the frames of a camera and publishes ``~/C/health``, from its making to ``destroy``."""
+    """Judges the frames of a camera and publishes ``~/C/health``, from construction to ``destroy``."""
 
     def __init__(self, node: Node, camera: str, monitor: Monitor, model_id: str, qos: QoSProfile) -> None:
         self._node = node
@@ -37,7 +37,7 @@ class Watch:
         self._node.destroy_publisher(self._publisher)
 
     def judge(self, header: Header, seen: Segmentation | None, age: float) -> Health:
-        """Judge a frame and publish its health; ``seen`` is None where its message could not be read. ``age`` is in
+        """Judge a frame and publish its health. ``seen`` is None if the message could not be read; ``age`` is in
         seconds."""
         health = MALFORMED if seen is None else self._monitor.look(seen, stamp_ns(header), age)
         with self._lock:
@@ -46,8 +46,8 @@ class Watch:
         return health
 
     def report(self) -> Report:
-        """Of the frames since the last report: the level that at least half of them reach, and the worst one's
-        reason. One odd frame makes no warning."""
+        """The highest level that at least half of the frames since the last report reach, so that one bad frame gives
+        no warning."""
         with self._lock:
             recent = sorted(self._recent, key=lambda health: -health.trust)
             self._recent.clear()

@@ -1,4 +1,4 @@
-"""A camera's image subscription: its topic, its reliability, and what the ROS graph says of it."""
+"""A camera's image subscription: its topic, its reliability and its publishers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SUFFIX = "/compressed"
 
 
 class ImageInput:
-    """A subscription from ``open`` to ``close``; ``on_image`` gets each message on the executor's thread."""
+    """Subscribed from ``open`` to ``close``; ``on_image`` is called with each message on the executor's thread."""
 
     def __init__(self, node: LifecycleNode, name: str, settings: Settings, on_image: Callable[[Any], None]) -> None:
         self._node = node
@@ -31,7 +31,7 @@ class ImageInput:
         compressed = settings.transport == "compressed"
         self._type = CompressedImage if compressed else Image
         self.decode: Callable[[Any], NDArray[np.uint8]] = compressed_to_rgb if compressed else to_rgb
-        """A message's frame, H×W×3 uint8 RGB; raises ImageError."""
+        """Decodes a message to a frame uint8[H, W, 3] RGB; raises ImageError."""
         self._name = (settings.cameras[name].topic or f"~/{name}/image") + (SUFFIX if compressed else "")
         self._auto = settings.input_reliability == "auto"
         self._reliability = POLICIES.get(settings.input_reliability, ReliabilityPolicy.BEST_EFFORT)
@@ -42,7 +42,7 @@ class ImageInput:
 
     @property
     def base_topic(self) -> str:
-        """The topic without the transport's ending: what stands beside it is the camera's too."""
+        """The topic without the ending of its transport, to find other topics of the camera."""
         return self.topic.removesuffix(SUFFIX)
 
     def open(self) -> None:
@@ -60,7 +60,8 @@ class ImageInput:
         self.topic = str(self._subscription.topic_name)
 
     def adapt(self) -> None:
-        """``input_reliability: auto``: RELIABLE if all publishers offer it, else BEST_EFFORT, which all can serve."""
+        """``input_reliability: auto``: RELIABLE if all publishers offer it, else BEST_EFFORT, which receives from every
+        publisher."""
         offers = [publisher.reliable for publisher in self._publishers()]
         if not self._auto or self._subscription is None or not offers:
             return
@@ -71,10 +72,10 @@ class ImageInput:
             self._subscribe()
 
     def situation(self, last_image: float | None) -> Situation:
-        """What is known now; ``last_image`` is when one came, of ``time.monotonic``."""
+        """The current state; ``last_image`` is the time of the last image by ``time.monotonic``."""
         publishers = self._publishers()
         now = monotonic()
-        # silent since the publisher appeared, or where there is none since the subscription was made
+        # silence begins when a publisher appears or, without one, when the subscription is made
         if self._since is None or (publishers and not self._had_publishers):
             self._since = now
         self._had_publishers = bool(publishers)
@@ -95,7 +96,7 @@ class ImageInput:
         )
 
     def _elsewhere(self) -> str:
-        """A topic that is published and may be meant: this one in the other transport, or one of nearly this name."""
+        """A published topic that was probably meant: this one in the other transport, or one with a similar name."""
         topics = {
             name: types[0]
             for name, types in self._node.get_topic_names_and_types()

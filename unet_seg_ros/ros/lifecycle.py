@@ -1,4 +1,4 @@
-"""What rclpy's lifecycle node leaves open: failing transitions, transition requests that are not possible, the bond."""
+"""Additions to rclpy's lifecycle node: transitions that fail, transitions that are not possible, and the bond."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 
 Transition = Callable[[Any, LifecycleState], TransitionCallbackReturn]
 HEARTBEAT_TIMEOUT = 4.0
-"""Seconds without a heartbeat after which the manager takes the node for dead; bond_core's own default."""
+"""Seconds without a heartbeat after which the manager considers the node dead; bond_core's default."""
 
 
 def guarded(transition: Transition) -> Transition:
-    """rclpy swallows what a transition raises: log it, call the node's ``failed`` with it, and fail on purpose."""
+    """Make a transition that raises an error log it, call the node's ``failed`` and return FAILURE or ERROR.
+
+    rclpy itself hides the error."""
 
     @functools.wraps(transition)
     def wrapped(node: Any, state: LifecycleState) -> TransitionCallbackReturn:
         try:
             return transition(node, state)
         except Exception as error:
-            if not node.context.ok():  # a signal has ended ROS in the middle: nobody is left to tell
+            if not node.context.ok():  # a signal has shut ROS down during the transition
                 return TransitionCallbackReturn.FAILURE
             node.get_logger().error(f"{transition.__name__} failed:\n{traceback.format_exc()}")
             node.failed(f"{transition.__name__} failed: {error}")
@@ -34,7 +36,7 @@ def guarded(transition: Transition) -> Transition:
 
 
 def answer_impossible_requests(node: LifecycleNode) -> None:
-    """Make ``change_state`` answer ``success: false`` to a transition that the state doesn't have.
+    """Make ``change_state`` answer ``success: false`` if the current state does not allow the transition.
 
     rclpy of Jazzy and before raises instead, so that the request is never answered.
     """
@@ -49,7 +51,7 @@ def answer_impossible_requests(node: LifecycleNode) -> None:
             return change_state(request, response)
         state = node._state_machine.current_state[1]
         node.get_logger().warning(
-            f"refused transition {wanted.label or wanted.id}: the node is {state}, which has "
+            f"refused transition {wanted.label or wanted.id}: in the state {state} the node allows "
             + ", ".join(f"{label} ({number})" for number, label in possible.items())
         )
         response.success = False
@@ -59,9 +61,9 @@ def answer_impossible_requests(node: LifecycleNode) -> None:
 
 
 class Bond:
-    """The node's half of a bond with nav2's lifecycle manager: a heartbeat on ``bond`` from ``start`` to ``stop``.
+    """The node's side of a bond with nav2's lifecycle manager: a heartbeat on ``bond`` from ``start`` to ``stop``.
 
-    Where bond_core's messages are not installed there is none; the manager's ``bond_timeout`` must then be 0.0.
+    If bond_core's messages are not installed there is no bond; the manager's ``bond_timeout`` must then be 0.0.
     """
 
     def __init__(self, node: LifecycleNode) -> None:
@@ -70,7 +72,7 @@ class Bond:
         self._publisher: Any = None
 
     def start(self, period: float) -> None:
-        """``period`` in seconds between two heartbeats, 0 = no bond."""
+        """Send a heartbeat every ``period`` seconds; 0: no bond."""
         try:
             from bond.msg import Status
         except ImportError:
@@ -88,12 +90,12 @@ class Bond:
         self._timer = self._node.create_timer(period, self._beat, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def stop(self) -> None:
-        """Break the bond, saying so."""
+        """Break the bond and tell the manager."""
         if self._timer is not None:
             self._node.destroy_timer(self._timer)
             self._timer = None
             self._status.active = False
-            if self._node.context.ok():  # else the process ends, and nobody can be told
+            if self._node.context.ok():  # else ROS is shut down and nothing can be sent
                 self._beat()
 
     def _beat(self) -> None:

@@ -1,4 +1,4 @@
-"""Between the executor, which receives frames, and the worker, which segments them. Imports no ROS."""
+"""Passes frames from the executor, which receives them, to the worker, which segments them. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """One slot a camera, in which the newest frame replaces one that nobody has taken yet."""
+    """One slot per camera, in which a new frame replaces one that was not taken yet."""
 
     def __init__(self) -> None:
         self._slots: dict[str, T] = {}
@@ -18,20 +18,21 @@ class Mailbox(Generic[T]):
         self._closed = False
 
     def put(self, camera: str, item: T) -> bool:
-        """Leave a frame; True if it replaced an older one. A closed mailbox drops it, and says True too."""
+        """Put a frame into the camera's slot. Returns True if a frame was dropped: the older one or, if the mailbox is
+        closed, this one."""
         with self._condition:
             if self._closed:
                 return True
-            # Replacing keeps the camera's place in the queue, so a fast camera starves no slow one.
+            # A replaced frame keeps the camera's place in the queue, so that a fast camera does not delay a slow one.
             replaced = camera in self._slots
             self._slots[camera] = item
             self._condition.notify()
             return replaced
 
     def take(self, group: Callable[[str], Hashable]) -> dict[str, T]:
-        """Wait for a frame and take it with those of the same ``group``, the camera that waits longest first.
+        """Wait for a frame and take the one that waits longest, with all others of the same ``group``.
 
-        The other cameras' frames stay, and may be replaced by newer ones meanwhile. Empty once the mailbox is closed.
+        Frames of other groups stay; newer ones may replace them. Returns an empty dict once the mailbox is closed.
         """
         with self._condition:
             self._condition.wait_for(lambda: self._slots or self._closed)
@@ -42,7 +43,7 @@ class Mailbox(Generic[T]):
             return {camera: self._slots.pop(camera) for camera in cameras}
 
     def close(self) -> list[str]:
-        """Wake the worker up for good; returns the cameras whose frame was still waiting."""
+        """Make every ``take`` return at once; returns the cameras whose frames were still waiting."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

@@ -1,6 +1,6 @@
-"""The lifecycle node ``segmentation``: camera topics in, masks and class coverage out.
+"""The lifecycle node ``segmentation``: subscribes to camera images, publishes masks and class coverage.
 
-A thin shell: the executor's thread receives frames and answers services, a ``Worker`` segments and publishes.
+The executor's thread receives frames and answers services; a ``Worker`` thread segments and publishes.
 Run it with ``python -m unet_seg_ros.ros.node --ros-args …``.
 """
 
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from unet_seg_ros.ros import signals  # before what takes long to import
+from unet_seg_ros.ros import signals  # before the imports that take long
 from unet_seg_ros.ros.command_line import check_arguments
 
 try:
@@ -50,20 +50,20 @@ SUCCESS, FAILURE = TransitionCallbackReturn.SUCCESS, TransitionCallbackReturn.FA
 
 
 class SegmentationNode(LifecycleNode):
-    """See the contract in README.md: topics, parameters, life cycle."""
+    """README.md describes its topics, parameters and life cycle."""
 
     def __init__(self, short_of_memory: str = "") -> None:
         super().__init__(NODE_NAME)
         self._short_of_memory = short_of_memory
-        """What is wrong with the room for shared memory, empty if nothing is."""
+        """What is wrong with the space for shared memory; empty if nothing is."""
         if short_of_memory:
             self.get_logger().warning(short_of_memory)
         self._parameters_ours = Parameters(self)
         self._pipeline: Pipeline | None = None
-        """There while the node is configured."""
+        """Exists while the node is configured."""
         self._active = False
-        self._configured: dict[str, Any] = {}  # the parameters' values at that time
-        self._problem = ""  # why it can't be configured or is no longer active, until that is put right
+        self._configured: dict[str, Any] = {}  # the parameters' values at the last configure
+        self._problem = ""  # why it cannot be configured or stopped being active; empty if nothing is wrong
         self._bond = Bond(self)
         self._diagnostics = DiagnosticsPublisher(self)
         self.create_timer(1.0, self._every_second, clock=Clock(clock_type=ClockType.STEADY_TIME))
@@ -100,7 +100,7 @@ class SegmentationNode(LifecycleNode):
         return FAILURE
 
     def failed(self, reason: str) -> None:
-        """Leave nothing half made, and say ``reason`` in diagnostics."""
+        """Release everything, and report ``reason`` in the diagnostics."""
         self._release()
         self._problem = reason
 
@@ -151,7 +151,8 @@ class SegmentationNode(LifecycleNode):
         super().destroy_node()
 
     def autostart(self) -> None:
-        """Configure and activate, if the parameter says so; a failure leaves the node where it is."""
+        """Configure and activate if the parameter ``autostart`` is true; after a failure the node stays in its
+        state."""
         given = misdirected(sys.argv, self.get_fully_qualified_name())
         for sentence in (*self._parameters_ours.unused(), *given):
             self.get_logger().warning(sentence)
@@ -161,7 +162,8 @@ class SegmentationNode(LifecycleNode):
     # ---- parameters
 
     def set_parameters_atomically(self, parameter_list: list[Parameter]) -> SetParametersResult:
-        """As rclpy's, with every value checked first. The services of all distributions set parameters through this."""
+        """Check every value first, then do what rclpy does. The parameter services of all ROS versions call this
+        method."""
         try:
             prepared = self._parameters_ours.prepared(parameter_list, self._active, self._configured)
             result = super().set_parameters_atomically(prepared)
@@ -172,7 +174,8 @@ class SegmentationNode(LifecycleNode):
             return SetParametersResult(successful=False, reason=str(error))
 
     def _give_up(self, reason: str) -> None:
-        """The device is lost: down to inactive, from the executor's thread, since that waits for this one."""
+        """The device is lost: go to inactive. The executor's thread does it, because it waits for the calling
+        thread."""
         self._problem = f"device lost: {reason}. Restart the node, or set device to cpu."
         self.get_logger().error(f"{self._problem} Going inactive.")
         if self.executor is not None:
@@ -186,7 +189,7 @@ class SegmentationNode(LifecycleNode):
         self._diagnostics.publish(self._reports())
 
     def _reports(self) -> Iterator[Report]:
-        """What each part of the node has to say. Names are those that diagnostic_aggregator sorts by."""
+        """The reports of all parts. diagnostic_aggregator sorts them by their names."""
         state = self._state_machine.current_state[1]
         level, message = (ERROR, self._problem) if self._problem else (OK, state)
         if self._short_of_memory and level == OK:
@@ -203,7 +206,7 @@ class SegmentationNode(LifecycleNode):
 def main(args: list[str] | None = None) -> None:
     never_fail_to_print()
     check_arguments(sys.argv[1:] if args is None else args)
-    with suppress(KeyboardInterrupt):  # of a signal that is noticed late, while what it did is handled
+    with suppress(KeyboardInterrupt):  # a signal that arrives while another one is handled
         _run(args)
 
 
@@ -223,8 +226,8 @@ def _run(args: list[str] | None) -> None:
         pass
     except Exception as error:
         if signals.begun() and not rclpy.ok():
-            return  # a signal has ended ROS in the middle of a transition
-        if node is None and isinstance(error, (ValueError, RCLError)):  # such as a parameter file that can't be read
+            return  # a signal has shut ROS down during a transition
+        if node is None and isinstance(error, (ValueError, RCLError)):  # such as an unreadable parameter file
             raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
         raise
     finally:
@@ -233,7 +236,7 @@ def _run(args: list[str] | None) -> None:
 
 def _end(node: SegmentationNode | None) -> None:
     try:
-        with suppress(*(() if rclpy.ok() else (Exception,))):  # without ROS there is little left to put away
+        with suppress(*(() if rclpy.ok() else (Exception,))):  # after ROS has shut down, errors do not matter
             if node is not None:
                 node.destroy_node()
         rclpy.try_shutdown()

@@ -1,4 +1,4 @@
-"""What is published for each frame of a camera: a list of outputs, each a topic, a type and how to make its message.
+"""The outputs of a camera: for each one the topic, the type and the function that makes its message.
 
 To add one, add an ``Output`` to ``frame_outputs`` (a message for each frame) or to ``announcements`` (latched).
 """
@@ -30,8 +30,9 @@ from unet_seg_ros.segmenter import Segmentation
 
 @dataclass(frozen=True)
 class SegmentedFrame:
-    """All that an output can be made of. ``image`` is H×W×3 uint8 RGB; ``age`` is in seconds at publishing;
-    ``trust`` is 0..1; ``dropped`` and ``lost`` are frames since the camera's last one."""
+    """The data from which outputs are made. ``image`` is uint8[H, W, 3] RGB. ``age`` is the time in seconds from the
+    stamp to publishing. ``trust`` is 0..1. ``dropped`` and ``lost`` count frames since the camera's last published
+    one."""
 
     camera: str
     model_id: str
@@ -47,8 +48,8 @@ class SegmentedFrame:
 
 @dataclass(frozen=True)
 class Output:
-    """A topic ``~/C/NAME``. ``make`` gives a frame's message, or None for no message; unless ``always``, it is called
-    only while somebody subscribes."""
+    """A topic ``~/C/NAME``. ``make`` returns a frame's message, or None for no message. Unless ``always`` is true, it
+    is called only while somebody subscribes."""
 
     name: str
     type: Any
@@ -57,7 +58,7 @@ class Output:
 
 
 def frame_outputs(manifest: Manifest, autoware: bool = False) -> list[Output]:
-    """The outputs of one camera, in order of publishing; ``autoware``: with the mask for Autoware's lidar filter."""
+    """The outputs of one camera, in order of publishing. ``autoware`` adds the mask for Autoware's lidar filter."""
     colors = palette(manifest.palette)
     table = class_table(manifest.class_names, manifest.class_ids)
     extra = [Output("mask/autoware", Image, lambda frame: _autoware(frame, table))] if autoware else []
@@ -74,7 +75,7 @@ def frame_outputs(manifest: Manifest, autoware: bool = False) -> list[Output]:
 
 
 class Publishers:
-    """The publishers of a camera's outputs, from its making to ``destroy``."""
+    """The publishers of a camera's outputs, from construction to ``destroy``."""
 
     def __init__(self, node: Node, camera: str, outputs: list[Output], qos: QoSProfile) -> None:
         self._node = node
@@ -95,7 +96,7 @@ class Publishers:
 
 
 def announcements(manifest: Manifest, model_id: str, settings: Settings, stamp: Any) -> Iterator[tuple[str, Any, Any]]:
-    """What is latched for each camera: topic under ~/C/, type and message. ``stamp`` is the node's time."""
+    """The latched messages of each camera: topic under ~/C/, type and message. ``stamp`` is the node's time."""
     group_of = {label.name: label.category for label in TRAIN_LABELS}
     named = [(i, manifest.class_names[i]) for i in sorted(set(manifest.class_ids)) if i < len(manifest.class_names)]
     header = Header(stamp=stamp)
@@ -126,7 +127,7 @@ def _image(frame: SegmentedFrame, pixels: NDArray[np.uint8]) -> Image:
 
 
 def _autoware(frame: SegmentedFrame, table: NDArray[np.uint8]) -> Image:
-    """An Image whose data is run-length encoded, which is how Autoware has its masks."""
+    """An Image whose data is run-length encoded, as Autoware expects its masks."""
     height, width = frame.seen.mask.shape
     message = Image(header=frame.header, height=height, width=width, encoding="mono8", step=width)
     message.data = array("B", run_length_encoded(table[frame.seen.mask]))

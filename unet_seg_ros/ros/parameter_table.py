@@ -1,4 +1,4 @@
-"""The node's parameters: names, types, defaults, ranges, meanings. Data only, no ROS.
+"""The node's parameters: names, types, defaults, ranges and descriptions. Only data; imports no ROS.
 
 The node's declarations, ``config/seg.param.yaml``, ``config/seg.param.schema.json`` and ``docs/parameters.md`` are made
 from this table (``python tools/parameter_files.py`` writes the files, a test compares them).
@@ -18,7 +18,7 @@ from unet_seg_ros.text import quoted
 RELIABILITIES = ("reliable", "best_effort")
 TRANSPORTS = ("raw", "compressed")
 INHERITED = -1.0
-"""For a number of one camera: as the parameter of all cameras says."""
+"""Value of one camera's parameter that means: use the value for all cameras."""
 
 
 TABLE: tuple[Spec, ...] = (
@@ -41,8 +41,8 @@ TABLE: tuple[Spec, ...] = (
         "camera_info.<camera>",
         "string",
         "",
-        "Topic of the camera's sensor_msgs/CameraInfo. Empty: camera_info beside the images, as image_transport has "
-        "it.",
+        "Topic of the camera's sensor_msgs/CameraInfo. Empty: the topic camera_info in the same "
+        "namespace as the images.",
     ),
     Spec(
         "transport",
@@ -63,8 +63,8 @@ TABLE: tuple[Spec, ...] = (
         "expected_rate",
         "number",
         0.0,
-        "Images a second that each camera is known to publish. What is missing counts as lost. 0: estimated from the "
-        "stamps of the images.",
+        "Images per second that each camera publishes. Images that do not arrive count as lost. 0: the rate is "
+        "estimated from the stamps.",
         0.0,
         1000.0,
     ),
@@ -72,7 +72,7 @@ TABLE: tuple[Spec, ...] = (
         "expected_rate.<camera>",
         "number",
         INHERITED,
-        "The same for one camera. -1: as `expected_rate` says.",
+        "The same for one camera. -1: the value of `expected_rate`.",
         INHERITED,
         1000.0,
     ),
@@ -80,20 +80,25 @@ TABLE: tuple[Spec, ...] = (
         "max_rate",
         "number",
         0.0,
-        "Images a second of each camera that are segmented at most; the others are skipped when they arrive. 0: all.",
+        "Most images per second of each camera that are segmented; the others are skipped when they arrive. 0: all.",
         0.0,
         1000.0,
     ),
     Spec(
-        "max_rate.<camera>", "number", INHERITED, "The same for one camera. -1: as `max_rate` says.", INHERITED, 1000.0
+        "max_rate.<camera>",
+        "number",
+        INHERITED,
+        "The same for one camera. -1: the value of `max_rate`.",
+        INHERITED,
+        1000.0,
     ),
     Spec(
         "ignore.<camera>",
         "strings",
         (),
-        "What the camera sees of its own car, such as the bonnet and mirrors: unlabeled (255) in the mask, and left "
-        "out of coverage and confidence. Each entry is a polygon, written as numbers x0 y0 x1 y1 … in fractions 0..1"
-        " of width and height, or the path of a PNG whose pixels that are not black are ignored.",
+        "Image areas that show the car itself, such as bonnet and mirrors. They are unlabeled (255) in the mask and "
+        "not counted in the coverage. Each entry is a polygon, written as numbers x0 y0 x1 y1 … in fractions 0..1 of "
+        "width and height, or the path of a PNG in which all pixels that are not black are ignored.",
         example='ignore.camera: ["0 1  0.2 0.9  0.8 0.9  1 1", "/maps/mirrors.png"]',
     ),
     # ---- model
@@ -102,13 +107,13 @@ TABLE: tuple[Spec, ...] = (
         "device",
         "string",
         "auto",
-        "Where the network runs: auto (CUDA where there is a GPU, else the CPU), cpu, cuda or cuda:N.",
+        "Device that runs the network: auto (CUDA if there is a GPU, else the CPU), cpu, cuda or cuda:N.",
     ),
     Spec(
         "max_pixels",
         "integer",
         0,
-        "Pixels of the working resolution; a larger image is shrunk to that many, aspect kept. 0: the model's own.",
+        "Most pixels that the network gets; a larger image is shrunk, aspect ratio kept. 0: the model's own value.",
         0,
         2**26,
     ),
@@ -116,25 +121,25 @@ TABLE: tuple[Spec, ...] = (
         "precision",
         "string",
         "auto",
-        "Arithmetic of the network: fp32, bf16, int8 or auto (on a CPU int8 where the model is calibrated for it, else "
-        "bf16 where the CPU has it, else fp32; on a GPU bf16, or fp16 where it lacks that). One that the device or "
-        "the model does not have is refused.",
+        "Arithmetic of the network: fp32, bf16, int8 or auto (on a CPU int8 if the model is calibrated for it, else "
+        "bf16 if the CPU has it, else fp32; on a GPU bf16 if the GPU has it, else fp16). A precision that the device "
+        "or the model does not have is refused.",
         choices=PRECISIONS,
     ),
     Spec(
         "threads",
         "integer",
         0,
-        "CPU threads of the network. 0: one for each core that the node may use (affinity, control group).",
+        "CPU threads of the network. 0: one for each core that the node may use (by affinity and control group).",
         0,
         1024,
     ),
-    # ---- what is published
+    # ---- outputs
     Spec(
         "confidence_threshold",
         "number",
         0.5,
-        "Pixels whose probability is below this count as of low confidence in coverage.",
+        "Pixels with a probability below this value count as low confidence in the coverage.",
         0.0,
         1.0,
         live=True,
@@ -143,7 +148,7 @@ TABLE: tuple[Spec, ...] = (
         "unknown_below",
         "number",
         0.0,
-        "Pixels whose probability is below this become unlabeled (255) in the mask. 0: none.",
+        "Pixels with a probability below this value become unlabeled (255) in the mask. 0: none.",
         0.0,
         1.0,
         live=True,
@@ -152,7 +157,7 @@ TABLE: tuple[Spec, ...] = (
         "regions",
         "strings",
         (),
-        "Names of the regions of interest, besides the whole image, that coverage is measured in.",
+        "Names of the image regions for which the coverage is measured, besides the whole image.",
         live=True,
         example='regions: ["ego"]',
     ),
@@ -184,21 +189,21 @@ TABLE: tuple[Spec, ...] = (
         "health_thresholds",
         "string",
         "",
-        "A YAML file of bounds for the signals of ~/C/health and for trust. Empty: the package's config/health.yaml.",
+        "A YAML file with the thresholds of ~/C/health. Empty: config/health.yaml of this package.",
     ),
     Spec(
         "autoware_mask",
         "boolean",
         False,
-        "Publish ~/C/mask/autoware too: the mask with Autoware's classes, run-length encoded, for its lidar filter.",
+        "Also publish ~/C/mask/autoware: the mask with Autoware's classes, run-length encoded, for its lidar filter.",
     ),
     *GROUND,
-    # ---- diagnostics: a threshold that is crossed is a WARN, and an ERROR when that lasts
+    # ---- diagnostics: a crossed threshold is a WARN, and an ERROR if it lasts
     Spec(
         "diagnostics.min_rate",
         "number",
         1.0,
-        "Masks a second of a camera below which diagnostics warn. 0: never.",
+        "Fewest masks per second of a camera; diagnostics warn of less. 0: never.",
         0.0,
         1000.0,
         live=True,
@@ -207,8 +212,8 @@ TABLE: tuple[Spec, ...] = (
         "diagnostics.max_age",
         "number",
         1.0,
-        "Seconds from an image's stamp to its mask's publishing (95th percentile) above which diagnostics warn. 0: "
-        "never.",
+        "Most seconds from an image's stamp to the publishing of its mask (95th percentile); diagnostics warn of more. "
+        "0: never.",
         0.0,
         1e6,
         live=True,
@@ -217,7 +222,7 @@ TABLE: tuple[Spec, ...] = (
         "diagnostics.max_drop_ratio",
         "number",
         0.5,
-        "Share of the images received that are not segmented, above which diagnostics warn. 1: never.",
+        "Largest share of the received images that may be dropped; diagnostics warn of more. 1: never.",
         0.0,
         1.0,
         live=True,
@@ -226,7 +231,7 @@ TABLE: tuple[Spec, ...] = (
         "diagnostics.max_lost_ratio",
         "number",
         0.1,
-        "Share of the images published that never arrive, above which diagnostics warn. 1: never.",
+        "Largest share of the published images that may not arrive; diagnostics warn of more. 1: never.",
         0.0,
         1.0,
         live=True,
@@ -235,7 +240,7 @@ TABLE: tuple[Spec, ...] = (
         "diagnostics.max_malformed_ratio",
         "number",
         0.0,
-        "Share of the images received that hold no usable image, above which diagnostics warn. 1: never.",
+        "Largest share of the received images that may be unusable; diagnostics warn of more. 1: never.",
         0.0,
         1.0,
         live=True,
@@ -244,7 +249,7 @@ TABLE: tuple[Spec, ...] = (
         "diagnostics.error_after",
         "number",
         10.0,
-        "Seconds that a warning must last to become an error.",
+        "Seconds after which a warning that lasts becomes an error.",
         0.0,
         1e6,
         live=True,
@@ -254,13 +259,13 @@ TABLE: tuple[Spec, ...] = (
         "autostart",
         "boolean",
         True,
-        "Configure and activate without being told to. false: a lifecycle manager does it.",
+        "The node configures and activates itself. false: a lifecycle manager does it.",
     ),
     Spec(
         "bond_heartbeat_period",
         "number",
         0.1,
-        "Seconds between two heartbeats of the bond that nav2's lifecycle manager expects of an active node, where "
+        "Seconds between two heartbeats of the bond that nav2's lifecycle manager expects of an active node, if "
         "bond_core is installed. 0: no bond.",
         0.0,
         10.0,
@@ -269,19 +274,21 @@ TABLE: tuple[Spec, ...] = (
 
 
 def spec_of(name: str) -> Spec | None:
-    """The parameter's row, whether its name is there as it is or of a family."""
+    """The row of a parameter or of its family; None if there is none."""
     return next((spec for spec in TABLE if spec.pattern.fullmatch(name)), None)
 
 
 def owner_of(name: str, what: str) -> str:
-    """Whose a parameter of a family is: ``owner_of("region.ego.polygon", "region")`` is ``ego``, else empty."""
+    """The camera or region in a parameter's name: ``owner_of("region.ego.polygon", "region")`` is ``ego``.
+
+    Empty if there is none."""
     spec = spec_of(name)
     match = spec.pattern.fullmatch(name) if spec else None
     return match.groupdict().get(what, "") if match else ""
 
 
 def names_of(cameras: list[str], regions: list[str]) -> dict[str, Spec]:
-    """Every parameter that a node with these cameras and regions has, by name."""
+    """All parameters, by name, of a node with these cameras and regions."""
     named: dict[str, Spec] = {}
     for spec in TABLE:
         owners = cameras if "<camera>" in spec.name else regions if "<region>" in spec.name else [""]
@@ -290,9 +297,9 @@ def names_of(cameras: list[str], regions: list[str]) -> dict[str, Spec]:
 
 
 def coerced(spec: Spec, name: str, value: Any) -> Any:
-    """The value as the parameter's kind has it: whole numbers are numbers too, and nothing is an empty list.
+    """The value converted to the parameter's kind: an integer may stand for a number, and None for an empty list.
 
-    Raises ValueError, which names the parameter, where the value is of another kind, out of range or no choice.
+    Raises ValueError that names the parameter if the value is of another kind, out of range or not one of the choices.
     """
     if spec.kind in ("strings", "numbers"):
         value = _list(spec, name, value)

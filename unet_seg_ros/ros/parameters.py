@@ -22,11 +22,11 @@ TYPES = {
     "numbers": Parameter.Type.DOUBLE_ARRAY,
 }
 ROS_OWN = ("use_sim_time", "start_type_description_service", "qos_overrides.")
-"""What rclpy declares on its own, and the beginnings of such names."""
+"""Names, or beginnings of names, of parameters that rclpy declares."""
 
 
 class Parameters:
-    """Of one node. Raises ValueError where a value that was given at the start is of no use."""
+    """The parameters of one node. Raises ValueError if a value that was given at the start is not valid."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -38,11 +38,13 @@ class Parameters:
         return {name: parameter.value for name, parameter in self._node.get_parameters_by_prefix("").items()}
 
     def settings(self, configured: dict[str, Any]) -> Settings:
-        """The live values now, and for the rest ``configured``, the values at the last configure. Raises ValueError."""
+        """The current values of live parameters and, for the others, ``configured``, the values at the last configure.
+
+        Raises ValueError."""
         return Settings.of(_merged(self.values(), configured))
 
     def changed_since(self, configured: dict[str, Any]) -> list[str]:
-        """Names of those that take effect at configure only and have another value than then."""
+        """Names of the parameters that are not live and have changed since the last configure."""
         values = self.values()
         return [
             name
@@ -51,9 +53,9 @@ class Parameters:
         ]
 
     def prepared(self, changed: list[Parameter], active: bool, configured: dict[str, Any]) -> list[Parameter]:
-        """What to set for ``changed``: each checked and of its parameter's own type. Raises ValueError.
+        """Check parameters that are to be set and convert them to their types. Raises ValueError.
 
-        ``configured`` are the values at the last configure; while the node is ``active``, live values must fit them.
+        ``configured`` are the values at the last configure. While the node is ``active``, live values must fit them.
         """
         ours = {p.name: p for p in changed if not p.name.startswith(ROS_OWN)}
         unknown = [name for name in ours if spec_of(name) is None]
@@ -63,7 +65,7 @@ class Parameters:
         frozen = [name for name, spec in specs.items() if not spec.live]
         if active and frozen:
             raise ValueError(
-                f"{', '.join(frozen)}: can be set while not active and takes effect at the next configure or activate"
+                f"{', '.join(frozen)}: can be set only while the node is not active, for its next configure or activate"
             )
         new = {name: coerced(spec, name, ours[name].value) for name, spec in specs.items()}
         for name, value in new.items():
@@ -71,18 +73,18 @@ class Parameters:
         values = self.values()
         self._declare(specs)
         self._declare_owned(new.get("cameras", []), new.get("regions", []))
-        # What is wrong already must not keep anything else from being put right.
+        # A value that was wrong before must not prevent the correction of another one.
         if active or _is_fit(values):
             Settings.of(_merged({**self.values(), **new}, configured if active else {}))
         return [_parameter(p.name, specs[p.name], new[p.name]) if p.name in new else p for p in changed]
 
     def unknown(self, name: str) -> str:
-        """That there is no such parameter, and which one may be meant."""
+        """A sentence that there is no such parameter, with the most similar name if there is one."""
         near = difflib.get_close_matches(name, list(self.values()), n=1)
-        return f"{name}: there is no such parameter" + (f"; is {near[0]} meant?" if near else "")
+        return f"{name}: there is no such parameter" + (f"; did you mean {near[0]}?" if near else "")
 
     def unused(self) -> list[str]:
-        """A sentence for each parameter that was given at the start and is none of this node's."""
+        """A sentence for each parameter that was given at the start and that this node does not have."""
         given = [name for name in self._node._parameter_overrides if not name.startswith(ROS_OWN)]
         return [self._unused(name) for name in given if not self._node.has_parameter(name)]
 
@@ -103,14 +105,14 @@ class Parameters:
             if not self._node.has_parameter(name):
                 given = self._node._parameter_overrides.get(name)
                 value = spec.default if given is None else coerced(spec, name, given.value)
-                # an empty list says nothing of its type to rclpy, hence [""]; and a list of numbers may become empty
+                # rclpy cannot see the type of an empty list, hence [""]; and a list of numbers may become empty
                 value = [""] if spec.kind == "strings" and not value else value
                 value = list(value) if isinstance(value, tuple) else value
                 self._node.declare_parameter(name, value, _descriptor(spec), ignore_override=True)
 
 
 def _merged(values: dict[str, Any], configured: dict[str, Any]) -> dict[str, Any]:
-    """Lists without the empty name that stands for none; of ``configured`` what isn't live."""
+    """The values without empty names in lists; parameters that are not live are taken from ``configured``."""
     kept = {name: value for name, value in configured.items() if (spec := spec_of(name)) and not spec.live}
     merged = {**values, **kept}
     return {name: [v for v in value if v != ""] if isinstance(value, list) else value for name, value in merged.items()}

@@ -1,6 +1,6 @@
-"""All that the node makes when it is configured: the segmenter, the cameras, the ground; and the worker while active.
+"""What the node creates at configure: the segmenter, the cameras and the ground; and the worker while it is active.
 
-Made at configure because only then the engine is imported: where it is missing, the node can say so.
+The node imports this module only at configure, so that it can report a missing library.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from unet_seg_ros.segmenter import Segmenter
 
 
 class Pipeline:
-    """From its making to ``destroy``; segments between ``start`` and ``stop``.
+    """Exists from construction to ``destroy``; segments between ``start`` and ``stop``.
 
-    Raises ValueError where a setting is of no use, OutOfMemory and DeviceLost.
+    Raises ValueError if a setting is not valid, and OutOfMemory or DeviceLost.
     """
 
     def __init__(self, node: LifecycleNode, settings: Settings) -> None:
@@ -45,13 +45,13 @@ class Pipeline:
             raise
 
     def update(self, settings: Settings) -> None:
-        """Settings of which only those have changed that change at any time."""
+        """Use new settings. Only live parameters may have changed."""
         self.settings = settings
         for camera in self.cameras.values():
             camera.announce(settings)
 
     def start(self, on_device_lost: Callable[[str], None]) -> None:
-        """Subscribe and segment; ``on_device_lost`` is called with the reason, on the worker's own thread."""
+        """Subscribe and segment. ``on_device_lost`` is called with the reason, on the worker's thread."""
         logger = self._node.get_logger()
         self._worker = Worker(
             self.segmenter, self.cameras, self._engine_stats, lambda: self.settings, logger, on_device_lost
@@ -78,7 +78,7 @@ class Pipeline:
             camera.every_second()
 
     def reports(self, problem: str) -> Iterator[Report]:
-        """What diagnostics say of each part. ``problem`` is what is wrong with the whole node, if anything is."""
+        """The diagnostics of each part. ``problem`` is what is wrong with the whole node, empty if nothing is."""
         for camera in self.cameras.values():
             yield from camera.reports(self.settings, problem)
         yield self._ground.report()

@@ -19,7 +19,7 @@ DEVICE = re.compile(r"auto|cpu|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class CameraSettings:
-    """What the parameters say of one camera. Rates are in Hz, 0 = not stated; see ``parameter_table`` for the rest."""
+    """The parameters of one camera. Rates are in Hz, 0 = not given; ``parameter_table`` describes them."""
 
     topic: str
     camera_info: str
@@ -42,7 +42,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Settings:
-    """All parameters' values. Raises ValueError naming the parameter that is wrong."""
+    """All parameters' values. Raises ValueError that names the wrong parameter."""
 
     cameras: dict[str, CameraSettings]
     model: str
@@ -70,7 +70,7 @@ class Settings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Settings:
-        """From the values of all parameters of ``parameter_table.names_of``, by name."""
+        """The settings from the values, by name, of all parameters in ``parameter_table.names_of``."""
         for name in ("cameras", "model", "device", "regions"):
             check_value(name, values[name])
         plain = {n: values[n] for n in cls.__dataclass_fields__ if n not in ("cameras", "regions", "limits", "ground")}
@@ -84,10 +84,10 @@ class Settings:
 
 
 def check_value(name: str, value: Any) -> None:
-    """What a parameter's row in the table can't say of its value. Raises ValueError naming the parameter."""
+    """Checks that the table's row cannot express. Raises ValueError that names the parameter."""
     if name == "cameras":
         if not value or len(set(value)) < len(value):
-            raise ValueError(f"cameras: needs at least one name and no name twice, not {list(value)}")
+            raise ValueError(f"cameras: must have at least one name, and each name once, not {list(value)}")
         for camera in value:
             if not is_camera_name(camera):
                 raise ValueError(f"cameras: {quoted(camera)} is not a name of letters, digits and underscores")
@@ -97,7 +97,7 @@ def check_value(name: str, value: Any) -> None:
         raise ValueError(f"device: must be auto, cpu, cuda or cuda:N, not {quoted(value)}")
     elif name == "regions":
         if len(set(value)) < len(value):
-            raise ValueError("regions: needs every name once")
+            raise ValueError("regions: must have each name once")
         for region in value:
             if not is_camera_name(region):
                 raise ValueError(f"regions: {quoted(region)} is not a name of letters, digits and underscores")

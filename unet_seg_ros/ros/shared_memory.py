@@ -1,7 +1,7 @@
-"""Whether Fast DDS's shared memory fits into /dev/shm, looked at before ROS starts. Imports no ROS.
+"""Checks, before ROS starts, that Fast DDS's shared memory fits into /dev/shm. Imports no ROS.
 
-A segment that does not fit ends the process with SIGBUS in the middle of a frame, without a word. A container has
-64 MB there by default, which the segment of ``config/shared_memory.xml`` does not fit into.
+With a segment that does not fit, SIGBUS ends the process without a message. A container has 64 MB there by default,
+which is too small for the segment of ``config/shared_memory.xml``.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ from unet_seg_ros.ros.bringup import PROFILE_VARIABLES
 
 SHM = Path("/dev/shm")
 SPARE = 4 * 2**20
-"""Bytes that are left for others, and for Fast DDS's own ports."""
+"""Bytes that are left free for other processes and for Fast DDS's ports."""
 SMALLEST = 8 * 2**20
-"""Bytes of the smallest segment that is worth it: one frame of 1280×720 and what is on its way."""
+"""Bytes of the smallest useful segment: frames of 1280×720 pixels must fit."""
 DEFAULT_SEGMENT = 2**20
-"""Bytes that Fast DDS takes without a profile: half a megabyte for each participant, and ports."""
+"""Bytes that Fast DDS uses without a profile: half a megabyte for each participant, and ports."""
 WITHOUT = "FASTDDS_BUILTIN_TRANSPORTS"
-"""The variable that chooses transports where there is no profile."""
+"""The environment variable that chooses the transports if there is no profile."""
 _SEGMENT = re.compile(r"(<segment_size>)\s*(\d{1,12})\s*(</segment_size>)")
 _MESSAGE = re.compile(r"(<maxMessageSize>)\s*(\d{1,12})\s*(</maxMessageSize>)")
 ADVICE = "give the container more: docker run --shm-size=1g, or --ipc=host"
 
 
 def fit(environ: MutableMapping[str, str], folder: Path = SHM) -> str:
-    """Change ``environ`` so that what Fast DDS takes of ``folder`` fits: a smaller segment, or UDP alone.
+    """Change ``environ`` so that Fast DDS's shared memory fits into ``folder``: a smaller segment, or only UDP.
 
-    Returns what was done and what would be better, in one line; empty where all fits or nothing is known.
+    Returns one line that says what was changed and what would be better; empty if nothing was changed.
     """
     try:
         free = shutil.disk_usage(folder).free - SPARE
@@ -43,7 +43,7 @@ def fit(environ: MutableMapping[str, str], folder: Path = SHM) -> str:
     wanted = int(found[2]) if found else DEFAULT_SEGMENT
     if free >= wanted or (paths and not found):
         return ""
-    room = f"{folder} has {max(free + SPARE, 0) >> 20} MiB free, shared memory wants {(wanted + SPARE) >> 20}"
+    room = f"{folder} has {max(free + SPARE, 0) >> 20} MiB free, but shared memory needs {(wanted + SPARE) >> 20}"
     size = free // 2**20 * 2**20
     if found and size >= SMALLEST:
         smaller = _MESSAGE.sub(lambda m: f"{m[1]}{min(int(m[2]), size // 2)}{m[3]}", profile)
@@ -51,11 +51,11 @@ def fit(environ: MutableMapping[str, str], folder: Path = SHM) -> str:
         file = Path(tempfile.mkdtemp(prefix="unet_seg_ros_")) / "shared_memory.xml"
         file.write_text(smaller)
         environ.update(dict.fromkeys(PROFILE_VARIABLES, str(file)))
-        return f"{room}: a segment of {size >> 20} MiB is taken, and large frames may be late; {ADVICE}"
+        return f"{room}: a segment of {size >> 20} MiB is used, so large frames may be late; {ADVICE}"
     for name in PROFILE_VARIABLES:
         environ.pop(name, None)
     environ[WITHOUT] = "UDPv4"
-    return f"{room}: UDP is used instead, and large frames are late; {ADVICE}"
+    return f"{room}: UDP is used instead, so large frames will be late; {ADVICE}"
 
 
 def _text(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""Signals that come before the node spins: importing this module ends its process with status 0 for each.
+"""Handles signals that come before the node spins: once this module is imported, they end the process with status 0.
 
 Starting Python, importing ROS and loading a model take seconds, and ``docker stop`` may come then. ROS's own handlers
-call these as well. It has an effect in the node's own process alone.
+call these handlers too. The module has an effect only in the node's own process.
 """
 
 import os
@@ -10,25 +10,26 @@ import sys
 from pathlib import Path
 
 OWN = ("node.py", "segmentation")
-"""Names of the program that is the node."""
+"""File names of the node's program."""
 IMPORTING, BEGINNING, SPINNING = range(3)
 _phase = IMPORTING
 
 
 def enter(phase: int) -> None:
-    """Say how far the process is: ``BEGINNING`` once ROS is there, ``SPINNING`` once ROS alone ends it."""
+    """Set the phase of the process: ``BEGINNING`` once ROS is initialised, ``SPINNING`` once ROS handles signals
+    alone."""
     global _phase
     _phase = phase
 
 
 def begun() -> bool:
-    """Whether ROS was there once."""
+    """Whether ROS was initialised."""
     return _phase != IMPORTING
 
 
 def _end(number: int, _: object) -> None:
     if _phase == IMPORTING:
-        os._exit(0)  # nothing has begun that would have to be put away
+        os._exit(0)  # nothing needs to be cleaned up yet
     if _phase == BEGINNING or number == signal.SIGINT:
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""What the stamps of a camera's images say of its stream: its rate, and what never arrived. Imports no ROS."""
+"""Estimates a camera's rate and its lost images from the images' stamps. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from collections import deque
 from collections.abc import Sequence
 
 BREAK_SECONDS = 5.0
-"""A longer gap is taken for a camera that was stopped: nothing of it counts as lost."""
+"""A longer gap means that the camera was stopped; no image in it counts as lost."""
 FEWEST = 8
-"""Gaps between images that an estimate of the rate needs."""
+"""Fewest gaps between images for an estimate of the rate."""
 DOUBT = 30
-"""After as many gaps in a row that each lack an image, it is the camera that has become slower."""
+"""After this many gaps in a row that are longer than one period, the camera is considered slower."""
 
 
 class Stream:
-    """One camera's stream. ``expected_rate`` is the camera's rate in Hz where it is known, 0 = to be estimated.
+    """One camera's stream. ``expected_rate`` is the camera's rate in Hz; 0: it is estimated.
 
-    The estimate takes the shortest gaps between stamps for the camera's period. Images that are missing are counted
-    once a gap of one period has been seen after them, so that a camera that becomes slower loses nothing. A camera of
-    which regularly every second image is missing can't be told from one of half its rate.
+    The shortest gaps between stamps are assumed to be the camera's period. Missing images count as lost once a gap of
+    one period follows, so that a camera that becomes slower loses nothing. A camera that regularly loses every second
+    image looks the same as a camera of half the rate.
     """
 
     def __init__(self, expected_rate: float = 0.0) -> None:
@@ -28,24 +28,24 @@ class Stream:
         self._last_ns: int | None = None
         self._period = 0.0  # estimated, in seconds; 0 = not known
         self._seen = 0  # gaps since the estimate
-        self._missing = 0  # since the last gap of one period
+        self._missing = 0  # images missing since the last gap of one period
         self._doubts = 0
         self.lost = 0
-        """Images that were published and have not arrived."""
+        """Number of images that were published but have not arrived."""
         self.backwards = 0
-        """Stamps that were before the one before them."""
+        """Number of stamps that were earlier than the previous one."""
         self.repeated = 0
-        """Stamps in a row that were equal to the one before; 0 once they go on."""
+        """Number of stamps in a row that were equal to the previous one; 0 after a different one."""
 
     @property
     def rate(self) -> float:
-        """The camera's own rate in Hz, NaN where it is not known (yet)."""
+        """The camera's own rate in Hz; NaN if it is not known (yet)."""
         if self._expected:
             return self._expected
         return 1 / self._period if self._period else math.nan
 
     def see(self, stamp_ns: int) -> None:
-        """An image has arrived."""
+        """Count an image that has arrived; ``stamp_ns`` is its stamp in nanoseconds."""
         last, self._last_ns = self._last_ns, stamp_ns
         if last is None:
             return
@@ -64,7 +64,7 @@ class Stream:
             self._estimate(gap)
 
     def _forget(self, keep: int = 0) -> None:
-        """Begin again with the last ``keep`` gaps."""
+        """Start a new estimate with the last ``keep`` gaps."""
         recent = list(self._gaps)[len(self._gaps) - keep :]
         self._gaps.clear()
         self._gaps.extend(recent)
@@ -88,7 +88,7 @@ class Stream:
 
 
 def _period(gaps: Sequence[float]) -> float:
-    """The mean of the gaps that lack nothing: those around the shortest ones, outliers left aside."""
+    """The mean of the gaps without a missing image: those near the shortest ones, without outliers."""
     ordered = sorted(gaps)
     period = ordered[len(ordered) // 10]
     for _ in range(3):
@@ -98,5 +98,5 @@ def _period(gaps: Sequence[float]) -> float:
 
 
 def _missing(gap: float, period: float) -> int:
-    """Images that a gap lacks; a camera's stamps may jitter by more than half a period."""
+    """Number of images missing in a gap. Up to 1.6 periods none is missing, since stamps jitter."""
     return max(0, int(gap / period + 0.4) - 1)

@@ -1,12 +1,12 @@
-"""A bound on how many frames a second are taken. Imports no ROS."""
+"""Limits the number of frames per second. Imports no ROS."""
 
 from __future__ import annotations
 
 
 class Throttle:
-    """Lets at most ``rate`` frames a second pass (0 = all), on average and never more than two at once.
+    """Passes at most ``rate`` frames per second on average (0: all), and at most two at once.
 
-    A frame passes or is skipped the moment that it arrives: nothing waits, so nothing grows old.
+    Each frame is passed or skipped when it arrives; none waits.
     """
 
     def __init__(self, rate: float) -> None:

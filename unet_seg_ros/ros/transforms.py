@@ -1,4 +1,4 @@
-"""Transforms from TF, where ``tf2_ros`` is installed."""
+"""Transforms from TF, if ``tf2_ros`` is installed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rclpy.time import Time
 
 
 class Transform(NamedTuple):
-    """Where a frame is in another one: metres, and the quaternion (x, y, z, w) that turns its coordinates."""
+    """The pose of one frame in another: translation in metres and rotation as a quaternion (x, y, z, w)."""
 
     x: float
     y: float
@@ -18,7 +18,7 @@ class Transform(NamedTuple):
 
 
 class Transforms:
-    """Listens to TF from its making to ``destroy``."""
+    """Listens to TF from construction to ``destroy``."""
 
     def __init__(self, node: Node) -> None:
         self._listener: Any = None
@@ -36,7 +36,7 @@ class Transforms:
         return self._listener is not None
 
     def find(self, target: str, source: str, stamp: Any = None) -> Transform | None:
-        """Where ``source`` is in ``target`` at ``stamp`` (builtin_interfaces/Time; None: as last known); None where TF
+        """The pose of ``source`` in ``target`` at ``stamp`` (builtin_interfaces/Time; None: the latest), or None if TF
         does not know it. Does not wait."""
         if self._listener is None:
             return None

@@ -1,4 +1,4 @@
-"""From findings to a level that does not flicker: a warning once a threshold is crossed, an error when that lasts.
+"""Turns findings into a level that does not flicker: a crossed threshold is a warning, and an error if it lasts.
 
 Imports no ROS; the levels are those of ``diagnostic_msgs/DiagnosticStatus``.
 """
@@ -10,18 +10,17 @@ from dataclasses import dataclass
 
 OK, WARN, ERROR = 0, 1, 2
 CLEAR_SECONDS = 3.0
-"""How long a value must be well again before its warning ends."""
+"""Seconds that a value must be good again before its warning ends."""
 CLEAR_SHARE = 0.9
-"""Well again is at most this share of the threshold."""
+"""A value is good again at no more than this share of its threshold."""
 SENTENCES = 3
-"""Sentences of one message; the values say the rest."""
+"""Most sentences in one message; the key ``troubles`` lists all."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check found. ``excess`` is the value as a share of its threshold: above 1 it is crossed; a check that is
-    true or false gives 2 or 0. ``text`` is the sentence for people. ``lasting`` is the level of a trouble that
-    lasts."""
+    """The result of one check. ``excess`` is the value divided by its threshold: above 1 the threshold is crossed; a
+    yes-or-no check gives 2 or 0. ``text`` is the message. ``lasting`` is the level if the trouble lasts."""
 
     key: str
     excess: float
@@ -38,7 +37,7 @@ class _Alarm:
 
 
 class Troubles:
-    """What is wrong with one thing, over time."""
+    """The troubles of one part of the node over time."""
 
     def __init__(self) -> None:
         self._alarms: dict[str, _Alarm] = {}
@@ -46,7 +45,7 @@ class Troubles:
     def judge(self, findings: Iterable[Finding], now: float, error_after: float) -> tuple[int, str]:
         """Level and message after the findings of ``now`` (seconds of a steady clock); the message is empty if OK.
 
-        A trouble of which there is no finding is well again. ``error_after`` are seconds.
+        A trouble without a finding is over. ``error_after`` is in seconds.
         """
         for finding in findings:
             alarm = self._alarms.get(finding.key)
@@ -65,5 +64,5 @@ class Troubles:
 
     @property
     def keys(self) -> list[str]:
-        """What is wrong now, by the findings' keys."""
+        """The keys of the current troubles."""
         return sorted(self._alarms)

@@ -1,4 +1,4 @@
-"""The worker thread: takes what waits in the mailbox, segments it, and has it published. No frame ends it."""
+"""The worker thread: takes frames from the mailbox, segments them and publishes the results. No frame can end it."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from unet_seg_ros.segmenter import Segmentation, Segmenter
 from unet_seg_ros.vocabulary import Drop
 
 WARN_EVERY = 5.0
-"""Seconds between two warnings of one kind about one camera."""
+"""Fewest seconds between two warnings of the same kind about one camera."""
 
 
 @dataclass
 class Waiting:
-    """A frame's message, when it was received (of ``time.monotonic``), and the seconds that decoding took."""
+    """A frame's message, the time of its arrival by ``time.monotonic``, and the seconds that decoding took."""
 
     message: Any
     received: float
@@ -38,8 +38,8 @@ class Waiting:
 
 
 class Worker:
-    """Runs from its making to ``stop``. ``settings`` gives the current ones; ``on_device_lost`` is called with the
-    reason, on the worker's own thread."""
+    """Runs from construction to ``stop``. ``settings`` returns the current settings. ``on_device_lost`` is called with
+    the reason, on the worker's thread."""
 
     def __init__(
         self,
@@ -63,18 +63,18 @@ class Worker:
         self._thread.start()
 
     def receive(self, camera: Camera, message: Any) -> None:
-        """A frame has come; called on the executor's thread, returns at once."""
+        """Put a message into the mailbox and return at once. The executor's thread calls this."""
         if self._mailbox.put(camera.name, Waiting(message, monotonic())):
             camera.stats.count_drop(Drop.REPLACED)
 
     def stop(self) -> None:
-        """Finish the frame in hand, drop those that wait, end the thread."""
+        """Finish the current frames, drop the waiting ones, end the thread."""
         for name in self._mailbox.close():
             self._cameras[name].stats.count_drop(Drop.DEACTIVATED)
         self._thread.join()
 
     def _run(self) -> None:
-        # Frames of one working size share a forward pass; a camera's size is known from its last frame.
+        # Frames of one working size share a forward pass. A camera's last frame tells its size.
         while waiting := self._mailbox.take(lambda name: self._sizes.get(name, name)):
             try:
                 self._segment(waiting)
@@ -83,12 +83,12 @@ class Worker:
                 self._on_device_lost(str(error))
                 return
             except Exception:
-                if not rclpy.ok():  # interrupted: there is nobody left to publish to
+                if not rclpy.ok():  # ROS was shut down: publishing is not possible
                     return
                 self._drop(waiting, Drop.FAILED, traceback.format_exc())
 
     def _segment(self, waiting: dict[str, Waiting]) -> None:
-        """Segment and publish; a frame leaves ``waiting`` once it is published or dropped, and is then counted."""
+        """Segment and publish. A frame is removed from ``waiting`` and counted once it is published or dropped."""
         frames: dict[str, NDArray[np.uint8]] = {}
         for name in list(waiting):
             start = monotonic()
@@ -104,7 +104,7 @@ class Worker:
         try:
             results = self._segmenter(list(frames.values()))
         except OutOfMemory as error:
-            if len(frames) > 1:  # each may fit alone
+            if len(frames) > 1:  # each frame alone may fit
                 for name, frame in frames.items():
                     self._segment_together(waiting, {name: frame})
             else:
@@ -122,7 +122,7 @@ class Worker:
             self._publish_timing(name, waiting.pop(name), seen, start)
 
     def _publish_timing(self, camera: str, frame: Waiting, seen: Segmentation, published: float) -> None:
-        """``published`` is when publishing began. Other cameras' turns in a shared forward pass count as waiting."""
+        """``published`` is the time when publishing began. Work on other cameras' frames counts as waiting."""
         took = {"decode": frame.decode, **seen.timings._asdict()}
         took["wait"] = published - frame.received - sum(took.values())
         took["publish"] = monotonic() - published

@@ -200,7 +200,7 @@ def test_two_seconds_are_needed(tmp_path: Path, before: pd.DataFrame, after: pd.
     path = written(tmp_path, before)
     with pytest.raises(ReportError) as caught:
         Baseline(path).compare(after, "offline", GROUPING)
-    says = f"the two have {frames} frames in common, within {min(frames, 1)} s; at least 2 s are needed"
+    says = f"both have {frames} frames in common, within {min(frames, 1)} s, but at least 2 s are needed"
     assert str(caught.value) == f"{path}: {says}"
 
 
@@ -231,7 +231,7 @@ def test_another_grouping_is_one_clear_line(tmp_path: Path) -> None:
     path = written(tmp_path, table(3), grouping="camvid11")
     with pytest.raises(ReportError) as caught:
         Baseline(path).compare(table(3), "offline", GROUPING)
-    assert str(caught.value) == f"{path}: its grouping is camvid11, this replay's is cityscapes19"
+    assert str(caught.value) == f"{path}: its grouping is camvid11, but this replay's is cityscapes19"
     assert Baseline(path).compare(table(3), "offline", GROUPINGS["camvid11"])
     assert Baseline(written(tmp_path, table(3), grouping="")).compare(table(3), "offline", GROUPING)  # had no labels
 
@@ -243,7 +243,7 @@ def test_a_baseline_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> Non
             path.with_name("frames.csv").write_bytes(content)
         with pytest.raises(ReportError) as caught:
             Baseline(path)
-        assert str(caught.value).startswith(f"{path.with_name('frames.csv')}: the baseline's frames can't be read: ")
+        assert str(caught.value).startswith(f"{path.with_name('frames.csv')}: the baseline's frames cannot be read: ")
         assert len(str(caught.value).splitlines()) == 1
     path.write_text('{"format": 1}')
     with pytest.raises(ReportError, match="not a report"):
@@ -254,7 +254,7 @@ def test_accuracy_that_can_no_longer_be_compared_is_told(tmp_path: Path) -> None
     """Else a replay that has lost its labels would pass."""
     frames = table(4)
     names = [n for n in frames if n.startswith(("intersection.", "union.")) or n in ("labelled", "miou")]
-    with pytest.raises(ReportError, match=r"report\.json: its frames had labels, none of this replay's has"):
+    with pytest.raises(ReportError, match=r"report\.json: its frames had labels, but this replay's have none"):
         Baseline(written(tmp_path, frames)).compare(frames.drop(columns=names), "offline", GROUPINGS["cityscapes19"])
 
 
@@ -267,6 +267,7 @@ def test_drives_named_by_numbers_and_figures_from_a_csv(tmp_path: Path) -> None:
 
 def test_a_table_of_something_else_is_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(
-        ReportError, match=r"frames\.csv: not the frames of a replay: no column camera, flicker, stamp_ns"
+        ReportError,
+        match=r"frames\.csv: not the frames of a replay; these columns are missing: camera, flicker, stamp_ns",
     ):
         Baseline(written(tmp_path, pd.DataFrame({"a": [1]})))

@@ -174,7 +174,7 @@ def test_what_is_no_requirement_is_one_clear_line(text: str) -> None:
 def test_an_unknown_metric_lists_those_there_are(name: str) -> None:
     with pytest.raises(ValueError, match="no metric") as caught:
         parse([f"{name}>=0.6"], "live", GROUPING, [LANE])
-    start, _, listed = one_line(str(caught.value)).partition("; there are ")
+    start, _, listed = one_line(str(caught.value)).partition("; the metrics are ")
     assert start == f"require: there is no metric {name}"
     assert listed.split(", ") == names("live", GROUPING, [LANE])
 

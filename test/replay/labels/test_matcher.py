@@ -150,7 +150,7 @@ def test_train_ids_in_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_without_labels_is_one_line(tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 1, 10.0)
-    with pytest.raises(SourceError, match=r"no labels: neither …_labelIds\.png below it, as in Citys"):
+    with pytest.raises(SourceError, match=r"no labels; there must be files …_labelIds\.png below it, as in Citys"):
         with_labels(open_source(video), LabelSource(tmp_path))
 
 
@@ -162,7 +162,7 @@ def test_labels_on_a_topic(tmp_path: Path, kind: str, camera: str) -> None:
     labels = [made(index, ids(index), **more) for index in (3, 0, 2, 9)]  # in another order
     found, problems = looked_up(write_bag(tmp_path / "bag", labels, 4), LabelSource(None, ((camera, LABELS),)))
     check(found, [0, None, 2, 3])
-    assert problems == [f"{LABELS}: 1 of 4 labels match no frame: a label has its frame's stamp"]
+    assert problems == [f"{LABELS}: 1 of 4 labels match no frame: a label must have its frame's stamp"]
 
 
 def test_labels_come_later_than_their_frames_or_earlier(tmp_path: Path) -> None:
@@ -179,19 +179,21 @@ def test_each_camera_has_its_own_topic(tmp_path: Path) -> None:
     left = "/left_label/image_raw"
     topics = LabelSource.parse([f"left={left}", f"front={LABELS}"], False)
     check(looked_up(bag, topics)[0], [None, 4, 1, 5])
-    with pytest.raises(SourceError, match=f"whose is {LABELS}. Give CAMERA={LABELS}, of front, left"):
+    with pytest.raises(
+        SourceError, match=f"labels: {LABELS} belongs to which camera. Give CAMERA={LABELS}, one of front, left"
+    ):
         looked_up(bag, LabelSource.parse([LABELS], False))
-    with pytest.raises(SourceError, match="labels: rear is no camera of the drive; there are front, left"):
+    with pytest.raises(SourceError, match="labels: the drive has no camera rear; its cameras are front, left"):
         looked_up(bag, LabelSource.parse([f"rear={LABELS}"], False))
 
 
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (replace(message(1, ids(1)), encoding="rgb8"), "encoding rgb8, labels are mono8 or 8UC1"),
+        (replace(message(1, ids(1)), encoding="rgb8"), "encoding rgb8, but labels must be mono8 or 8UC1"),
         (replace(message(1, ids(1)), data=np.zeros(100, np.uint8)), "100 bytes are too few for 64×48"),
         (replace(message(1, ids(1)), height=0, data=np.zeros(0, np.uint8)), "0 bytes are too few for 64×0"),
-        (message(1, ids(1)[:20, :30]), "30×20, its image is 64×48: not compared"),
+        (message(1, ids(1)[:20, :30]), "label of 30×20, image of 64×48: not compared"),
         (png(1, drives.picture(0)), "not an 8-bit single-channel image, as label ids are"),
         (png(1, ids(1).astype(np.uint16)), "not an 8-bit single-channel image, as label ids are"),
         (
@@ -211,8 +213,18 @@ def test_a_wrong_label_is_named_and_not_compared(tmp_path: Path, wrong: Any, say
 @pytest.mark.parametrize(
     ("train_ids", "known", "strange", "says"),
     [
-        (False, 33, [34, 200, 255], "34, 200, 255 is no label id and counts as unlabeled; if they are train ids, say"),
-        (True, 18, [19, 33, 254], "19, 33, 254 is no train id and counts as unlabeled; if they are label ids, say"),
+        (
+            False,
+            33,
+            [34, 200, 255],
+            "34, 200, 255 is not a label id and counts as unlabeled; if the labels hold train ids, give",
+        ),
+        (
+            True,
+            18,
+            [19, 33, 254],
+            "19, 33, 254 is not a train id and counts as unlabeled; if the labels hold label ids, give",
+        ),
     ],
 )
 def test_ids_outside_the_table_are_named_and_unlabeled(
@@ -233,12 +245,12 @@ def test_labels_of_no_frame_are_named(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", [png(index, ids(index)) for index in (7, 8)])
     found, problems = looked_up(bag, LabelSource.parse([LABELS], False))
     check(found, [None] * 3)
-    assert problems == [f"{LABELS}: no label could be compared with a frame: a label has its frame's stamp"]
+    assert problems == [f"{LABELS}: no label could be compared with a frame: a label must have its frame's stamp"]
 
 
 def test_a_topic_of_something_else_is_one_line(tmp_path: Path) -> None:
     text = TYPES.types["std_msgs/msg/String"]("hello")
-    with pytest.raises(SourceError, match=rf"{LABELS} holds std_msgs/msg/String, not images of labels"):
+    with pytest.raises(SourceError, match=rf"{LABELS} holds std_msgs/msg/String, not label images"):
         looked_up(write_bag(tmp_path / "bag", [text]), LabelSource.parse([LABELS], False))
 
 
@@ -255,7 +267,7 @@ def test_frames_with_wrong_labels_are_replayed_without(tmp_path: Path) -> None:
     assert result.frames["miou"].isna().tolist() == [False, True, True, False]
     colours, size = result.report["problems"]
     assert "town_000000_000001_gtFine_labelIds.png: not an 8-bit single-channel image" in colours
-    assert "town_000000_000002_gtFine_labelIds.png: 30×20, its image is 64×48: not compared" in size
+    assert "town_000000_000002_gtFine_labelIds.png: label of 30×20, image of 64×48: not compared" in size
 
 
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".bmp"])

@@ -52,7 +52,7 @@ def test_the_drive_is_never_replaced(tmp_path: Path, model: Path) -> None:
     file = folder / "drive.mcap"
     before = file.read_bytes()
     for source in (file, folder):
-        with pytest.raises(ReplayError, match=r"drive\.mcap: is needed for this replay and would be replaced"):
+        with pytest.raises(ReplayError, match=r"drive\.mcap: this replay needs this file and would replace it"):
             replay(source, folder, model)
     assert main([str(file), str(file), "--output", str(folder), "--model", str(model)]) == 2
     assert file.read_bytes() == before
@@ -98,7 +98,7 @@ def test_a_video_cut_short_is_told(tmp_path: Path, model: Path) -> None:
     report = replay(video, tmp_path / "out", model).report
     processed = report["frames"]["processed"]
     assert 10 < processed < 50
-    assert report["problems"] == [f"{video}: damaged, {processed} of its 60 frames could be read"]
+    assert report["problems"] == [f"{video}: damaged, only {processed} of 60 frames could be read"]
 
 
 def test_a_camera_of_unknown_encoding_is_told_and_depth_is_not(tmp_path: Path, model: Path) -> None:
@@ -110,7 +110,7 @@ def test_a_camera_of_unknown_encoding_is_told_and_depth_is_not(tmp_path: Path, m
     report = replay(drives.write_bag(tmp_path / "bag", topics, StoragePlugin.MCAP), tmp_path / "out", model).report
     assert report["frames"]["processed"] == 2
     (problem,) = report["problems"]
-    assert problem.startswith(f"{REAR}: left out, secret is no encoding that can be decoded; there are ")
+    assert problem.startswith(f"{REAR}: left out, because its encoding secret cannot be decoded; possible are ")
     del topics[FRONT]
     with pytest.raises(ReplayError, match=r"no camera images .*/rear/image_raw \(sensor_msgs/msg/Image secret\)"):
         replay(drives.write_bag(tmp_path / "rear", topics, StoragePlugin.MCAP), tmp_path / "out", model)
@@ -160,8 +160,8 @@ def test_labels_of_which_some_are_no_frames(tmp_path: Path, model: Path) -> None
     images[3].encoding = "secret"
     for off, says in (
         ((0, 0, 0, 0), []),
-        ((0, 7, 0, 0), ["/label: 1 of 4 labels match no frame: a label has its frame's stamp"]),
-        ((5, 6, 7, 8), ["/label: no label could be compared with a frame: a label has its frame's stamp"]),
+        ((0, 7, 0, 0), ["/label: 1 of 4 labels match no frame: a label must have its frame's stamp"]),
+        ((5, 6, 7, 8), ["/label: no label could be compared with a frame: a label must have its frame's stamp"]),
     ):
         topics = {FRONT: images, "/label": [label(index, stamp) for index, stamp in enumerate(off)]}
         bag = drives.write_bag(tmp_path / f"bag{len(says)}{off[0]}", topics, StoragePlugin.MCAP)

@@ -26,7 +26,7 @@ from unet_seg_ros.replay.live.review import answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node
 from unet_seg_ros.replay.live.timing import counted
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import TYPES, Drive, Frame, image_message, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, image_message, message_stamp
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.ros.bringup import bringup
 
@@ -172,7 +172,7 @@ def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) ->
     picture = drives.picture(0, 240, 320)
     stamps = [STAMP, STAMP, STAMP + 1, STAMP + 2]
     frames = [
-        Frame("camera", i * 10**9, stamp, image_message(picture, "rgb8", stamp, "camera"))
+        DriveFrame("camera", i * 10**9, stamp, image_message(picture, "rgb8", stamp, "camera"))
         for i, stamp in enumerate(stamps)
     ]
     drive = Drive(tmp_path, {"camera": "/camera/image_raw"}, "raw", 4, lambda: iter(frames))
@@ -188,7 +188,9 @@ def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) ->
 
 def test_a_node_of_other_topics_is_told(node: None, tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {"/left/image_raw": [drives.raw(0)]}, StoragePlugin.MCAP)
-    with pytest.raises(NodeError, match=r"^/ego/segmentation takes /camera/image_raw, the drive has /left/image_raw$"):
+    with pytest.raises(
+        NodeError, match=r"^/ego/segmentation subscribes to /camera/image_raw, but the drive has /left/image_raw$"
+    ):
         play_to_other_node(open_source(bag), tmp_path / "live.mcap", "/ego/segmentation", 1.0)
     assert not (tmp_path / "live.mcap").exists()
 
@@ -197,5 +199,5 @@ def test_a_node_that_is_not_there_is_told(
     node: None, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("unet_seg_ros.replay.live.node_status.FIND_SECONDS", 8.0)
-    with pytest.raises(NodeError, match=r"no camera of a node /segmentation .*; there is /ego/segmentation"):
+    with pytest.raises(NodeError, match=r"no camera of the node /segmentation .*; found /ego/segmentation"):
         play_to_other_node(drive, tmp_path / "live.mcap", "/segmentation", 1.0)

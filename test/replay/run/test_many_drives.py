@@ -198,14 +198,14 @@ def test_a_drive_that_cannot_be_played_costs_itself(tmp_path: Path, fleet: Fleet
     assert replay(tmp_path / "out", model, missing, one, broken, one, "--labels", LABELS, *ONE) == 2
     report = report_of(tmp_path / "out")
     assert report["problems"][0] == f"{missing}: no such file or folder"
-    assert report["problems"][1].startswith(f"{broken}: can't be read as a bag: ")
+    assert report["problems"][1].startswith(f"{broken}: cannot be read as a bag: ")
     assert (len(report["problems"]), paths(report)) == (2, [str(one)] * 2)
     assert list(report["source"]) == ["one: front", "one_2: front"]
     check(report["accuracy"], fleet, model, "one", "one")
     capsys.readouterr()
     assert replay(tmp_path / "out", model, missing, broken) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"replay: {missing}: no such file or folder; {broken}: can't be read as a bag: ")
+    assert line.startswith(f"replay: {missing}: no such file or folder; {broken}: cannot be read as a bag: ")
     assert not (tmp_path / "out" / "report.json").exists()
 
 

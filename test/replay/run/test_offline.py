@@ -241,16 +241,17 @@ def test_labels_that_do_not_match_are_named(tmp_path: Path, town: Path, model: P
     small = drives.write_cityscapes(tmp_path / "small", "val", 2, 2)
     bag = as_bag(tmp_path / "bag", town, "demo", StoragePlugin.MCAP)
     (problem,) = replay(bag, tmp_path / "out", model, labels=LabelSource(small), topics=(FRONT,)).report["problems"]
-    assert "no label could be compared with a frame: a label is named as its image" in problem
+    assert "no label could be compared with a frame: a label must have its image's name" in problem
     wrong = replay(bag, tmp_path / "out", model, labels=LabelSource.parse([LABELS], True)).report
     assert (
-        "is no train id and counts as unlabeled; if they are label ids, say --label-ids label" in wrong["problems"][0]
+        "is not a train id and counts as unlabeled; if the labels hold label ids, give --label-ids label"
+        in wrong["problems"][0]
     )
     assert wrong["accuracy"] is not None
     resized = drives.write_cityscapes(tmp_path / "resized", "val", 3, 3)
     drives.write_image(next(resized.glob("leftImg8bit/val/town/*1_leftImg8bit.png")), drives.picture(0, 20, 30))
     report = replay(resized, tmp_path / "out", model).report
-    assert "64×48, its image is 30×20: not compared" in report["problems"][0]
+    assert "label of 64×48, image of 30×20: not compared" in report["problems"][0]
     assert report["accuracy"] is not None
     assert report["accuracy"]["frames"] == 2
 

@@ -108,7 +108,7 @@ def test_fewer_messages_than_the_statistics_say_is_told(tmp_path: Path) -> None:
     path.write_bytes(data.replace(pair, struct.pack("<HQ", 1, 9)))
     found, said = drives.stamps(path)
     assert found == [0, 1, 2, 3]
-    assert f"it has 4 of the 9 messages of {FRONT}" in said
+    assert f"it has only 4 of 9 messages of {FRONT}" in said
 
 
 def bomb(size: int) -> bytes:
@@ -366,9 +366,9 @@ def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0), drives.raw(1)]}, StoragePlugin.MCAP)
     about = (bag / "metadata.yaml").read_text()
     for old, new, says in (
-        ("message_count: 2", "message_count: 7", "metadata.yaml says that there are 7"),
+        ("message_count: 2", "message_count: 7", "according to metadata.yaml there are 7"),
         ("bag.mcap", "other.mcap", "files are missing: other.mcap"),
-        ("rosbag2_bagfile_information:", "- [", "metadata.yaml can't be read"),
+        ("rosbag2_bagfile_information:", "- [", "metadata.yaml cannot be read"),
         ("rosbag2_bagfile_information:", "a: &a [1]\nb: *a\nrosbag2_bagfile_information:", "alias"),
     ):
         (bag / "metadata.yaml").write_text(about.replace(old, new))

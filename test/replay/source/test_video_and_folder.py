@@ -216,11 +216,11 @@ def empty_split(folder: Path) -> Path:
     [
         (lambda folder: folder / "missing.mcap", "no such file or folder"),
         (no_images, r"no camera images in this bag; its topics: /chatter \(std_msgs/msg/String\)"),
-        (cut_short, "can't be read as a bag: "),
-        (no_database, "can't be read as a bag: "),
-        (no_video, "can't be read as a video"),
-        (several_files, "2 bag files and no metadata.yaml"),
-        (empty, "no images; a folder holds"),
+        (cut_short, "cannot be read as a bag: "),
+        (no_database, "cannot be read as a bag: "),
+        (no_video, "cannot be read as a video"),
+        (several_files, "2 bag files but no metadata.yaml"),
+        (empty, "no images; a folder must hold"),
         (empty_split, "no images named CITY/"),
     ],
 )
@@ -233,7 +233,7 @@ def test_broken_sources_are_refused_in_one_line(tmp_path: Path, make: Any, says:
 
 
 def test_a_rate_is_for_folders(tmp_path: Path) -> None:
-    with pytest.raises(SourceError, match="rate of its own"):
+    with pytest.raises(SourceError, match="it has its own rate"):
         open_source(drives.write_video(tmp_path / "drive.avi", 2, 20.0), rate=5.0)
 
 

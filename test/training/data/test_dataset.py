@@ -80,7 +80,7 @@ def test_files_that_cannot_be_used_are_named(tiny_run: MakeRun, town: Path) -> N
     with pytest.raises(ValueError, match=r"_leftImg8bit\.png: has no label file"):
         read_pair(pairs[3]._replace(label=None))
     assert cv2.imwrite(str(label), np.zeros((80, 64), np.uint8))
-    with pytest.raises(ValueError, match=rf"{label}: \(80, 64\) pixels .* its image has \(64, 80\)"):
+    with pytest.raises(ValueError, match=rf"{label}: \(80, 64\) pixels .* but its image has \(64, 80\)"):
         [Samples(tiny_run(steps=50))[n] for n in range(100)]
     label.unlink()
     with pytest.raises(FileNotFoundError, match=rf"{image}: no label file \(town_000000_000003_gtFine_labelIds.png\)"):

@@ -61,7 +61,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     other = Trainer(tiny_run(), trainer.folder, CPU)
     _resume(other)
     assert other.step == 1
-    assert f"{path}: its contents do not match its SHA-256: trying the one before it" in capsys.readouterr().err
+    assert f"{path}: its contents do not match its SHA-256; trying the checkpoint before it" in capsys.readouterr().err
     other.train_step(batch(other, 1))
     assert equal(state(other), state(trainer))
 
@@ -69,7 +69,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
 def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(trainer: Trainer, tiny_run: MakeRun) -> None:
     for step in (1, 2):
         path_of(trainer.folder, step).write_bytes(b"")
-    with pytest.raises(BundleError, match="no checkpoint is whole"):
+    with pytest.raises(BundleError, match="all checkpoints are damaged"):
         _resume(Trainer(tiny_run(), trainer.folder, CPU))
 
 
@@ -81,7 +81,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "no optimiser": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")], "optimiser's state"),
     "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "optimiser's state"),
     "a stranger": (lambda t, v: t.update({"more": torch.zeros(1)}), "more does not belong there"),
-    "a weight that is none": (lambda t, v: t["model.head.weight"].fill_(float("nan")), "infinite or none"),
+    "a weight that is none": (lambda t, v: t["model.head.weight"].fill_(float("nan")), "holds NaN or infinity"),
     "step -1": (lambda t, v: v.update(step=-1), "step must be"),
     "step true": (lambda t, v: v.update(step=True), "step must be"),
     "a late step": (lambda t, v: v.update(step=10**9), "step must be"),

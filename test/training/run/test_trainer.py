@@ -129,7 +129,7 @@ def test_checkpoints_that_are_not_its_own_are_refused(
     data = path.read_bytes()
     for length in (0, 7, 100, len(data) // 2, len(data) - 1):
         path.write_bytes(data[:length])
-        with pytest.raises(BundleError, match=f"^{path}: not a whole safetensors file"):
+        with pytest.raises(BundleError, match=f"^{path}: not a complete safetensors file"):
             Trainer(tiny_run(), tmp_path, CPU).resume(path)
     path.write_bytes(data)
     monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 16), depths=(1, 1)))

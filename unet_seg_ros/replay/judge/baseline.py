@@ -1,8 +1,8 @@
-"""Whether a replay is worse than an earlier one, over the frames that both have.
+"""Compares a replay with an earlier one, over the frames that both have.
 
-Frames that follow each other resemble each other, so whole seconds are drawn, and from both replays the same ones: a
-paired block bootstrap (Künsch 1989; Efron and Tibshirani 1993). A metric is worse where the 95 % interval of its
-difference lies on the wrong side of 0.
+It uses a paired block bootstrap (Künsch 1989; Efron and Tibshirani 1993). It draws whole seconds, because successive
+frames are similar, and the same seconds from both replays. A metric is worse if the whole 95 % interval of its
+difference is on the worse side of 0.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ DRAWS, AT_ONCE = 2000, 100
 SEED = 0
 SECOND = 10**9
 ROUNDING = 1e-9
-"""By how much figures that went through a CSV may be off."""
+"""Largest rounding error of figures that were stored as CSV."""
 KEY = ("bag", "camera", "stamp_ns")
 ENDS = ("_before", "_after")
-"""Suffixes of the columns of the baseline and of this replay."""
+"""Suffixes of the baseline's columns and of this replay's."""
 
 Sums = NDArray[np.float64]
 
 
 class Metric(NamedTuple):
-    """``columns`` of the table are summed over frames; ``value`` makes of the sums, float64[draws, columns], the
-    metric, float64[draws]; ``better`` is 1 where more is better, -1 where less is."""
+    """A metric that is compared. ``columns`` of the table are summed over frames. ``value`` computes the metric,
+    float64[draws], from the sums, float64[draws, columns]. ``better`` is 1 if higher is better, -1 if lower is."""
 
     columns: list[str]
     value: Callable[[Sums], Sums]
@@ -41,7 +41,7 @@ class Metric(NamedTuple):
 
 
 class Baseline:
-    """The report at ``path`` and the frames.csv beside it. Raises ReportError where they can't be read."""
+    """The report at ``path`` and frames.csv in its folder. Raises ReportError if they cannot be read."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -51,22 +51,24 @@ class Baseline:
         try:
             self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
         except (OSError, ValueError) as error:
-            raise ReportError(f"{table}: the baseline's frames can't be read: {error}") from error
+            raise ReportError(f"{table}: the baseline's frames cannot be read: {error}") from error
         missing = {"camera", "stamp_ns", "status", "flicker"} - set(self._frames)
         if missing:
-            raise ReportError(f"{table}: not the frames of a replay: no column {', '.join(sorted(missing))}")
+            raise ReportError(
+                f"{table}: not the frames of a replay; these columns are missing: {', '.join(sorted(missing))}"
+            )
 
     def compare(self, frames: pd.DataFrame, mode: str, grouping: Grouping) -> list[Comparison]:
-        """With the table of a replay. Raises ReportError, saying why the two can't be compared."""
+        """Compare with the table of a replay. Raises ReportError that says why they cannot be compared."""
         theirs = (self._report["accuracy"] or {}).get("grouping", grouping.name)
         if theirs != grouping.name:
-            raise ReportError(f"{self._path}: its grouping is {theirs}, this replay's is {grouping.name}")
+            raise ReportError(f"{self._path}: its grouping is {theirs}, but this replay's is {grouping.name}")
         if self._report["accuracy"] and "labelled" not in frames:
             raise ReportError(
-                f"{self._path}: its frames had labels, none of this replay's has: accuracy is not compared"
+                f"{self._path}: its frames had labels, but this replay's have none, so accuracy is not compared"
             )
         if "flicker" not in frames:
-            raise ReportError(f"{self._path}: this replay has no frame that was processed")
+            raise ReportError(f"{self._path}: this replay processed no frame")
         try:
             return compare_frames(self._frames, frames, live=mode == self._report["mode"] == "live")
         except (KeyError, ValueError) as error:
@@ -74,21 +76,21 @@ class Baseline:
 
 
 def compare_frames(before: pd.DataFrame, after: pd.DataFrame, live: bool = False) -> list[Comparison]:
-    """Over the frames of the same camera and stamp in both tables; latency and dropped frames where ``live``.
+    """Compare the frames with the same camera and stamp in both tables; latency and drops only if ``live``.
 
-    Raises ValueError if they share no two seconds.
+    Raises ValueError if the common frames cover less than 2 s.
     """
     both = _matched(before, after)
     seconds = (both["stamp_ns"] - both["stamp_ns"].min()) // SECOND if len(both) else []
     blocks = both.groupby([both["bag"], seconds], sort=True).ngroup().to_numpy() if len(both) else np.zeros(0, int)
     count = int(blocks.max()) + 1 if blocks.size else 0
     if count < 2:
-        raise ValueError(f"the two have {len(both)} frames in common, within {count} s; at least 2 s are needed")
+        raise ValueError(f"both have {len(both)} frames in common, within {count} s, but at least 2 s are needed")
     metrics = _metrics(both, live)
     sums = {name: tuple(_sums(both, metric, end, blocks, count) for end in ENDS) for name, metric in metrics.items()}
     drawn: dict[str, list[Sums]] = {name: [] for name in metrics}
     rng = np.random.default_rng(SEED)
-    for _ in range(DRAWS // AT_ONCE):  # all at once would take gigabytes for a long drive
+    for _ in range(DRAWS // AT_ONCE):  # all at once would need gigabytes for a long drive
         draws = rng.multinomial(count, np.full(count, 1 / count), AT_ONCE).astype(np.float64)
         for name, (before_sums, after_sums) in sums.items():
             value = metrics[name].value
@@ -134,13 +136,13 @@ def _metrics(both: pd.DataFrame, live: bool) -> dict[str, Metric]:
 
 
 def _sums(both: pd.DataFrame, metric: Metric, end: str, blocks: NDArray[np.int64], count: int) -> Sums:
-    """Of the metric's columns over each block, float64[count, columns], without the frames in which one of the two
-    lacks it."""
+    """Sums of the metric's columns over each block, float64[count, columns], without frames that lack the metric in one
+    of the tables."""
     usable = np.ones(len(both), np.bool_)
     for other in ENDS:
         usable &= ~both[[f"{name}{other}" for name in metric.columns]].isna().any(axis=1).to_numpy()
     values = both[[f"{name}{end}" for name in metric.columns]].to_numpy(np.float64)[usable]
-    if len(metric.columns) == 1:  # a mean over frames
+    if len(metric.columns) == 1:  # the metric is a mean over frames
         values = np.column_stack([values, np.ones(len(values))])
     sums = np.zeros((count, values.shape[1]))
     np.add.at(sums, blocks[usable], values)
@@ -148,7 +150,7 @@ def _sums(both: pd.DataFrame, metric: Metric, end: str, blocks: NDArray[np.int64
 
 
 def _ratio(sums: Sums) -> Sums:
-    """Of all columns but the last to the last."""
+    """The sum of all columns but the last, divided by the last."""
     parts, whole = sums[:, :-1].sum(axis=1), sums[:, -1]
     found = np.full(len(sums), np.nan)
     np.divide(parts, whole, out=found, where=whole > 0)

@@ -14,7 +14,7 @@ from unet_seg_ros.replay.result import Result
 
 @dataclass(frozen=True)
 class Gate:
-    """What a report must fulfil: ``requirements``, and not being worse than ``baseline``."""
+    """The conditions for a report: its ``requirements`` hold, and it is not worse than ``baseline``."""
 
     requirements: Sequence[Requirement] = ()
     baseline: Baseline | None = None
@@ -24,7 +24,7 @@ class Gate:
         return self.baseline.files if self.baseline else []
 
     def judge(self, result: Result) -> None:
-        """Fill in the verdict. A baseline that cannot be compared is listed among the report's problems."""
+        """Add the verdict to the report. A baseline that cannot be compared is added to the report's problems."""
         report = result.report
         report["verdict"] = judge(report, self.requirements)
         if self.baseline:
@@ -35,7 +35,7 @@ class Gate:
 
 
 def exit_status(result: Result) -> int:
-    """130 after Ctrl-C, 1 where the verdict is no, 2 where something went wrong, else 0."""
+    """130 after Ctrl-C, 1 if a requirement does not hold or a metric is worse, 2 if something went wrong, else 0."""
     report = result.report
     failed = any(not check["passed"] for check in report["verdict"]) or any(c["worse"] for c in report["baseline"])
     if result.interrupted:

@@ -32,15 +32,15 @@ ONLY = {
     "offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES),
     "live": ("latency", ("jitter",), STAGES),
 }
-"""What only one of the modes measures: the name of its time a frame, single metrics, and stages."""
+"""Metrics of only one mode: the name of its time per frame, single metrics, and stages."""
 
 
 NO_FRACTIONS = ("rate", "jitter", "repeated", "backward", "gaps", "latency", "work", "stages")
-"""How the metrics begin that are counts, rates and seconds."""
+"""Beginnings of metrics that are not fractions: counts, rates and seconds."""
 
 
 class Requirement(NamedTuple):
-    """``metric`` compared with ``limit``."""
+    """A requirement: ``metric`` compared with ``limit``."""
 
     metric: str
     compare: str
@@ -51,8 +51,9 @@ class Requirement(NamedTuple):
 
 
 def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence[Region] = ()) -> list[Requirement]:
-    """From the command line: each a requirement or a YAML file with a list of them. Raises ValueError for what a replay
-    in ``mode`` does not measure."""
+    """Parse options of the command line; each is a requirement or a YAML file with a list of them.
+
+    Raises ValueError for a metric that a replay in ``mode`` does not measure."""
     lines = [line for text in texts for line in (_lines(Path(text)) if text.endswith((".yaml", ".yml")) else [text])]
     if texts and not lines:
         raise ValueError(f"require: {listed(texts)}: no requirement in it, so that nothing could fail")
@@ -71,12 +72,12 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
             raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")
         if requirement.metric not in known:
             raise ValueError(
-                f"require: there is no metric {one_line(requirement.metric, VALUE)}; there are {', '.join(known)}"
+                f"require: there is no metric {one_line(requirement.metric, VALUE)}; the metrics are {', '.join(known)}"
             )
         if not requirement.metric.startswith(NO_FRACTIONS) and not 0 <= requirement.limit <= 1:
             raise ValueError(
-                f"require: {requirement}: {requirement.metric} is a fraction from 0 to 1, so that this can't hold or "
-                f"can't fail; for example {requirement.metric}{requirement.compare}0.6"
+                f"require: {requirement}: {requirement.metric} is a fraction from 0 to 1, so this always or "
+                f"never holds; use for example {requirement.metric}{requirement.compare}0.6"
             )
         found.append(requirement)
     return found
@@ -90,7 +91,7 @@ def _lines(path: Path) -> list[str]:
 
 
 def names(mode: str, grouping: Grouping, regions: Sequence[Region]) -> list[str]:
-    """All metrics that can be required of a replay in ``mode``."""
+    """All metrics that a requirement on a replay in ``mode`` can use."""
     total, single, stages = ONLY[mode]
     found = [*PLAIN, *single, *(f"{total}.{figure}" for figure in FIGURES)]
     found += [f"stages.{stage}.{figure}" for stage in stages for figure in FIGURES]
@@ -102,7 +103,7 @@ def names(mode: str, grouping: Grouping, regions: Sequence[Region]) -> list[str]
 
 
 def metrics(report: Report) -> dict[str, float | None]:
-    """What was measured, by the names that requirements use."""
+    """The measured values, by the names that requirements use."""
     frames, timing = report["frames"], report["timing"]
     sources = report["source"].values()
     found: dict[str, float | None] = {
@@ -129,7 +130,7 @@ def _flat(part: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
 
 
 def judge(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
-    """Each requirement with what was found; what was not measured does not hold."""
+    """Check each requirement. It does not hold if its metric was not measured."""
     found = metrics(report)
     return [_check(requirement, found.get(requirement.metric)) for requirement in requirements]
 
@@ -137,8 +138,8 @@ def judge(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
 def _check(requirement: Requirement, value: float | None) -> Check:
     holds = COMPARE[requirement.compare]
     passed = value is not None and holds(value, requirement.limit)
-    says = "it was not measured"
+    found = "it was not measured"
     if value is not None:
         texts = (f"{value:.{digits}g}" for digits in (4, 8, 17))  # 0.59999 is not 0.6
-        says = f"it is {next(text for text in texts if holds(float(text), requirement.limit) == passed)}"
-    return {"require": str(requirement), "value": value, "passed": passed, "line": f"{requirement}: {says}"}
+        found = f"it is {next(text for text in texts if holds(float(text), requirement.limit) == passed)}"
+    return {"require": str(requirement), "value": value, "passed": passed, "line": f"{requirement}: {found}"}

@@ -16,14 +16,13 @@ from unet_seg_ros.data.pictures import NO_LABEL, PictureError, decode_label, is_
 from unet_seg_ros.replay.errors import Problems, SourceError
 from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
-from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, Frame, header_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, DriveFrame, header_stamp
 from unet_seg_ros.replay.source.records import Raw
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
-"""Number of labels of other frames that are kept while a label is searched. The order of the labels may differ from the
-order of the frames by this much."""
+"""Number of labels of other frames that are kept while a label is searched. Labels may be out of order by this many."""
 ENCODINGS = ("mono8", "8UC1")
 IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
 IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
@@ -31,8 +30,7 @@ TRAIN_IDS = np.where(IS_TRAIN_ID, np.arange(256), VOID).astype(np.uint8)
 
 
 class Truth:
-    """The labels of a drive's frames, which must be asked for in the order of time. What is wrong with them goes to
-    ``problems``.
+    """The labels of a drive's frames. They must be requested in order of time. Faults are added to ``problems``.
 
     Raises SourceError for a camera that the drive does not have.
     """
@@ -46,17 +44,19 @@ class Truth:
         self._topics: dict[str, LabelTopic] = {}
         for camera, topic in source.topics:
             if not camera and len(drive.cameras) > 1:
-                raise SourceError(f"labels: whose is {topic}? Give CAMERA={topic}, of {', '.join(drive.cameras)}")
+                raise SourceError(
+                    f"labels: {topic} belongs to which camera? Give CAMERA={topic}, one of {', '.join(drive.cameras)}"
+                )
             name = camera or next(iter(drive.cameras))
             if name not in drive.cameras:
-                raise SourceError(f"labels: {name} is no camera of the drive; there are {', '.join(drive.cameras)}")
+                raise SourceError(f"labels: the drive has no camera {name}; its cameras are {', '.join(drive.cameras)}")
             if name in self._topics:
                 raise SourceError(f"labels: {name} has both {self._topics[name].topic} and {topic}; give one")
             self._topics[name] = LabelTopic(drive.source, topic)
         self._repeated = self._repeated_stamps(drive)
 
     def _repeated_stamps(self, drive: Drive) -> set[tuple[str, int]]:
-        """Cameras and stamps that several frames or several labels share, so that they cannot be matched."""
+        """Cameras and stamps that several frames or several labels have, so that they cannot be matched."""
         if drive.stamps is None or not (self._source.folder or self._topics):
             return set()
         frames = Counter(drive.stamps())
@@ -66,14 +66,16 @@ class Truth:
             camera, stamp_ns = min(found)
             self._problems.add(
                 "repeated stamps",
-                f"{len(found)} stamps belong to several frames or labels, the first is {stamp_ns} of {camera}: these "
+                f"{len(found)} stamps belong to several frames or labels, the first is {stamp_ns} of {camera}; these "
                 "frames are not compared",
             )
         return found
 
     def label(self, camera: str, stamp_ns: int, file: Path | None, shape: tuple[int, ...]) -> Array | None:
-        """Train ids, H×W uint8, of a frame of ``shape`` H, W: of its ``file`` or, without one, of the camera's topic.
-        None where there is no label, or a wrong one, or the stamp is not this frame's alone."""
+        """The label, train ids uint8[H, W], of a frame of ``shape`` H, W, from its ``file`` or else from the camera's
+        topic.
+
+        None if there is no label, if it is wrong, or if other frames have the same stamp."""
         if (camera, stamp_ns) in self._repeated:
             self.skip(camera, stamp_ns)
             return None
@@ -90,18 +92,19 @@ class Truth:
         name = file or f"{self._topics[camera].topic}: stamp {stamp_ns}"
         if ids.shape != shape[:2]:
             self._problems.add(
-                "label size", f"{name}: {ids.shape[1]}×{ids.shape[0]}, its image is {shape[1]}×{shape[0]}: not compared"
+                "label size",
+                f"{name}: label of {ids.shape[1]}×{ids.shape[0]}, image of {shape[1]}×{shape[0]}: not compared",
             )
             return None
-        # a drive in Cityscapes layout has label ids, whatever those of --labels are
+        # a drive in Cityscapes layout always has label ids; --label-ids is for --labels
         train_ids = self._source.train_ids and (file is None or self._source.folder is not None)
         strange = np.flatnonzero((np.bincount(ids.ravel(), minlength=256) > 0) & ~(IS_TRAIN_ID if train_ids else IS_ID))
         if strange.size:
             kind, other = ("train", "label") if train_ids else ("label", "train")
             self._problems.add(
                 "label ids",
-                f"{name}: {', '.join(map(str, strange[:5]))} is no {kind} id and counts as unlabeled; if they are "
-                f"{other} ids, say --label-ids {other}",
+                f"{name}: {', '.join(map(str, strange[:5]))} is not a {kind} id and counts as unlabeled; if the "
+                f"labels hold {other} ids, give --label-ids {other}",
             )
         self._given += 1
         found: Array = (TRAIN_IDS if train_ids else ID_TO_TRAIN_ID)[ids]
@@ -109,7 +112,7 @@ class Truth:
         return found
 
     def skip(self, camera: str, stamp_ns: int) -> None:
-        """Tell that a frame has no pixels and needs no label."""
+        """Skip a frame that has no pixels and needs no label."""
         if camera in self._topics and stamp_ns in self._topics[camera].stamps:
             self._used.add((camera, stamp_ns))
 
@@ -118,11 +121,11 @@ class Truth:
         return topic.label(stamp_ns) if topic else None
 
     def finish(self, whole: bool) -> None:
-        """To be called at the end of the drive. It is a problem if no label matched a frame. If all frames of the
-        ``whole`` drive have asked for their labels, it is also a problem if some labels of a topic matched no frame
-        while frames had no label. A folder may hold labels of other drives."""
+        """Must be called at the end of the drive. Adds a problem if no label matched a frame. With ``whole``, all
+        frames of the drive have requested their labels; then it also adds a problem if some labels of a topic matched
+        no frame while frames had no label. A folder may hold labels of other drives."""
         if self._given and not self._valid:
-            self._problems.add("void labels", "no pixel of any label has a class: nothing could be compared")
+            self._problems.add("void labels", "no pixel of any label has a class, so nothing could be compared")
         if self._source.folder is None and not self._topics:
             return
         every = sum(len(topic.stamps) for topic in self._topics.values())
@@ -131,10 +134,10 @@ class Truth:
             return
         names = [str(self._source.folder)] if self._source.folder else [t.topic for t in self._topics.values()]
         rule = (
-            "a label is named as its image, or ends in its frame's stamp in nanoseconds or its number in the video, "
-            "after the camera's name if there are several"
+            "a label must have its image's name, or end in its frame's stamp in nanoseconds or in the frame's number, "
+            "and begin with the camera's name if there are several"
             if self._source.folder
-            else "a label has its frame's stamp"
+            else "a label must have its frame's stamp"
         )
         none = "no label could be compared with a frame"
         count = f"{left} of {every} labels match no frame" if self._given else none
@@ -142,7 +145,7 @@ class Truth:
 
 
 class LabelTopic:
-    """The labels on the topic ``topic`` of a bag, read along with the frames. Raises SourceError if it can't be
+    """The labels on a topic of a bag, read in parallel with the frames. Raises SourceError if the topic cannot be
     read."""
 
     def __init__(self, bag: Path, topic: str) -> None:
@@ -158,20 +161,21 @@ class LabelTopic:
         try:
             for raw in messages(self._bag, [self.topic]):
                 if raw.kind not in (IMAGE, COMPRESSED_IMAGE):
-                    raise SourceError(f"{self._bag}: {self.topic} holds {raw.kind}, not images of labels")
+                    raise SourceError(f"{self._bag}: {self.topic} holds {raw.kind}, not label images")
                 yield header_stamp(raw.cdr, raw.time_ns), raw
         except DamagedBag:
-            return  # the frames report this as well
+            return  # reading the frames reports the same error
 
     def label(self, stamp_ns: int) -> Array | None:
-        """H×W uint8 as recorded, of the frame with this stamp. Raises ValueError if it can't be decoded."""
+        """The label uint8[H, W], as recorded, of the frame with this stamp. Raises ValueError if it cannot be
+        decoded."""
         if stamp_ns not in self.stamps:
             return None
         while stamp_ns not in self._kept and (found := next(self._ahead, None)):
             self._kept[found[0]] = found[1]
             if len(self._kept) > AHEAD:
                 del self._kept[next(iter(self._kept))]
-        raw = self._kept.get(stamp_ns)  # kept, since another frame may have the same stamp
+        raw = self._kept.get(stamp_ns)  # not removed, because another frame may have the same stamp
         return None if raw is None else _pixels(raw, f"{self.topic}: stamp {stamp_ns}")
 
 
@@ -187,7 +191,9 @@ def _pixels(raw: Raw, name: str) -> Array:
             text = str(error)
             raise ValueError(f"{name}: {text if text == NO_LABEL else f'{NO_LABEL}: {text}'}") from error
     if message.encoding not in ENCODINGS:
-        raise ValueError(f"{name}: encoding {one_line(message.encoding, VALUE)}, labels are {' or '.join(ENCODINGS)}")
+        raise ValueError(
+            f"{name}: encoding {one_line(message.encoding, VALUE)}, but labels must be {' or '.join(ENCODINGS)}"
+        )
     if message.width > message.step or len(message.data) < message.step * message.height or not message.height:
         raise ValueError(f"{name}: {len(message.data)} bytes are too few for {message.width}×{message.height}")
     rows = np.asarray(message.data, np.uint8)[: message.step * message.height].reshape(message.height, message.step)
@@ -195,10 +201,10 @@ def _pixels(raw: Raw, name: str) -> Array:
 
 
 def with_labels(drive: Drive, source: LabelSource) -> Drive:
-    """The drive with the labels of ``source.folder``: a label is named as its image, or its name ends in its frame's
-    stamp in nanoseconds or its number in the video, and of several cameras begins with the camera's.
+    """The drive with the labels of ``source.folder``.
 
-    Raises SourceError if the folder holds none."""
+    A label has its image's name, or its name ends in its frame's stamp in nanoseconds or in the frame's number; if
+    there are several cameras, it begins with the camera's name. Raises SourceError if the folder holds no labels."""
     if source.folder is None:
         return drive
     ending = "_labelTrainIds" if source.train_ids else "_labelIds"
@@ -222,7 +228,7 @@ def with_labels(drive: Drive, source: LabelSource) -> Drive:
 
 def _labelled(
     drive: Drive, named: Mapping[str, list[Path]], numbered: Mapping[tuple[str, int], list[Path]]
-) -> Iterator[Frame]:
+) -> Iterator[DriveFrame]:
     for frame in drive.frames():
         camera = frame.camera if len(drive.cameras) > 1 else ""
         number = int(frame.name) if frame.name.isdecimal() else frame.stamp_ns

@@ -1,4 +1,4 @@
-"""The drive's time on /clock, and when each frame is due."""
+"""Publishes the drive's time on /clock and tells when each frame is due."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from rosgraph_msgs.msg import Clock
 
 INTERVAL_NS = 25_000_000
-"""Between two messages, as ``ros2 bag play --clock`` has it."""
+"""Nanoseconds between two messages, the same as in ``ros2 bag play --clock``."""
 SECOND = 10**9
 
 
 class DriveClock:
-    """Time goes ``factor`` times as fast as when the drive was recorded. Nothing is published where somebody else
-    publishes /clock, since two clocks would make time jump."""
+    """The drive's time, which runs ``factor`` times as fast as at the recording. Nothing is published if somebody else
+    publishes /clock, because with two clocks the time would jump."""
 
     def __init__(self, node: Any, factor: float) -> None:
         self._factor = factor
@@ -22,15 +22,15 @@ class DriveClock:
         self._told_ns = self._start_ns = self._first_stamp_ns = 0
 
     def start(self, first_stamp_ns: int) -> None:
-        """The first frame, with this stamp, is due now."""
+        """Start the clock: the first frame, with this stamp, is due now."""
         self._start_ns, self._first_stamp_ns = monotonic_ns(), first_stamp_ns
 
     def due_ns(self, at_ns: int) -> int:
-        """When what was recorded ``at_ns`` after the beginning is due, by ``time.monotonic_ns``."""
+        """When a frame that was recorded ``at_ns`` after the start is due, by ``time.monotonic_ns``."""
         return self._start_ns + round(at_ns / self._factor)
 
-    def tell(self) -> None:
-        """Publish the time, unless that was done just before."""
+    def publish(self) -> None:
+        """Publish the time, at most once in ``INTERVAL_NS``."""
         now = monotonic_ns()
         if self._publisher and now - self._told_ns >= INTERVAL_NS:
             self._told_ns = now

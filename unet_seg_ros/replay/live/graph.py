@@ -1,4 +1,4 @@
-"""This process on ROS's graph: on a domain of its own, and a node for the replay."""
+"""ROS in the replay's process: its own domain and its node."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from unet_seg_ros.ros.bringup import Bringup
 
 
 def isolate(plan: Bringup) -> None:
-    """Set this process's environment, which the node inherits, so that a replay never talks to a car: a domain of its
-    own, this machine only; and give its publishers the plan's profile. To be called before ``on_the_graph``."""
-    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(1, 102))  # 0 is what a car has by default
+    """Set this process's environment, which the node inherits, so that a replay never reaches a car: its own domain,
+    this machine only. Its publishers also get the plan's profile. Must be called before ``on_the_graph``."""
+    os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(1, 102))  # a car has 0 by default
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-    if os.environ.get("ROS_DISTRO") == "humble":  # which does not know the range; later ones deprecate this
+    if os.environ.get("ROS_DISTRO") == "humble":  # Humble does not know the range; later versions deprecate this
         os.environ["ROS_LOCALHOST_ONLY"] = "1"
     os.environ.pop("ROS_STATIC_PEERS", None)
     os.environ.update(plan.environment)
@@ -28,7 +28,7 @@ def isolate(plan: Bringup) -> None:
 @contextmanager
 def on_the_graph() -> Iterator[Any]:
     """A ROS node for the replay; ROS is shut down at the end of the block."""
-    # Ctrl-C stays Python's own, so that it can end the drive and not the report
+    # Python handles Ctrl-C, so that it ends the drive and the report is still written
     rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = rclpy.create_node("replay")

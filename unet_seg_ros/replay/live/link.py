@@ -1,4 +1,4 @@
-"""The topics between the replay and the node: images go out, outputs come in, and all of them are recorded."""
+"""The connection between the replay and the node: sends images, receives outputs, and records both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unet_seg_msgs.msg import CameraHealth, ClassCoverage, FrameTiming
 from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.replay.live.playback import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import TYPES, Drive, Frame, header_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, header_stamp
 from unet_seg_ros.replay.topics import (
     CAMERA_HEALTH,
     CLASS_COVERAGE,
@@ -38,20 +38,20 @@ ROS_TYPES = {
 
 
 class Link:
-    """``frames`` are those that were sent, with what came back of each."""
+    """Sends and receives. ``frames`` are the sent frames with their results."""
 
     def __init__(self, node: Any, drive: Drive, target: Target, recorder: Recorder) -> None:
         self.frames: list[Sent] = []
         self.received = 0
-        """How many messages came from the node."""
+        """Number of messages from the node."""
         self.last_ns = 0
-        """When something was last sent or received, by ``time.monotonic_ns``."""
+        """Time of the last sent or received message, by ``time.monotonic_ns``."""
         self._node = node
         self._drive = drive
         self._target = target
         self._recorder = recorder
-        self._by_stamp: dict[tuple[str, int], list[Sent]] = {}  # more than one where a stamp is repeated
-        # depth 1, as the node's: an old frame that waits to be sent again would hold up the new ones
+        self._by_stamp: dict[tuple[str, int], list[Sent]] = {}  # several frames if a stamp is repeated
+        # depth 1, as in the node: an old frame that waits to be sent again would delay new ones
         offered, wanted = QoSProfile(depth=1, reliability=RELIABLE), QoSProfile(depth=50, reliability=RELIABLE)
         kind = ROS_TYPES[drive.message_type]
         self._publishers = {c: node.create_publisher(kind, drive.topic(c), offered) for c in drive.cameras}
@@ -60,18 +60,19 @@ class Link:
         ]
 
     def _subscribed(self, camera: str, output: str, qos: QoSProfile) -> Any:
-        """Raw: the serialised bytes go to the recording as they are, and only the stamp is looked at."""
+        """Subscribe to serialised bytes, which are recorded unchanged; only the stamp is read."""
         take = functools.partial(self._receive, camera, output)
         topic = self._target.topic(camera, output)
         return self._node.create_subscription(ROS_TYPES[RECORDED[output]], topic, take, qos, raw=True)
 
     def matched(self) -> bool:
-        """Whether the node takes every camera and publishes every output. It subscribes when it becomes active."""
+        """Whether the node subscribes to every camera and publishes every output. It subscribes when it becomes
+        active."""
         taken = all(publisher.get_subscription_count() for publisher in self._publishers.values())
         return taken and all(subscription.get_publisher_count() for subscription in self._subscriptions)
 
     def reliable(self) -> bool:
-        """Whether all that take the images take them reliably."""
+        """Whether all image subscriptions are reliable."""
         topics = [publisher.topic_name for publisher in self._publishers.values()]
         infos = [info for topic in topics for info in self._node.get_subscriptions_info_by_topic(topic)]
         return all(info.qos_profile.reliability == RELIABLE for info in infos)
@@ -80,7 +81,7 @@ class Link:
         """Whether nobody publishes any of the outputs."""
         return not any(subscription.get_publisher_count() for subscription in self._subscriptions)
 
-    def send(self, index: int, frame: Frame) -> None:
+    def send(self, index: int, frame: DriveFrame) -> None:
         """Publish and record a frame."""
         cdr = bytes(TYPES.serialize_cdr(frame.message, self._drive.message_type))
         self.last_ns = monotonic_ns()
@@ -112,7 +113,7 @@ class Link:
         self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
 
     def answered(self) -> bool:
-        """Whether the last frame of every camera is answered. Masks come in the order of the frames."""
+        """Whether the mask of every camera's last frame has arrived. Masks arrive in the order of the frames."""
         return all(sent.received_ns is not None for sent in {sent.camera: sent for sent in self.frames}.values())
 
 

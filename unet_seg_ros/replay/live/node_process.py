@@ -1,4 +1,4 @@
-"""The node in a process of its own, as a car runs it."""
+"""The node in its own process, as in a car."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from unet_seg_ros.replay.errors import NodeError
 from unet_seg_ros.ros.bringup import Bringup, ros_args
 
 STOP_SECONDS = 10.0
-"""How long the node may take to end by itself."""
+"""Seconds that the node may take to end by itself."""
 
 
 class NodeProcess:
-    """Started as ``plan`` says, its output going to the file ``log``."""
+    """A node that is started as ``plan`` says; its output goes to the file ``log``."""
 
     def __init__(self, plan: Bringup, log: Path) -> None:
         self._log = log
         command = [sys.executable, "-m", "unet_seg_ros.ros.node", *ros_args(plan)]
-        # The prefix is looked for in the log, whatever format the shell prefers.
+        # `errors` searches the log for this prefix, so the shell's format must not be used.
         environment = {
             **os.environ,
             **plan.environment,
@@ -29,7 +29,7 @@ class NodeProcess:
             "RCUTILS_COLORIZED_OUTPUT": "0",
         }
         with log.open("wb") as output:
-            # A session of its own: Ctrl-C is for the replay, which then ends the node.
+            # In its own session the node does not get Ctrl-C; the replay ends it.
             self._process = subprocess.Popen(
                 command, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
             )
@@ -39,18 +39,18 @@ class NodeProcess:
         return self._process.pid
 
     def check(self) -> None:
-        """Raises NodeError if the node is no longer running; what it said last is in the lines after the first."""
+        """Raises NodeError if the node is no longer running; the lines after the first are the last ones of its log."""
         if self._process.poll() is not None:
             last = self._log.read_text(errors="replace").splitlines()[-15:]
             raise NodeError("\n".join([f"the node ended with status {self._process.returncode}", *last]))
 
     def errors(self) -> list[str]:
-        """What the node logged as an error so far."""
+        """The errors that the node has logged so far."""
         lines = self._log.read_text(errors="replace").splitlines()
         return [line.removeprefix("[ERROR] ") for line in lines if line.startswith("[ERROR]")]
 
     def stop(self) -> None:
-        """End it: SIGINT, and SIGKILL if it takes too long."""
+        """End the node with SIGINT, and with SIGKILL if that takes too long."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:

@@ -1,4 +1,4 @@
-"""What the node says of itself on /diagnostics: whether it is there, what it counted, whether it is busy."""
+"""Reads the node's /diagnostics: whether it runs, what it counted, whether it is busy."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK, TOPIC
 
 FIND_SECONDS = 15.0
-"""How long to look for a node that should be running."""
+"""Seconds in which a running node must be found."""
 SECOND = 10**9
 
 
 class NodeStatus:
-    """The last diagnostics of the node ``target``, for as long as ``node``, the replay's own, is spun."""
+    """The last diagnostics of the node ``target``, received while the replay's own ``node`` is spun."""
 
     def __init__(self, node: Any, target: Target) -> None:
         self.received = 0
-        """How many messages came, of any node."""
+        """Number of messages from any node."""
         self.received_ns = 0
-        """When the last one came, by ``time.monotonic_ns``."""
+        """Time of the last message, by ``time.monotonic_ns``."""
         self._target = target
         self._values: dict[str, dict[str, str]] = {}
         node.create_subscription(DiagnosticArray, "/diagnostics", self._receive, 10)
@@ -38,23 +38,23 @@ class NodeStatus:
             self._values[status.name] = {pair.key: pair.value for pair in status.values}
 
     def counts(self) -> dict[str, Counts]:
-        """By camera of the drive, those that the node has told."""
+        """The node's counts by camera of the drive; without cameras that it has not reported yet."""
         prefix = f"{self._target.name[1:]}: {CAMERA_TASK}"
         values = {camera: self._values.get(prefix + own) for camera, own in self._target.cameras.items()}
         return {camera: Counts.of(found) for camera, found in values.items() if found}
 
     def engine(self) -> dict[str, str]:
-        """Names and values of the engine; empty if the node has told none."""
+        """Names and values of the engine's status; empty if the node has not reported them yet."""
         return self._values.get(f"{self._target.name[1:]}: {ENGINE_TASK}", {})
 
     def busy(self) -> bool:
-        """Whether the node says that it has a frame which it has neither segmented nor dropped."""
+        """Whether the node reports a frame that it has neither segmented nor dropped."""
         return any(c.received > c.processed + sum(c.dropped.values()) for c in self.counts().values())
 
 
 def find_node(node: Any, name: str, drive: Drive) -> Target:
-    """The running node ``name``, such as /segmentation, by its diagnostics. Raises NodeError where it isn't there or
-    does not take the drive's topics."""
+    """Find the running node ``name``, such as /segmentation, by its diagnostics. Raises NodeError if it does not run or
+    does not subscribe to the drive's topics."""
     name, topics, seen = f"/{name.strip('/')}", dict[str, str](), set[str]()
 
     def diagnose(message: DiagnosticArray) -> None:
@@ -71,9 +71,9 @@ def find_node(node: Any, name: str, drive: Drive) -> Target:
         rclpy.spin_once(node, timeout_sec=0.1)
     node.destroy_subscription(subscription)
     if not topics:
-        others = f"; there is {', '.join(sorted(seen))}" if seen else "; is it configured, and on this ROS_DOMAIN_ID?"
-        raise NodeError(f"no camera of a node {name} was heard of on /diagnostics within {FIND_SECONDS:.0f} s{others}")
+        others = f"; found {', '.join(sorted(seen))}" if seen else "; configure it, and check its ROS_DOMAIN_ID"
+        raise NodeError(f"no camera of the node {name} appeared on /diagnostics within {FIND_SECONDS:.0f} s{others}")
     missing = [drive.topic(camera) for camera in drive.cameras if drive.topic(camera) not in topics]
     if missing:
-        raise NodeError(f"{name} takes {', '.join(topics)}, the drive has {', '.join(missing)}")
+        raise NodeError(f"{name} subscribes to {', '.join(topics)}, but the drive has {', '.join(missing)}")
     return Target(name, {camera: topics[drive.topic(camera)] for camera in drive.cameras})

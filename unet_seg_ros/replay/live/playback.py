@@ -1,4 +1,4 @@
-"""What is kept of a drive that was played: a few numbers a frame. Everything big is in the bag."""
+"""What is kept in memory of a played drive: a few numbers per frame. The recording holds the rest."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unet_seg_ros.vocabulary import DROPPED, PROCESSED, RECEIVED
 
 @dataclass(frozen=True)
 class Counts:
-    """What became of a camera's frames, as the node's diagnostics say; ``dropped`` by reason."""
+    """The numbers of a camera's frames in the node's diagnostics; ``dropped`` by reason."""
 
     received: int
     processed: int
@@ -20,12 +20,12 @@ class Counts:
 
     @classmethod
     def of(cls, values: dict[str, str]) -> Counts:
-        """From the diagnostics' values of a camera."""
+        """The counts from a camera's values in the diagnostics."""
         dropped = {key.removeprefix(DROPPED): int(n) for key, n in values.items() if key.startswith(DROPPED)}
         return cls(int(values[RECEIVED]), int(values[PROCESSED]), dropped)
 
     def since(self, before: Counts) -> Counts:
-        """Without those of ``before``."""
+        """The counts minus those of ``before``."""
         dropped = {reason: count - before.dropped.get(reason, 0) for reason, count in self.dropped.items()}
         return Counts(self.received - before.received, self.processed - before.processed, dropped)
 
@@ -59,9 +59,9 @@ class Sent:
 
 @dataclass
 class Playback:
-    """``frames`` in order of sending; ``counts`` of each camera are the node's own, since the drive began; ``engine``
-    are its last diagnostics; ``problem`` is why the drive ended early, empty if it didn't; ``interrupted`` where that
-    was Ctrl-C."""
+    """A drive that was played. ``frames`` are in order of sending. ``counts`` of each camera are the node's own, since
+    the start of the drive. ``engine`` is its last status of the engine. ``problem`` says why the drive ended early,
+    empty if it did not; ``interrupted``: it ended by Ctrl-C."""
 
     target: Target
     frames: list[Sent]

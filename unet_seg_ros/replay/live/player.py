@@ -1,4 +1,4 @@
-"""Plays a drive to the node: sends each frame when it is due, and waits for what comes back."""
+"""Plays a drive to the node: sends each frame when it is due, and waits for the masks."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from unet_seg_ros.replay.source.prefetch import prefetch
 from unet_seg_ros.replay.topics import Target
 
 START_SECONDS = 180.0
-"""How long the node may take to load PyTorch and the model."""
+"""Seconds that the node may take to load PyTorch and the model."""
 SETTLE_SECONDS = 5.0
-"""How long to wait for a reliable input subscription: the node first takes what every publisher can give."""
+"""Seconds to wait for a reliable input subscription. The node starts with best effort."""
 SILENCE_SECONDS = 3.0
-"""When nothing has come for so long from a node that is not busy, nothing will."""
+"""After this many seconds without a message from a node that is not busy, no more will arrive."""
 PATIENCE_SECONDS = 30.0
-"""How long a node that is busy with one frame may be silent at the end."""
+"""Seconds that a node that is busy with a frame may be silent at the end."""
 SPIN_SECONDS = 0.025
 SECOND = 10**9
 
@@ -35,10 +35,10 @@ logger = logging.getLogger(__name__)
 
 
 class Player:
-    """Publishes the cameras of a drive and records every frame and all that the node makes of it.
+    """Publishes the images of a drive and records them and the node's outputs.
 
-    ``process`` is the node's where the replay started it; ``factor`` is how many times faster than it was recorded
-    the drive is played.
+    ``process`` is the node's process if the replay started it. The drive is played ``factor`` times as fast as it was
+    recorded.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Player:
         self._clock = DriveClock(node, factor)
 
     def wait(self) -> None:
-        """Until the node is active and everything has matched. Raises NodeError."""
+        """Wait until the node is active and connected to all topics. Raises NodeError."""
         start = monotonic_ns()
         limit = START_SECONDS if self._process else FIND_SECONDS
         matched_ns: int | None = None
@@ -65,8 +65,10 @@ class Player:
                 if errors := self._process.errors():
                     raise NodeError(errors[0])
             if monotonic_ns() - start > limit * SECOND:
-                raise NodeError(f"the node {self._target.name} was not active and matched within {limit:.0f} s")
-            # the counts before the drive are needed too
+                raise NodeError(
+                    f"the node {self._target.name} was not active and connected to all topics within {limit:.0f} s"
+                )
+            # the counts from before the drive are needed too
             matched = self._link.matched() and len(self._status.counts()) == len(self._drive.cameras)
             matched_ns = (matched_ns or monotonic_ns()) if matched else None
 
@@ -74,9 +76,9 @@ class Player:
         return self._link.reliable() or monotonic_ns() - matched_ns > SETTLE_SECONDS * SECOND
 
     def play(self) -> Playback:
-        """Send every frame when it is due, then wait for what is still to come.
+        """Send every frame when it is due, then wait for the last masks.
 
-        Ctrl-C, a node that ends and a drive that cannot be read on end it early; the result says so.
+        Ctrl-C, the end of the node and a read error end it early; the result says so.
         """
         played = Playback(self._target, self._link.frames)
         before = self._status.counts()
@@ -100,42 +102,42 @@ class Player:
     def _send_all(self) -> None:
         with tqdm(total=self._drive.length or None, unit="frame", desc="playing") as bar:
             for index, frame in enumerate(prefetch(self._drive.frames())):
-                if not index:  # the first frame is read
+                if not index:  # the first frame has been read
                     self._clock.start(frame.stamp_ns)
                 self._wait_until(self._clock.due_ns(frame.at_ns))
-                self._clock.tell()
+                self._clock.publish()
                 self._link.send(index, frame)
                 bar.update()
 
     def _check(self) -> None:
-        """Raises NodeError if the node is gone."""
+        """Raises NodeError if the node does not run any more."""
         if self._process:
             self._process.check()
         elif self._link.cut():
-            raise NodeError(f"the node {self._target.name} is gone")
+            raise NodeError(f"the node {self._target.name} has ended")
 
     def _wait_until(self, due_ns: int) -> None:
         self._check()
         self._catch_up()
         while (left := due_ns - monotonic_ns()) > 0:
-            self._clock.tell()
+            self._clock.publish()
             self._spin(min(left / SECOND, SPIN_SECONDS))
 
     def _catch_up(self) -> None:
-        """Take all that has come: a replay that is late must not leave masks waiting as well."""
+        """Receive all waiting messages, so that a late replay does not also measure masks too late."""
         before = -1
         while before != (received := self._link.received + self._status.received):
             before = received
             self._spin(0)
 
     def _drain(self) -> None:
-        """Wait for the masks that are still to come. Of a frame that the node dropped none comes: a node that says
-        nothing and is not busy has no more."""
+        """Wait for the last masks. A dropped frame has no mask, so the wait ends when the node is silent and not
+        busy."""
         while not self._link.answered() and self._quiet() < PATIENCE_SECONDS:
             if self._quiet() > SILENCE_SECONDS and not self._status.busy():
                 break
             self._spin_on()
-        while self._quiet() < 0.5:  # confidence, coverage and timing follow the mask
+        while self._quiet() < 0.5:  # confidence, coverage and timing arrive after the mask
             self._spin_on()
         end = monotonic_ns()
         while self._status.received_ns <= end and monotonic_ns() - end < SILENCE_SECONDS * SECOND:
@@ -143,7 +145,7 @@ class Player:
 
     def _spin_on(self) -> None:
         self._check()
-        self._clock.tell()
+        self._clock.publish()
         self._spin(SPIN_SECONDS)
 
     def _quiet(self) -> float:

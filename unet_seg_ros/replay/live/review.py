@@ -1,4 +1,4 @@
-"""One pass over what was recorded live: every frame with what the node made of it."""
+"""Reads a live recording once: every frame with the node's outputs."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from unet_seg_ros.data.ros_images import to_rgb
 from unet_seg_ros.replay.live.playback import Playback, Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, image_message, message_pixels, message_stamp
-from unet_seg_ros.replay.topics import IMAGE, OUTPUTS, RECORDED
+from unet_seg_ros.replay.topics import FRAME_OUTPUTS, IMAGE, RECORDED
 
 
 class Answer(NamedTuple):
-    """A frame and its outputs: ``image`` H×W×3 uint8 RGB, ``mask`` and ``confidence`` H×W uint8, ``coverage`` the
+    """A frame and its outputs: ``image`` uint8[H, W, 3] RGB, ``mask`` and ``confidence`` uint8[H, W], ``coverage`` the
     ClassCoverage message."""
 
     sent: Sent
@@ -29,15 +29,16 @@ class Answer(NamedTuple):
 
 
 def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder: Recorder) -> Iterator[Answer]:
-    """The frames in ``bag`` that the node answered, in order of their stamps; those whose stamp is repeated are left
-    out, since their masks can't be told apart. All messages go on to ``recorder``, and with each answer its overlay.
+    """The frames in ``bag`` for which the node sent a mask, in order of their stamps. Frames with a repeated stamp are
+    left out, because their masks cannot be matched. All messages are written to ``recorder``, with an overlay for each
+    answer.
 
     ``palette`` is uint8[256, 3] RGB.
     """
     what = {drive.topic(camera): (camera, "image") for camera in drive.cameras}
     what |= {played.target.topic(camera, output): (camera, output) for camera in drive.cameras for output in RECORDED}
     frames = {(sent.camera, sent.stamp_ns): sent for sent in played.frames if not sent.repeated}
-    parts: dict[tuple[str, int], dict[str, Any]] = {}  # of frames whose answer is not whole yet
+    parts: dict[tuple[str, int], dict[str, Any]] = {}  # of frames whose answer is not complete yet
     with AnyReader([bag], default_typestore=TYPES) as reader:
         bar = tqdm(reader.messages(), total=reader.message_count, unit="message", desc="reviewing")
         for connection, _, raw in bar:
@@ -45,13 +46,13 @@ def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder:
             camera, output = what[connection.topic]
             key = camera, message_stamp(message)
             recorder.write(connection.topic, connection.msgtype, key[1], bytes(raw))
-            if key not in frames or output not in ("image", *OUTPUTS):
+            if key not in frames or output not in ("image", *FRAME_OUTPUTS):
                 continue
-            # The bag is in order of the stamps: what is of another stamp will not be completed.
+            # The bag is in order of the stamps, so answers with earlier stamps cannot become complete.
             parts = {other: found for other, found in parts.items() if other[1] == key[1]}
             found = parts.setdefault(key, {})
             found[output] = message
-            if len(found) == 1 + len(OUTPUTS):
+            if len(found) == 1 + len(FRAME_OUTPUTS):
                 answer = _answer(frames[key], found)
                 overlay = draw.overlay(answer.image, answer.mask, palette)
                 picture = image_message(overlay, "rgb8", key[1], found["image"].header.frame_id)
@@ -61,6 +62,6 @@ def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder:
 
 
 def _answer(sent: Sent, found: dict[str, Any]) -> Answer:
-    # one channel of mono8 is what `to_rgb` gives three times
+    # `to_rgb` repeats the one channel of mono8 three times
     mask, confidence = (to_rgb(found[output])[..., 0].copy() for output in ("mask", "confidence"))
     return Answer(sent, message_pixels(found["image"]), mask, confidence, found["coverage"])

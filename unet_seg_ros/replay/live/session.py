@@ -1,4 +1,4 @@
-"""Live: the drive played over DDS to the node as deployed, in a process of its own or one that somebody else runs."""
+"""Plays a drive over DDS to a node, which the replay starts in its own process or which already runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class Live:
-    """What playing left beside the recording: ``resources`` are the node process's, none for somebody else's node;
-    ``recording_problem`` is why nothing was recorded, empty if it was."""
+    """The result of playing, besides the recording. ``resources`` are the node process's, empty if the replay did not
+    start the node. ``recording_problem`` says why nothing was recorded, empty if it was."""
 
     playback: Playback
     resources: list[Sample] = field(default_factory=list)
@@ -32,8 +32,10 @@ class Live:
 
 
 def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str, factor: float) -> Live:
-    """Start a node on a DDS domain that no car uses, with the drive's cameras, its output going to ``log``, and play
-    the drive to it ``factor`` times as fast as it was recorded; ``model`` and ``device`` empty are the node's own.
+    """Start a node with the drive's cameras on its own DDS domain and play the drive to it.
+
+    The node's output goes to ``log``. The drive is played ``factor`` times as fast as recorded. If ``model`` or
+    ``device`` is empty, the node's default is used.
 
     Raises SourceError, and NodeError if the node does not become active.
     """
@@ -41,7 +43,7 @@ def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str
     arguments = {"cameras": cameras, "transport": drive.transport, "model": model, "device": device}
     try:
         plan = bringup({**arguments, "use_sim_time": "true"})
-    except ValueError as error:  # a bag's topic that is no ROS name
+    except ValueError as error:  # the bag has a topic that is not a ROS name
         raise SourceError(f"{drive.source}: {error}") from error
     isolate(plan)
     process = NodeProcess(plan, log)
@@ -61,7 +63,7 @@ def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str
 def play_to_other_node(drive: Drive, bag: Path, name: str, factor: float) -> Live:
     """Play to the running node ``name``, such as /segmentation, on this environment's DDS domain.
 
-    Raises NodeError if it isn't there, isn't active or does not take the drive's topics.
+    Raises NodeError if it does not run, is not active or does not subscribe to the drive's topics.
     """
     with Recorder(bag) as recorder, on_the_graph() as node:
         player = Player(node, drive, find_node(node, name, drive), recorder, None, factor)

@@ -1,4 +1,4 @@
-"""The figures of a drive that was played live: how many frames came back, when, and what became of the others."""
+"""The timing of a live drive: how many masks arrived and when, and why the other frames have none."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from unet_seg_ros.vocabulary import STAGES, Drop
 
 
 def counted(played: Playback) -> Frames:
-    """``sent``, ``received`` (by the node; None where it does not say), ``processed`` (their masks came back), and
-    ``dropped`` by reason, which sum to ``sent - processed``."""
+    """Numbers of frames: ``sent``, ``received`` by the node (None if it does not report it), ``processed`` (the mask
+    arrived), and ``dropped`` by reason, whose sum is ``sent - processed``."""
     dropped: Counter[str] = Counter()
     for camera in played.target.cameras:
         mine = [sent for sent in played.frames if sent.camera == camera]
@@ -28,12 +28,12 @@ def counted(played: Playback) -> Frames:
 
 
 def answered(sent: Sent) -> bool:
-    """Whether its mask came."""
+    """Whether the frame's mask arrived."""
     return sent.received_ns is not None
 
 
 def reasons(sent: int, masks: int, counts: Counts | None) -> dict[str, int]:
-    """Why ``sent - masks`` frames were dropped, those that occurred; they sum to it."""
+    """Numbers of dropped frames by reason; their sum is ``sent - masks``."""
     if counts is None:
         why = {Drop.UNKNOWN.value: sent - masks}
     else:
@@ -45,7 +45,7 @@ def reasons(sent: int, masks: int, counts: Counts | None) -> dict[str, int]:
 
 
 def stages(sent: Sent) -> dict[str, float | None]:
-    """Seconds of each of `STAGES`, None where it is not known."""
+    """Seconds of each stage in ``STAGES``; None if not known."""
     told = dict(sent.stages or {})
     if sent.stages and sent.latency is not None:
         told["transport"] = sent.latency - sum(seconds for name, seconds in told.items() if name != "publish")
@@ -53,8 +53,8 @@ def stages(sent: Sent) -> dict[str, float | None]:
 
 
 def achieved(played: Playback) -> dict[str, float | None]:
-    """Frames per second of all cameras together, as sent and as their masks came back; ``jitter`` in s is the standard
-    deviation of the intervals between the masks of a camera about their mean."""
+    """Frames and masks per second of all cameras together. ``jitter`` is the standard deviation in seconds of the
+    intervals between the masks of a camera."""
     sent = [one.sent_ns for one in played.frames]
     received = sorted(one.received_ns for one in played.frames if one.received_ns is not None)
     intervals = [
@@ -63,7 +63,7 @@ def achieved(played: Playback) -> dict[str, float | None]:
         )
         for camera in played.target.cameras
     ]
-    # about each camera's own mean: two steady cameras of different rates do not jitter
+    # relative to each camera's own mean, so that two steady cameras of different rates have no jitter
     off = np.concatenate([each - each.mean() for each in intervals if each.size > 1] or [np.zeros(0)]) / 1e9
     jitter = float(np.sqrt(np.mean(off**2))) if off.size else None
     return {"sent": _rate(sent), "rate": _rate(received), "jitter": jitter}

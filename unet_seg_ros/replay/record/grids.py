@@ -1,4 +1,4 @@
-"""The grids of a drive: made of its masks as the node makes them, recorded, and drawn."""
+"""Makes the grids of a drive from its masks, as the node does, and records and draws them."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ THRESHOLD = 0.5
 
 
 class Grids:
-    """Takes the masks of a drive's cameras; ``class_names`` are the masks' classes and ``class_ids`` their values.
+    """Makes grids from the masks of a drive's cameras; ``class_names`` are the masks' classes, ``class_ids`` their
+    values.
 
-    A camera without a usable calibration is one of ``problems``. Raises ValueError where the costs can't be read.
+    A camera without a usable calibration is added to ``problems``. Raises ValueError if the costs cannot be read.
     """
 
     def __init__(
@@ -38,11 +39,11 @@ class Grids:
         self._newest = np.full(settings.grid.shape, UNKNOWN, np.uint8)
 
     def take(self, camera: str, stamp_ns: int, mask: Array, confidence: Array, recorder: Recorder | None) -> None:
-        """Put a frame's mask on the ground; both topics go to ``recorder``."""
+        """Project a frame's mask to the ground; write both grid topics to ``recorder``."""
         given = self._settings.cameras[camera]
         if given.camera is None or given.pose is None:
             self._problems.add(
-                f"ground {camera}", f"{camera}: no grid: the calibration file does not describe it whole"
+                f"ground {camera}", f"{camera}: no grid: the calibration file does not describe this camera completely"
             )
             return
         try:

@@ -1,4 +1,5 @@
-"""What the node would publish for a frame, as rosbags messages: offline, the same topics are recorded without DDS."""
+"""Makes the messages that the node would publish for a frame, so that offline the same topics are recorded without
+DDS."""
 
 from __future__ import annotations
 
@@ -12,15 +13,15 @@ from unet_seg_ros import draw
 from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.metrics.coverage import Coverage, Region
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
-from unet_seg_ros.replay.source.drive import Array, Drive, Frame
+from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame
 from unet_seg_ros.replay.topics import CAMERA_HEALTH, CLASS_COVERAGE, IMAGE, Target
 from unet_seg_ros.segmenter import Segmentation
 
 
 class OutputRecorder:
-    """Records frames of ``drive`` and what was seen in them under the topics of the node that a live replay starts.
+    """Records the frames of ``drive`` and their outputs, on the same topics as a live replay.
 
-    ``palette`` is uint8[256, 3] RGB; ``age`` is 0 and ``dropped`` too: nothing waits offline.
+    ``palette`` is uint8[256, 3] RGB. ``age`` and ``dropped`` are 0, because no frame waits offline.
     """
 
     def __init__(self, recorder: Recorder, drive: Drive, model_id: str, palette: Array) -> None:
@@ -31,11 +32,11 @@ class OutputRecorder:
         self._types = typestore()
         self._target = Target.own(drive.cameras)
 
-    def write_input(self, frame: Frame) -> None:
-        """Add a frame of which nothing was made."""
+    def write_input(self, frame: DriveFrame) -> None:
+        """Add a frame that has no outputs."""
         self._write(frame, self._drive.topic(frame.camera), self._drive.message_type, frame.message)
 
-    def write_health(self, frame: Frame, health: Health) -> None:
+    def write_health(self, frame: DriveFrame, health: Health) -> None:
         """Add whether the frame's mask can be believed."""
         message = self._types.types[CAMERA_HEALTH](
             frame.message.header,
@@ -51,10 +52,10 @@ class OutputRecorder:
         self._write(frame, self._target.topic(frame.camera, "health"), CAMERA_HEALTH, message)
 
     def write(
-        self, frame: Frame, image: Array, seen: Segmentation, health: Health, regions: Sequence[Region] = ()
+        self, frame: DriveFrame, image: Array, seen: Segmentation, health: Health, regions: Sequence[Region] = ()
     ) -> Coverage:
-        """Add the frame, of which ``image`` (H×W×3 uint8 RGB) is the decoded picture, with all outputs; returns its
-        coverage, of the whole image and of ``regions``."""
+        """Add a frame with all outputs; ``image`` is its decoded image uint8[H, W, 3] RGB. Returns its coverage, of the
+        whole image and of ``regions``."""
         header, camera = frame.message.header, frame.camera
         self.write_input(frame)
         self.write_health(frame, health)
@@ -69,7 +70,7 @@ class OutputRecorder:
             self._write(frame, self._target.topic(camera, output), kind, message)
         return coverage
 
-    def _write(self, frame: Frame, topic: str, kind: str, message: Any) -> None:
+    def _write(self, frame: DriveFrame, topic: str, kind: str, message: Any) -> None:
         self._recorder.write(topic, kind, frame.stamp_ns, bytes(self._types.serialize_cdr(message, kind)))
 
     def _coverage(self, header: Any, seen: Segmentation, coverage: Coverage, trust: float) -> Any:
@@ -96,7 +97,7 @@ class OutputRecorder:
 
 
 def picture(types: Typestore, header: Any, pixels: Array) -> Any:
-    """A rosbags ``Image``: mono8 of H×W uint8, rgb8 of H×W×3."""
+    """A rosbags ``Image``: mono8 for uint8[H, W], rgb8 for uint8[H, W, 3]."""
     height, width = pixels.shape[:2]
     encoding = "mono8" if pixels.ndim == 2 else "rgb8"
     data = np.ascontiguousarray(pixels).reshape(-1)

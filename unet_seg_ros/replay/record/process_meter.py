@@ -9,14 +9,14 @@ from typing import NamedTuple
 import psutil
 
 INTERVAL = 0.5
-"""Seconds between two samples, at first."""
+"""Seconds between two samples at the start."""
 MAX_SAMPLES = 1000
-"""When there are so many, every second one is dropped and the interval doubles: a long drive costs no memory."""
+"""At this number, every second sample is dropped and the interval doubles, to bound the memory for long drives."""
 
 
 class Sample(NamedTuple):
-    """``at`` in seconds since the meter began; ``cpu`` in cores (1.0 = one core busy) since the sample before;
-    ``memory`` is resident, in bytes."""
+    """``at`` is in seconds since the start of the meter. ``cpu`` is the number of busy cores since the previous sample.
+    ``memory`` is the resident memory in bytes."""
 
     at: float
     cpu: float
@@ -24,7 +24,7 @@ class Sample(NamedTuple):
 
 
 class Meter:
-    """Samples the process ``pid`` in a thread from its making to ``stop``, or until the process ends."""
+    """Samples the process ``pid`` in a thread from construction to ``stop``, or until the process ends."""
 
     def __init__(self, pid: int) -> None:
         self.samples: list[Sample] = []
@@ -34,7 +34,7 @@ class Meter:
         self._thread.start()
 
     def stop(self) -> list[Sample]:
-        """No more samples; returns those there are."""
+        """Stop sampling; returns all samples."""
         self._stopped.set()
         self._thread.join()
         return self.samples
@@ -53,7 +53,7 @@ class Meter:
                 interval *= 2
 
     def _seconds(self) -> tuple[float, int] | None:
-        """CPU seconds so far and bytes of memory; None if the process is gone."""
+        """CPU seconds so far and bytes of memory; None if the process has ended."""
         try:
             process = psutil.Process(self._pid)
             times = process.cpu_times()

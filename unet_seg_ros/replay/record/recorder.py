@@ -1,4 +1,4 @@
-"""What goes over the topics, as an MCAP file that Foxglove, RViz and ``ros2 bag`` open. Needs no DDS."""
+"""Writes messages into an MCAP file that Foxglove, RViz and ``ros2 bag`` open. Needs no DDS."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rosbags.typesys.store import Typestore
 from unet_seg_ros.share import share_folder
 
 UNFINISHED = ".recording"
-"""How the folders begin in which a recording is written."""
+"""Start of the names of folders in which a recording is written."""
 WAITING = 16
-"""Messages that may wait for the disk."""
+"""Most messages that wait to be written."""
 
 
 def typestore() -> Typestore:
-    """All message types that are recorded. Raises FileNotFoundError where unet_seg_msgs is not to be found."""
+    """All message types that are recorded. Raises FileNotFoundError if unet_seg_msgs is not found."""
     types = get_typestore(Stores.ROS2_JAZZY)
     for file in sorted(_message_folder().glob("*.msg")):
         types.register(get_types_from_msg(file.read_text(encoding="utf-8"), f"unet_seg_msgs/msg/{file.stem}"))
@@ -34,17 +34,17 @@ def typestore() -> Typestore:
 
 
 def _message_folder() -> Path:
-    """Where the definitions lie that the node was built with: a ROS prefix, the virtual environment, or the clone."""
+    """The folder of the message definitions: in a ROS prefix, in the virtual environment, or in the clone."""
     prefixes = [Path(prefix) for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if prefix]
     folders = [prefix / "share" for prefix in (*prefixes, Path(sys.prefix))] + [share_folder()]
     for folder in folders:
         if (folder / "unet_seg_msgs" / "msg" / "ClassCoverage.msg").is_file():
             return folder / "unet_seg_msgs" / "msg"
-    raise FileNotFoundError("unet_seg_msgs is not installed: no ClassCoverage.msg on AMENT_PREFIX_PATH")
+    raise FileNotFoundError("unet_seg_msgs is not installed: there is no ClassCoverage.msg on AMENT_PREFIX_PATH")
 
 
 class Message(NamedTuple):
-    """One to be written, of type ``kind`` (``package/msg/Name``), serialised as CDR."""
+    """A message to be written, of type ``kind`` (``package/msg/Name``), serialised as CDR."""
 
     topic: str
     kind: str
@@ -53,8 +53,8 @@ class Message(NamedTuple):
 
 
 class Recorder:
-    """Writes messages in a thread, so that the disk holds up nobody. ``path`` exists once the block is left without an
-    exception. Where the disk is full there will be no file: ``problem`` then says so, and all else can go on."""
+    """Writes messages in a thread, so that a slow disk delays nothing. ``path`` exists once the ``with`` block ends
+    without an exception. If the disk is full, no file is written and ``problem`` says so; the replay continues."""
 
     def __init__(self, path: Path) -> None:
         self.problem = ""
@@ -64,7 +64,7 @@ class Recorder:
         self._queue: Queue[Message | None] = Queue(WAITING)
 
     def __enter__(self) -> Recorder:
-        # rosbags writes a folder with metadata beside the file; the file holds that metadata too
+        # rosbags writes a folder with the file and its metadata; the file holds the metadata too
         self._folder = Path(tempfile.mkdtemp(dir=self._path.parent, prefix=UNFINISHED))
         self._writer = Writer(self._folder / "drive", version=9, storage_plugin=StoragePlugin.MCAP)
         try:
@@ -91,16 +91,16 @@ class Recorder:
             shutil.rmtree(self._folder)
 
     def write(self, topic: str, kind: str, stamp_ns: int, cdr: bytes) -> None:
-        """Add one message of type ``kind`` (``package/msg/Name``), serialised as CDR, at its own stamp."""
+        """Add a message of type ``kind`` (``package/msg/Name``), serialised as CDR, with its own stamp as its time."""
         self._queue.put(Message(topic, kind, stamp_ns, cdr))
 
     def _run(self) -> None:
         while (message := self._queue.get()) is not None:
             if self.problem:
-                continue  # or the sender would wait for ever
+                continue  # else the sender would wait for ever
             try:
                 self._add(message)
-            except Exception as error:  # whatever it is: a sender that waits for this thread would wait for ever
+            except Exception as error:  # any error, because the sender would wait for this thread for ever
                 self._fail(error)
 
     def _add(self, message: Message) -> None:
@@ -108,7 +108,7 @@ class Recorder:
             self._connections[message.topic] = self._writer.add_connection(
                 message.topic, message.kind, typestore=self._types
             )
-        # MCAP knows no time before 1970
+        # MCAP has no times before 1970
         self._writer.write(self._connections[message.topic], max(message.stamp_ns, 0), message.cdr)
 
     def _fail(self, error: Exception) -> None:

@@ -25,7 +25,7 @@ from unet_seg_ros.vocabulary import STAGES
 
 
 class Speed(NamedTuple):
-    """Frames per second as sent and as processed, and the standard deviation of the intervals between masks in s."""
+    """Frames per second as sent and as processed, and the standard deviation in s of the intervals between masks."""
 
     sent: float | None = None
     rate: float | None = None
@@ -33,7 +33,7 @@ class Speed(NamedTuple):
 
 
 class Evaluation:
-    """The sums, pictures, table and problems of a replay. ``topics`` are those of the images, by camera."""
+    """The sums, pictures, table and problems of a replay. ``topics`` are the image topics by camera."""
 
     def __init__(self, options: Options, topics: Mapping[str, str]) -> None:
         self.class_names: tuple[str, ...] = CLASS_NAMES
@@ -52,7 +52,7 @@ class Evaluation:
 
     @classmethod
     def of_drive(cls, drive: Drive, options: Options) -> Evaluation:
-        """The drive's own problems are the first."""
+        """An empty evaluation of a drive. It starts with the drive's own problems."""
         evaluation = cls(options, {camera: drive.topic(camera) for camera in drive.cameras})
         for text in drive.problems:
             evaluation.problems.add(text, text)
@@ -61,10 +61,14 @@ class Evaluation:
     def look(
         self, shot: Shot, shares: Sequence[float], other: Array | None = None, moment: Moment | None = None
     ) -> dict[str, Any]:
-        """Take in a frame that was segmented and return its figures by name. ``shares`` are those of each class;
-        ``other`` is a second model's mask, H×W uint8; ``moment`` is for the streaming accuracy."""
+        """Measure a segmented frame and return its figures by name.
+
+        ``shares`` are the shares of the classes, 0..1. ``other`` is a second model's mask, uint8[H, W]. ``moment`` is
+        for the streaming accuracy."""
         if shot.label is not None and self.class_names != CLASS_NAMES:
-            self.problems.add("classes", f"{self.model_id}: not compared with labels: other classes")
+            self.problems.add(
+                "classes", f"{self.model_id}: not compared with labels, because its classes differ from theirs"
+            )
             shot = replace(shot, label=None)
         figures = self._score.take(shot.frame.camera, shot.mask, shot.confidence, shot.label, other, moment)
         figures |= {f"coverage.{name}": share for name, share in zip(self.class_names, shares, strict=True)}
@@ -95,7 +99,7 @@ class Evaluation:
         self._table.append(row | dict(figures or {}))
 
     def merge(self, name: str, result: Result) -> None:
-        """Add all of another drive; ``name`` is the folder of its own report."""
+        """Add the result of another drive; ``name`` is the folder of its own report."""
         self._score += result.score
         self._table.extend(result.frames.assign(bag=name))
         self._source |= {f"{name}: {camera}": check for camera, check in result.report["source"].items()}
@@ -112,8 +116,8 @@ class Evaluation:
         seconds: float,
         resources: Sequence[Sample] | None = None,
     ) -> Result:
-        """Everything so far. ``seconds`` is how long the replay took; ``resources`` are of the process that segments,
-        None if there are several."""
+        """The result so far. ``seconds`` is the duration of the replay. ``resources`` are those of the segmenting
+        process, None if there are several."""
         frames, score = self._table.frame(), self._score
         figures = {name: distribution(frames[name]) for name in (self._total, *STAGES) if name in frames}
         total = figures.pop(self._total)
@@ -145,8 +149,8 @@ class Evaluation:
 
 
 def badness(figures: Mapping[str, Any]) -> tuple[float, str]:
-    """How bad a frame is in comparison with others of its drive, and why, for people: the share of pixels that are
-    wrong or, without labels, how unsure the model is."""
+    """How bad a frame is, 0..1, and the reason as text: the share of wrong pixels or, without labels, 1 - mean
+    confidence."""
     right, sure = figures["pixel_accuracy"], figures["mean_confidence"]
     if math.isnan(right):
         return 1 - sure, f"mean confidence {100 * sure:.1f} %"

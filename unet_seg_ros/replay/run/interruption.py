@@ -1,4 +1,4 @@
-"""Ctrl-C, a kill or a closed terminal ends a replay after the frame in hand, so that its report is still written."""
+"""Ends a replay after the current frame at Ctrl-C, SIGTERM or SIGHUP, so that its report is still written."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from threading import Event
 
 @contextmanager
 def interruptible() -> Iterator[Event]:
-    """An event that is set by the first signal; a second one ends the process at once. Outside the main thread no
-    signal is caught."""
+    """An event that the first signal sets; a second one ends the process at once. Outside the main thread no signal is
+    caught."""
     stopped = Event()
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     if threading.current_thread() is not threading.main_thread():

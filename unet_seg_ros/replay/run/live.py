@@ -1,4 +1,4 @@
-"""Live: the drive is played to the node, what was recorded is looked through, and summed up as offline."""
+"""Live replay: plays the drive to the node, then evaluates the recording as an offline replay does."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ LIVE = ".live.mcap"
 
 
 def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
-    """Play the drive; of what it leaves only drive.mcap and node.log are written to ``output``.
+    """Play and evaluate the drive. Only drive.mcap and node.log are written to ``output``.
 
-    Raises ReplayError where nothing was played.
+    Raises ReplayError if nothing was played.
     """
     start = perf_counter()
     try:
@@ -74,8 +74,8 @@ def _look_through(
     truth: Truth,
     where: GroundSettings | None,
 ) -> None:
-    """Take in what was played and answered; the recording that is kept gets the overlays, and the grids if it is known
-    ``where`` the cameras are. Raises OSError, ValueError."""
+    """Evaluate the frames that have masks. Adds overlays to the recording and, if ``where`` holds the cameras'
+    positions, grids. Raises OSError, ValueError."""
     played, problems = live.playback, evaluation.problems
     evaluation.interrupted, evaluation.model_id = played.interrupted, played.engine.get(MODEL, "")
     for kind, text in (("end", played.problem), ("live recording", live.recording_problem)):
@@ -109,7 +109,7 @@ def _look_through(
 def _look(
     answer: Answer, evaluation: Evaluation, truth: Truth, beside: Callable[[int], Array] | None
 ) -> dict[str, Any]:
-    """The answered frame's part of its row. ``beside`` is as in ``Shot``."""
+    """The figures of a frame that has a mask. ``beside`` is as in ``Shot``."""
     sent, coverage = answer.sent, answer.coverage
     evaluation.class_names, evaluation.model_id = tuple(coverage.class_names), coverage.model
     label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape)

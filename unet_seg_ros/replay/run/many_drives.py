@@ -1,6 +1,6 @@
-"""Several drives: each is replayed on its own, here or by workers of dask.distributed, and one report sums them up.
+"""Replays several drives, in this process or by workers of dask.distributed, and writes one report of all.
 
-What is summed are counts, so the figures are those of one process, however the drives were shared out.
+The report is computed from the sums of counts, so it does not depend on how the drives were distributed.
 """
 
 from __future__ import annotations
@@ -54,16 +54,16 @@ NO_DRIVES = (
 
 @dataclass(frozen=True)
 class Workers:
-    """``jobs`` processes on this machine, or those of the dask.distributed ``scheduler`` at an address; neither (1 and
-    empty) is this process."""
+    """Where drives are replayed: in ``jobs`` processes on this machine, or by the dask.distributed ``scheduler`` at an
+    address; with 1 and empty, in this process."""
 
     jobs: int = 1
     scheduler: str = ""
 
 
 def expanded(sources: Sequence[Path]) -> list[Path]:
-    """The drives: a folder that is none itself, but holds bags, stands for these, by name. A drive that
-    is there twice counts twice, which is logged."""
+    """The drives. A folder that is not a drive but holds bags is replaced by its bags, in order of their names. A drive
+    that is there twice counts twice, which is logged."""
     found: list[Path] = []
     for source in sources:
         found += _bags_in(source) or [source]
@@ -95,9 +95,9 @@ def _bags_in(folder: Path) -> list[Path]:
 def replay_many(
     sources: Sequence[Path], output: Path, options: Options, gate: Gate, workers: Workers, title: Path
 ) -> Result:
-    """Fill the folder ``output``, and in it one for each drive; ``title`` is what the whole is called.
+    """Write the folder ``output`` with a folder for each drive; ``title`` is the title of the report.
 
-    A drive that can't be replayed costs itself. Raises ReplayError where none could.
+    A drive that cannot be replayed is left out and named in the problems. Raises ReplayError if no drive could be.
     """
     start = perf_counter()
     names = folder_names(sources)
@@ -119,7 +119,7 @@ def replay_many(
 
 
 def folder_names(sources: Sequence[Path]) -> list[str]:
-    """One for each, of the end of its path, as long as they differ."""
+    """A unique folder name for each drive, made from the end of its path."""
     names: list[str] = []
     for source in sources:
         name = re.sub(r"[^\w.-]+", "_", source.absolute().stem).lstrip(".-") or "drive"
@@ -129,18 +129,18 @@ def folder_names(sources: Sequence[Path]) -> list[str]:
 
 
 def _task(source: Path, output: Path, options: Options) -> Result | str:
-    """What a worker does; a drive that can't be replayed gives the line that says why."""
+    """The work of a worker: replay a drive. If that is not possible, returns a line that says why."""
     never_fail_to_print()
     try:
         return replay_one(source, output, options, Gate())
     except ReplayError as error:
         return str(error)
-    except Exception as error:  # it costs this drive, and not those that are done
+    except Exception as error:  # only this drive is lost, not the finished ones
         return one_line(f"{source}: unexpected {type(error).__name__}: {last_words(error)}")
 
 
 def _all(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> tuple[dict[int, Result | str], bool]:
-    """Results by number of the task, of those that were done, and whether Ctrl-C came before the others."""
+    """The results of the finished tasks by number, and whether Ctrl-C ended the others."""
     done: dict[int, Result | str] = {}
     try:
         for index, result in _shared(tasks, options, workers) if workers != Workers() else _here(tasks, options):
@@ -165,9 +165,9 @@ def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) 
             f"--jobs and --scheduler need dask.distributed ({error}): "
             "python3 -m pip install -r requirements/cluster.txt"
         ) from error
-    if workers.jobs > 1 and not options.threads:  # the cores are shared too
+    if workers.jobs > 1 and not options.threads:  # the processes share the cores
         options = replace(options, threads=max(1, len(os.sched_getaffinity(0)) // workers.jobs))
-    options = options.absolute()  # workers run in folders of their own
+    options = options.absolute()  # workers run in other folders
     with _client(workers) as client:
         futures = {
             client.submit(_task, source.resolve(), output.resolve(), options, pure=False): index
@@ -199,7 +199,7 @@ def _client(workers: Workers) -> Iterator[Any]:
 def _total(
     done: dict[int, Result | str], names: Sequence[str], options: Options, seconds: float, title: Path
 ) -> tuple[Result, Gallery]:
-    """``names`` are the folders that the drives' own reports are in."""
+    """The result of all drives; ``names`` are the folders of their own reports."""
     evaluation = Evaluation(options, {})
     for text in (found for _, found in sorted(done.items()) if isinstance(found, str)):
         evaluation.problems.add(text, text)

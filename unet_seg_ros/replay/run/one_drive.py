@@ -15,7 +15,7 @@ from unet_seg_ros.replay.run.output_folder import clear
 
 
 def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Result:
-    """Fill the folder ``output``. Raises ReplayError where nothing could be evaluated or written."""
+    """Replay and write the folder ``output``. Raises ReplayError if nothing could be evaluated or written."""
     try:
         clear(output, [source, *gate.files()])
         result, gallery = _replayed(source, output, options)
@@ -29,6 +29,6 @@ def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Resu
 def _replayed(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
     if options.mode == "offline":
         return replay_offline(source, output, options)
-    from unet_seg_ros.replay.run.live import replay_live  # which needs ROS
+    from unet_seg_ros.replay.run.live import replay_live  # it needs ROS
 
     return replay_live(source, output, options)

@@ -1,4 +1,4 @@
-"""Opens a drive, whatever it is recorded in, with its labels."""
+"""Opens a drive of any format with its labels."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from unet_seg_ros.replay.source.video_and_folder import open_source
 
 
 def open_drive(source: Path, options: Options) -> Drive:
-    """The drive at ``source``, with the labels of ``options`` if a folder holds them. Raises SourceError."""
+    """The drive at ``source``, with the labels of ``options`` if they are in a folder. Raises SourceError."""
     drive = open_source(source, options.rate, options.topics, [topic for _, topic in options.labels.topics])
     return with_labels(drive, options.labels)

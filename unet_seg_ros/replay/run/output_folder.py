@@ -1,4 +1,4 @@
-"""The folder that a replay fills: what an earlier replay left there is removed, nothing else."""
+"""The output folder of a replay. The files of an earlier replay are removed from it, no others."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from unet_seg_ros.replay.source.bag_reader import bag_files
 
 
 def clear(output: Path, needed: Sequence[Path]) -> None:
-    """Make the folder, without what an earlier replay left there.
+    """Make the folder and remove the files of an earlier replay from it.
 
-    Raises OSError, and ReplayError rather than remove one of the files or bags that are ``needed``.
+    Raises OSError, and ReplayError if one of the files or bags that are ``needed`` would be removed.
     """
     output.mkdir(parents=True, exist_ok=True)
     old = [path for path in (*(output / name for name in FILES), *output.glob("overlay*.webm")) if path.exists()]
@@ -24,7 +24,7 @@ def clear(output: Path, needed: Sequence[Path]) -> None:
     kept |= {file.resolve() for path in needed if path.is_dir() and is_bag(path) for file in bag_files(path)}
     for file in old:
         if file.resolve() in kept:
-            raise ReplayError(f"{file}: is needed for this replay and would be replaced; give another --output")
+            raise ReplayError(f"{file}: this replay needs this file and would replace it; give another --output")
     for file in old:
         file.unlink()
     for folder in output.glob(f"{UNFINISHED}*"):

@@ -1,4 +1,4 @@
-"""Frames to masks without DDS: every frame, in order. Reading and decoding overlap with the network."""
+"""Segments every frame of a drive in order, without DDS. Reading and decoding overlap with the network."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from time import perf_counter
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import OutOfMemory
 from unet_seg_ros.replay.labels.matcher import Truth
-from unet_seg_ros.replay.source.drive import Array, Drive, Frame, message_pixels
+from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame, message_pixels
 from unet_seg_ros.replay.source.prefetch import prefetch
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 from unet_seg_ros.vocabulary import Drop
@@ -22,7 +22,7 @@ class Seen:
     nothing; ``why`` is what was wrong with this or the other model; ``stages`` are seconds."""
 
     index: int
-    frame: Frame
+    frame: DriveFrame
     image: Array | None = None
     label: Array | None = None
     segmentation: Segmentation | None = None
@@ -33,7 +33,7 @@ class Seen:
 
 
 def segmented(drive: Drive, segmenter: Segmenter, against: Segmenter | None, truth: Truth) -> Iterator[Seen]:
-    """All frames of the drive. Raises SourceError where it can't be read on, DeviceLost."""
+    """Segment all frames of the drive. Raises SourceError if a frame cannot be read, and DeviceLost."""
     return prefetch(_segmented(prefetch(_decoded(drive, truth)), segmenter, against), depth=2)
 
 

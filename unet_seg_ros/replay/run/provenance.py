@@ -1,4 +1,4 @@
-"""What made a report: the drive, model, settings, versions and machine, so that it can be made again."""
+"""Describes how a report was made: drive, model, settings, versions and machine, so that it can be reproduced."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ PACKAGES = ("openvino", "torch", "numpy", "rosbags")
 
 
 def made_by(drive: Drive, options: Options, model: Model, hashed: bool = True) -> MadeBy:
-    """The report's ``made_by``; ``model`` says at least its ``id``. The files of the drive are read for their hash
-    unless not ``hashed``."""
+    """The report's ``made_by``; ``model`` must hold its ``id``. With ``hashed``, the files of the drive are read for
+    their hash."""
     return {
         "bag": {
             "path": str(drive.source),
@@ -40,14 +40,13 @@ def made_by(drive: Drive, options: Options, model: Model, hashed: bool = True) -
 
 
 def model_file(model: str, model_id: str) -> Model:
-    """Of the bundle ``model`` (a name or path, empty = the shipped nano). Raises OSError or ValueError."""
+    """The description of the bundle ``model`` (name or path; empty: the shipped nano). Raises OSError or ValueError."""
     path = shipped_or_path(model or DEFAULT_MODEL)
     return {"id": model_id, "path": str(path), "sha256": digest([path])}
 
 
 def digest(files: Iterable[Path]) -> str | None:
-    """SHA-256 over the files' contents, one after another, in hexadecimal; None where one is no longer to be read,
-    which costs no report."""
+    """SHA-256 in hexadecimal over the contents of all files in order; None if one can no longer be read."""
     found = hashlib.sha256()
     try:
         for path in files:
@@ -60,7 +59,7 @@ def digest(files: Iterable[Path]) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """Of this code, Python and what the figures depend on; packages that are not installed as such are left out."""
+    """Versions of this code, of Python and of the packages that influence the figures, if they are installed."""
     found = {"unet_seg_ros": __version__, "python": platform.python_version(), "opencv": cv2.__version__}
     if commit := _commit():
         found["unet_seg_ros commit"] = commit
@@ -74,9 +73,13 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """The clone's, with -dirty where files were changed since; empty where this is no clone or there is no git."""
+    """The commit of the clone, with -dirty if files were changed; empty if this is not a clone or git is missing."""
     git = ["git", "-C", str(Path(__file__).parent)]
-    ours = ["ls-files", "--error-unmatch", Path(__file__).name]  # and not a repository that this is installed in
+    ours = [
+        "ls-files",
+        "--error-unmatch",
+        Path(__file__).name,
+    ]  # false where this is only installed
     describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         for command in (ours, describe):
@@ -87,7 +90,7 @@ def _commit() -> str:
 
 
 def machine() -> Machine:
-    """Where it ran."""
+    """The machine of the replay."""
     import torch
 
     return {

@@ -1,4 +1,4 @@
-"""Drives in from rosbag2: one camera a topic, raw or compressed images."""
+"""Reads drives from rosbag2: each camera is a topic with raw or compressed images."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from unet_seg_ros.replay.source.bag_reader import (
 from unet_seg_ros.replay.source.drive import (
     TYPES,
     Drive,
-    DriveClock,
-    Frame,
+    DriveFrame,
+    RecordingClock,
     header_stamp,
     image_message,
     message_stamp,
@@ -38,31 +38,31 @@ from unet_seg_ros.text import VALUE, listed, one_line
 
 logger = logging.getLogger(__name__)
 
-OUTPUTS = ("mask", "confidence", "color", "overlay")
-"""Images that the node itself puts out: a bag of an earlier replay holds them beside the camera's."""
+NODE_IMAGES = ("mask", "confidence", "color", "overlay")
+"""Images that the node publishes. A bag of an earlier replay holds them besides the camera's."""
 DEPTH = ("16UC1", "32FC1", "mono16")
-"""Encodings of images that nobody expects to be segmented."""
+"""Encodings of images that are not camera pictures."""
 MAX_CAMERAS = 64
 """Of a drive: each has a video in the report."""
 MAX_LISTED = 50
-"""Topics of a bag that an error lists."""
+"""Most topics of a bag that an error message lists."""
 
 
 def is_bag(path: Path) -> bool:
-    """Whether it is meant as one: by its suffix, or a folder that holds one."""
+    """Whether a path names a bag: by its suffix, or because the folder holds a bag."""
     if path.is_dir():
         return (path / METADATA).exists() or bool(bag_files(path))
     return is_bag_name(path)
 
 
 def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = ()) -> Drive:
-    """The cameras of a bag, named after their topics, at the rate at which they were recorded: those of the topics
-    ``only``, or all but ``labels``.
+    """Open the cameras of a bag, named after their topics: those of the topics ``only`` or, if it is empty, all except
+    ``labels``.
 
-    Of all, depth images and the node's own outputs are left out, and so are cameras of an encoding that can't be
-    decoded, which is one of the drive's ``problems``. Where some cameras are raw and others compressed, those are
-    decoded. Raises SourceError, listing the bag's topics if there are no images or a topic isn't there; reading the
-    frames of a damaged bag does so after all that could be read.
+    Depth images and the node's own outputs are not cameras. A camera whose encoding cannot be decoded is left out and
+    named in the drive's ``problems``. If some cameras are raw and others compressed, compressed images are decoded.
+    Raises SourceError that lists the bag's topics if there are no images or a topic is missing. Reading the frames of
+    a damaged bag raises SourceError after the last readable frame.
     """
     played, unknown = _played(path, only, labels)
     transport = "compressed" if {topic.kind for topic in played.values()} == {COMPRESSED_IMAGE} else "raw"
@@ -77,7 +77,7 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
         lambda: _frames(path, by_topic, transport),
         tuple(bag_files(path)),
         tuple(
-            f"{one_line(name, VALUE)}: left out, {encoding} is no encoding that can be decoded; there are "
+            f"{one_line(name, VALUE)}: left out, because its encoding {encoding} cannot be decoded; possible are "
             f"{', '.join(ENCODINGS)}"
             for name, encoding in unknown.items()
             if encoding not in DEPTH
@@ -113,7 +113,7 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
 
 
 def camera_names(topics: list[str]) -> list[str]:
-    """A short name for each: /front/image_raw → front. Whole topics where the short ones are not unique."""
+    """A short name for each topic: /front/image_raw → front. Full topics if the short names are not unique."""
     parts = [topic.strip("/").split("/") for topic in topics]
     kept = [[token for token in tokens if not token.startswith("image")] or ["camera"] for tokens in parts]
     short = [tokens[-1] for tokens in kept]
@@ -122,7 +122,7 @@ def camera_names(topics: list[str]) -> list[str]:
 
 
 def _token(name: str) -> str:
-    """A name that can be part of a ROS topic, of a file's name and of a table, whatever the bag calls the camera."""
+    """A camera's name in a form that is valid in topics, file names and tables."""
     token = re.sub(r"\W", "_", name[:VALUE], flags=re.ASCII) or "camera"
     return f"camera_{token}" if token[0].isdigit() else token
 
@@ -134,13 +134,13 @@ def _distinct(names: list[str]) -> list[str]:
 
 
 def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topic]:
-    """The topics to play; where a camera has both, the raw one."""
+    """The topics to play; the raw one if a camera has both."""
     images = {name: topic for name, topic in found.items() if topic.kind in (IMAGE, COMPRESSED_IMAGE)}
     played = {}
     for name, topic in images.items():
         base = name.removesuffix("/compressed")
         *folders, last = base.split("/")
-        is_output = NODE_NAME in folders and last in OUTPUTS
+        is_output = NODE_NAME in folders and last in NODE_IMAGES
         is_copy = name != base and base in images
         if not is_output and not is_copy and name not in labels:
             played[name] = topic
@@ -148,7 +148,7 @@ def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topi
 
 
 def _encoding(topic: Topic) -> str:
-    """Of a topic of raw images, by the first message; empty where that is broken, which is not the topic's end."""
+    """The encoding of a topic of raw images, from its first message; empty if that message is damaged."""
     try:
         message: Any = TYPES.deserialize_cdr(topic.first, IMAGE)
     except Exception:  # rosbags checks nothing: whatever comes of it
@@ -157,7 +157,7 @@ def _encoding(topic: Topic) -> str:
 
 
 def _is_compressed_depth(topic: Topic) -> bool:
-    """By the format of the first message."""
+    """Whether a topic holds compressed depth images, by the format of its first message."""
     if topic.kind != COMPRESSED_IMAGE:
         return False
     try:
@@ -172,11 +172,11 @@ def _stamps(path: Path, cameras: dict[str, str]) -> Iterator[tuple[str, int]]:
         for raw in messages(path, cameras):
             yield cameras[raw.topic], header_stamp(raw.cdr, raw.time_ns)
     except DamagedBag:
-        return  # which the frames tell
+        return  # reading the frames reports it
 
 
-def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Frame]:
-    clock = DriveClock()
+def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[DriveFrame]:
+    clock = RecordingClock()
     for raw in messages(path, cameras):
         at_ns = clock.at(raw.time_ns)
         message = _message(raw)
@@ -185,11 +185,11 @@ def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Fra
             message, problem = _decoded(message)
         camera = cameras[raw.topic]
         note = f"{camera}: {clock.jump}" if clock.jump else ""
-        yield Frame(camera, at_ns, message_stamp(message), message, problem=problem, note=note)
+        yield DriveFrame(camera, at_ns, message_stamp(message), message, problem=problem, note=note)
 
 
 def _message(raw: Raw) -> Any:
-    """A message that is broken becomes one without pixels, which the node refuses too."""
+    """Deserialise a message. A damaged one becomes a message without pixels, which the node refuses too."""
     try:
         return TYPES.deserialize_cdr(raw.cdr, raw.kind)
     except Exception:  # rosbags checks nothing: whatever comes of it
@@ -200,7 +200,7 @@ def _message(raw: Raw) -> Any:
 
 
 def _decoded(message: Any) -> tuple[Any, str]:
-    """A compressed image as a raw one, and why it has no pixels if it can't be decoded."""
+    """A compressed image as a raw one, and why it has no pixels if it cannot be decoded."""
     problem = ""
     try:
         pixels = compressed_to_rgb(message)

@@ -1,6 +1,6 @@
-"""The messages of a rosbag2, whole or damaged: MCAP or sqlite3, split, compressed, of any ROS 2 distribution.
+"""Reads the messages of a rosbag2, complete or damaged: MCAP or sqlite3, split, compressed, of any ROS 2 distribution.
 
-Only the topics that are asked for are read: what another topic holds, and how it is defined, does not matter.
+Only the requested topics are read, so unknown types on other topics do no harm.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from unet_seg_ros.text import last_words, listed, one_line
 BAG_SUFFIXES = (".mcap", ".db3")
 METADATA = "metadata.yaml"
 MAX_METADATA = 2**24
-"""Bytes of metadata.yaml: those of a bag of ten thousand files."""
+"""Largest size of metadata.yaml in bytes, enough for a bag of ten thousand files."""
 PACKED = ".zstd"
 MAX_RATIO = 200
-"""How many times its size a compressed file may unpack to, beyond the first gigabyte."""
+"""Largest ratio of unpacked to compressed size, for files that unpack to more than a gigabyte."""
 
 
 @dataclass
 class Topic:
-    """``count`` is its number of messages; ``first`` the first one, serialised, kept of images alone."""
+    """``count`` is the number of messages; ``first`` is the first message, serialised, only for images."""
 
     name: str
     kind: str
@@ -44,12 +44,12 @@ class Topic:
 
 
 class DamagedBag(SourceError):
-    """All that can be read of a bag has been read, and it was not everything."""
+    """A part of a bag cannot be read. It is raised after all readable messages."""
 
 
 def bag_files(path: Path) -> list[Path]:
-    """The files that hold messages, of a bag that is a folder or a file, in order: a split bag's are numbered. Hidden
-    files are none."""
+    """The files of a bag that hold messages, in order of their numbers. ``path`` is a folder or a file; hidden files
+    are ignored."""
     if not path.is_dir():
         return [path]
     files = [file for file in path.iterdir() if is_bag_name(file) and file.is_file()]
@@ -62,7 +62,7 @@ def is_bag_name(file: Path) -> bool:
 
 
 def topics(path: Path) -> dict[str, Topic]:
-    """Of all topics that hold something, by name. Raises SourceError if no message can be read."""
+    """All topics with messages, by name. Raises SourceError if no message can be read."""
     found: dict[str, Topic] = {}
     damage = ""
     for file in _ordered(path)[0]:
@@ -81,13 +81,13 @@ def topics(path: Path) -> dict[str, Topic]:
         except Damaged as error:
             damage = damage or str(error)
     if not found and damage:
-        raise SourceError(f"{path}: can't be read as a bag: {damage}")
+        raise SourceError(f"{path}: cannot be read as a bag: {damage}")
     return found
 
 
 def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
-    """Those of the topics ``wanted``, in order of recording. Of a damaged bag all that can be read come, and then
-    DamagedBag is raised."""
+    """The messages of the topics ``wanted``, in order of recording. For a damaged bag, DamagedBag is raised after all
+    readable messages."""
     files, damage = _ordered(path)
     read = 0
     for file in files:
@@ -101,24 +101,24 @@ def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
             damage = damage or str(error)
     expected = sum(count for name, count in _expected(path).items() if name in wanted)
     if read < expected:
-        damage = damage or f"{METADATA} says that there are {expected}"
+        damage = damage or f"according to {METADATA} there are {expected}"
     if damage:
         raise DamagedBag(f"{path}: damaged, {read} messages could be read: {damage}")
 
 
 def _ordered(path: Path) -> tuple[list[Path], str]:
-    """The bag's files in order, and what is wrong with the list of them; empty if nothing is."""
+    """The bag's files in order, and what is wrong with their list, empty if nothing is."""
     files = bag_files(path)
     if not path.is_dir():
         return files, ""
     if not (path / METADATA).exists():
         if len(files) > 1:
-            raise SourceError(f"{path}: {len(files)} bag files and no {METADATA}; name one of the files")
+            raise SourceError(f"{path}: {len(files)} bag files but no {METADATA}; name one of the files")
         return files, ""
     try:
         names = [PurePath(name).name for name in _metadata(path)["relative_file_paths"]]
-    except Exception as error:  # whatever it holds instead of a mapping of the right kind
-        return files, f"{METADATA} can't be read: {last_words(error)}"
+    except Exception as error:  # any error, because the file may hold anything
+        return files, f"{METADATA} cannot be read: {last_words(error)}"
     there = {file.name: file for file in files}
     missing = [name for name in names if name not in there and f"{name}{PACKED}" not in there]
     if missing:
@@ -141,22 +141,22 @@ def silent_topics(path: Path) -> list[str]:
 
 
 def _expected(path: Path) -> dict[str, int]:
-    """Messages by topic, as metadata.yaml says; empty where it says nothing."""
+    """Numbers of messages by topic in metadata.yaml; empty if there are none."""
     try:
         entries = _metadata(path)["topics_with_message_count"]
         return {entry["topic_metadata"]["name"]: int(entry["message_count"]) for entry in entries}
-    except Exception:  # there is none, or it holds something else: the messages are read all the same
+    except Exception:  # without usable metadata the messages are read all the same
         return {}
 
 
 @contextmanager
 def _opened(file: Path) -> Iterator[BagFile]:
-    """Raises Damaged where nothing can be read."""
+    """Open a bag file. Raises Damaged if nothing can be read."""
     with ExitStack() as stack:
         bag: BagFile
         try:
             damage = ""
-            open_regular(file).close()  # sqlite would wait for ever for a pipe's other end
+            open_regular(file).close()  # refuses a pipe, at which sqlite would wait for ever
             if file.suffix == PACKED:
                 file, damage = _unpacked(file, stack)
             bag = SqliteFile(file) if ".db3" in file.suffixes[-1:] else McapFile(file)
@@ -168,7 +168,7 @@ def _opened(file: Path) -> Iterator[BagFile]:
 
 
 def _unpacked(file: Path, stack: ExitStack) -> tuple[Path, str]:
-    """A file that was compressed as a whole, unpacked, and what was wrong with it. Raises Damaged, OSError."""
+    """Unpack a file that was compressed as a whole. Returns the file and what was wrong. Raises Damaged, OSError."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     limit = min(2**30 + MAX_RATIO * file.stat().st_size, shutil.disk_usage(folder).free // 2)
     target, damage, size = folder / file.stem, "", 0

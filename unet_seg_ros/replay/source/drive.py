@@ -1,7 +1,7 @@
-"""What a drive is: frames of one or several cameras, in order of time.
+"""A drive: frames of one or several cameras, in order of time.
 
-Frames are ROS messages, so that one that was recorded is sent exactly as it was. They are those of rosbags, which
-have the same fields: nothing of ROS is imported here.
+Frames are ROS messages, so that a recorded one is sent unchanged. The message classes are those of rosbags, which have
+the same fields, so no ROS is imported.
 """
 
 from __future__ import annotations
@@ -25,20 +25,19 @@ TYPES = get_typestore(Stores.ROS2_JAZZY)
 
 
 MAX_STAMP = 2**31 * 10**9 - 1
-"""Nanoseconds: what a message's stamp can hold."""
+"""Largest stamp of a message, in nanoseconds."""
 MAX_STEP = 60 * 10**9
-"""Nanoseconds between two frames: a longer gap of the recording, such as the jump of a clock that is set, is played as
-this one."""
+"""Longest time between two frames in nanoseconds. A longer gap, such as the jump of a clock, is shortened to it."""
 
 
 @dataclass(frozen=True)
-class Frame:
-    """What one camera sends at one time.
+class DriveFrame:
+    """One image of one camera.
 
-    ``at_ns`` is when, since the drive began; ``stamp_ns`` is its header's; ``message`` a rosbags ``Image`` or, where
-    the drive's ``transport`` is compressed, ``CompressedImage``; ``label`` a file of Cityscapes label ids. ``name`` is
-    an image file's, without suffixes, or the number of a frame of a video. ``problem`` says why the message has no
-    pixels, if that is known; ``note`` what else is odd.
+    ``at_ns`` is its time since the start of the drive, ``stamp_ns`` the stamp in its header. ``message`` is a rosbags
+    ``Image`` or, if the drive's ``transport`` is compressed, ``CompressedImage``. ``label`` is a file of Cityscapes
+    label ids. ``name`` is the image file's name without suffixes, or the frame's number in a video. ``problem`` says
+    why the message has no pixels, if that is known; ``note`` says what else is unusual.
     """
 
     camera: str
@@ -51,56 +50,59 @@ class Frame:
     note: str = ""
 
 
-class DriveClock:
-    """When the frames of a recording are due: a clock that was set meanwhile is not waited for."""
+class RecordingClock:
+    """Tells when the frames of a recording are due. Jumps of the recording's clock are removed."""
 
     def __init__(self) -> None:
         self.jump = ""
-        """What was wrong with the last frame's time, empty if nothing was."""
+        """What was wrong with the last frame's time; empty if nothing was."""
         self._last_ns: int | None = None
         self._at_ns = 0
 
     def at(self, time_ns: int) -> int:
-        """Nanoseconds since the drive began, of a message that was recorded at ``time_ns``; never less than before."""
+        """Nanoseconds since the start of the drive for a message that was recorded at ``time_ns``; they never
+        decrease."""
         step = 0 if self._last_ns is None else time_ns - self._last_ns
         self._last_ns = time_ns
         self._at_ns += min(max(step, 0), MAX_STEP)
         self.jump = ""
         if not 0 <= step <= MAX_STEP:
             played = "no time" if step < 0 else f"{MAX_STEP / 1e9:.0f} s"
-            self.jump = f"the recording's clock jumps by {step / 1e9:.3g} s: played as {played}"
+            self.jump = f"the recording's clock jumps by {step / 1e9:.3g} s; this is played as {played}"
         return self._at_ns
 
 
 @dataclass(frozen=True)
 class Drive:
-    """A drive: ``cameras`` are their topics by name (a compressed image goes to TOPIC/compressed), ``transport`` is
-    raw or compressed, ``length`` the number of frames (0 = unknown), ``frames()`` gives them in order of time, from
-    the start at each call, and raises SourceError where it can't be read; ``files`` are what it is read from;
-    ``problems`` what of the source is not played though one would expect it. ``stamps()`` gives camera and stamp of
-    every frame without its pixels; None where each stamp is there once."""
+    """A drive.
+
+    ``cameras`` are topics by camera name (compressed images use TOPIC/compressed). ``transport`` is raw or compressed.
+    ``length`` is the number of frames (0: unknown). ``frames()`` yields them in order of time, from the start at each
+    call, and raises SourceError if one cannot be read. ``files`` are the files of the drive. ``problems`` says which
+    parts of the source are not played. ``stamps()`` yields camera and stamp of every frame without its pixels; it is
+    None if no stamp is repeated."""
 
     source: Path
     cameras: dict[str, str]
     transport: str
     length: int
-    frames: Callable[[], Iterator[Frame]]
+    frames: Callable[[], Iterator[DriveFrame]]
     files: tuple[Path, ...] = ()
     problems: tuple[str, ...] = ()
     stamps: Callable[[], Iterator[tuple[str, int]]] | None = None
 
     def topic(self, camera: str) -> str:
-        """Where the camera's images are published."""
+        """The topic of the camera's images."""
         return self.cameras[camera] + ("/compressed" if self.transport == "compressed" else "")
 
     @property
     def message_type(self) -> str:
-        """Of all frames."""
+        """The message type of all frames."""
         return COMPRESSED_IMAGE if self.transport == "compressed" else IMAGE
 
 
 def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) -> Any:
-    """A rosbags ``Image`` of H×W×3 uint8 pixels as they lie."""
+    """A rosbags ``Image`` of pixels uint8[H, W, 3], not converted."""
     kinds = TYPES.types
     height, width = pixels.shape[:2]
     stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
@@ -109,13 +111,14 @@ def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) ->
 
 
 def message_stamp(message: Any) -> int:
-    """The stamp in a message's header, nanoseconds."""
+    """The stamp in a message's header in nanoseconds."""
     return stamp_ns(message.header)
 
 
 def header_stamp(cdr: bytes, otherwise: int) -> int:
-    """The same of a serialised message: each begins with four bytes of CDR's own and its header, and that with the
-    stamp. ``otherwise`` if it is too short for one."""
+    """The stamp of a serialised message, in nanoseconds; ``otherwise`` if the message is too short.
+
+    A message begins with four bytes of CDR, then the header, which begins with the stamp."""
     if len(cdr) < 12:
         return min(otherwise, MAX_STAMP)
     seconds, nanoseconds = struct.unpack_from("<iI" if cdr[1] & 1 else ">iI", cdr, 4)
@@ -123,5 +126,5 @@ def header_stamp(cdr: bytes, otherwise: int) -> int:
 
 
 def message_pixels(message: Any) -> Array:
-    """The frame in a rosbags ``Image`` or ``CompressedImage``, H×W×3 uint8 RGB. Raises images.ImageError."""
+    """The frame in a rosbags ``Image`` or ``CompressedImage``, uint8[H, W, 3] RGB. Raises ImageError."""
     return compressed_to_rgb(message) if message.__msgtype__ == COMPRESSED_IMAGE else to_rgb(message)

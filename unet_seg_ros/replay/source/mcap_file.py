@@ -1,7 +1,6 @@
-"""An MCAP file (https://mcap.dev/spec): read by its own index, or from its beginning up to where it breaks off.
+"""Reads an MCAP file (https://mcap.dev/spec) by its index or, without one, from the start to the first damage.
 
-Only what the cameras need is understood: a schema's text is never looked at, so that another topic's definition, in
-whatever language it is written, condemns nothing.
+The text of schemas is not read, so unknown types on other topics do no harm.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from unet_seg_ros.text import VALUE, last_words, one_line
 
 MAGIC = b"\x89MCAP0\r\n"
 MAX_INDEX = 2**28
-"""Bytes of the index at the end of a file."""
+"""Largest size in bytes of the index at the end of a file."""
 MAX_WAITING = 2**28
-"""Bytes of messages that wait for others of overlapping chunks, so that all come in order of time."""
+"""Most bytes of messages that are kept to bring messages of overlapping chunks into order."""
 _OPCODES = {*Opcode, *range(0x80, 0x100)}
-"""Those of the specification, and applications' own."""
+"""Opcodes of the specification and of applications."""
 _RECORD = struct.Struct("<BQ")
 _MESSAGE = struct.Struct("<HIQQ")
 _CHUNK = struct.Struct("<QQQI")
@@ -38,7 +37,7 @@ _FOOTER = struct.Struct("<BQQQI")
 
 
 class _Place(NamedTuple):
-    """Where a chunk's record lies, and the time of its first message."""
+    """The position of a chunk in the file, and the time of its first message."""
 
     start_time: int
     offset: int
@@ -47,7 +46,7 @@ class _Place(NamedTuple):
 
 
 class McapFile:
-    """Raises Damaged where nothing can be read, OSError where the file can't be opened."""
+    """An MCAP file. Raises Damaged if nothing can be read, OSError if the file cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.damage = ""
@@ -71,7 +70,7 @@ class McapFile:
         self._stream.close()
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Messages by topic and kind: as the file's statistics say or, where it has none, as they are counted."""
+        """Numbers of messages by topic and kind, from the file's statistics or, without them, by counting."""
         found = Counter(self._statistics)
         if not (self._chunks and found):
             found = Counter(channel for channel, _, _ in self._all())
@@ -82,16 +81,16 @@ class McapFile:
         return dict(by_topic)
 
     def messages(self, wanted: Collection[str]) -> Iterator[Raw]:
-        """In order of time, or as they lie in a file without an index."""
+        """The messages in order of time; without an index, in order of the file."""
         self._given.clear()
         yield from self._in_order(wanted) if self._chunks else self._kept(self._from_the_beginning(), wanted)
         for channel, expected in self._statistics.items():
             topic, found = self._channels.get(channel, ("", ""))[0], self._given[channel]
             if topic in wanted and found < expected:
-                self._note(f"it has {found} of the {expected} messages of {one_line(topic, VALUE)} that it should have")
+                self._note(f"it has only {found} of {expected} messages of {one_line(topic, VALUE)}")
 
     def _in_order(self, wanted: Collection[str]) -> Iterator[Raw]:
-        """Of chunks that overlap, messages wait for each other."""
+        """The messages in order of time, even if chunks overlap."""
         waiting: list[tuple[int, int, Raw]] = []
         size = number = 0
         for place in self._chunks:
@@ -108,7 +107,7 @@ class McapFile:
             yield heapq.heappop(waiting)[2]
 
     def _may_hold(self, place: _Place, wanted: Collection[str]) -> bool:
-        """Whether there may be messages of these topics in a chunk, by its index."""
+        """Whether a chunk may hold messages of these topics, by its index."""
         known = {channel for channel in place.channels if channel in self._channels}
         return not known or known != place.channels or any(self._channels[channel][0] in wanted for channel in known)
 
@@ -127,7 +126,7 @@ class McapFile:
         self.damage = self.damage or damage
 
     def _read(self, offset: int, length: int) -> bytes:
-        """Raises Damaged where there are not so many bytes: what a length says is not allocated before."""
+        """Read bytes. Raises Damaged if the file has fewer, before memory is allocated."""
         if offset < 0 or length < 0 or offset + length > self._size:
             raise Damaged("it is cut short")
         self._stream.seek(offset)
@@ -144,9 +143,9 @@ class McapFile:
                 raise Damaged("it has no end: it is cut short")
             self._end = self._size - footer
             if not start:
-                return  # a file may be written without an index
+                return  # a file may have no index
             if not len(MAGIC) <= start <= self._end or self._end - start > MAX_INDEX:
-                raise Damaged("the place of its index is wrong")
+                raise Damaged("the position of its index is wrong")
             self._take_index(self._read(start, self._end - start))
         except Damaged as error:
             self._note(str(error))
@@ -160,7 +159,7 @@ class McapFile:
             elif op == Opcode.CHUNK_INDEX:
                 try:
                     index = ChunkIndex.read(ReadDataStream(BytesIO(data[start:end])))
-                except Exception as error:  # the library's own errors and struct's
+                except Exception as error:  # errors of the library and of struct
                     raise Damaged(f"its index is damaged: {one_line(error, VALUE)}") from error
                 channels = frozenset(index.message_index_offsets)
                 found.append(_Place(index.message_start_time, index.chunk_start_offset, index.chunk_length, channels))
@@ -174,7 +173,7 @@ class McapFile:
         self._chunks = sorted(found)
 
     def _define(self, op: int, data: bytes) -> None:
-        """A schema's name or a channel. One that can't be read is a topic that is not looked for."""
+        """Read a schema's name or a channel. One that cannot be read is ignored."""
         try:
             if op == Opcode.SCHEMA:
                 number, (length,) = int.from_bytes(data[:2], "little"), struct.unpack_from("<I", data, 2)
@@ -183,24 +182,24 @@ class McapFile:
                 channel = Channel.read(ReadDataStream(BytesIO(data)))
                 kind = self._schemas.get(channel.schema_id, "no schema")
                 self._channels[channel.id] = channel.topic, kind_of(kind, channel.message_encoding)
-        except Exception:  # text that is not UTF-8, lengths that are wrong
+        except Exception:  # for example text that is not UTF-8, or wrong lengths
             return
 
     # ---- the messages
 
     def _all(self) -> Iterator[tuple[int, int, bytes]]:
-        """Channel, time and contents of all messages."""
+        """Channel, time and content of all messages."""
         for place in self._chunks:
             yield from self._at(place)
         if not self._chunks:
             yield from self._from_the_beginning()
 
     def _at(self, place: _Place) -> Iterator[tuple[int, int, bytes]]:
-        """Of the messages in a chunk; one that is damaged costs its own."""
+        """Channel, time and content of the messages in a chunk. If it is damaged, only its own messages are lost."""
         try:
             op, length = _RECORD.unpack(self._read(place.offset, _RECORD.size))
             if op != Opcode.CHUNK or _RECORD.size + length != place.length:
-                raise Damaged("there is no chunk where its index says")
+                raise Damaged("there is no chunk at the position in its index")
             yield from self._in_chunk(self._read(place.offset + _RECORD.size, length))
         except Damaged as error:
             self._note(str(error))
@@ -229,7 +228,7 @@ class McapFile:
         if op == Opcode.CHUNK:
             try:
                 yield from self._in_chunk(data)
-            except Damaged as error:  # the next one may be whole
+            except Damaged as error:  # the next one may be readable
                 self._note(str(error))
         elif op == Opcode.MESSAGE:
             yield _message(data, 0, len(data))
@@ -246,7 +245,7 @@ class McapFile:
 
 
 def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Opcode, start and end of each record. Raises Damaged after the last whole one."""
+    """Opcode, start and end of each record. Raises Damaged after the last complete one."""
     at = 0
     while at < len(data):
         if at + _RECORD.size > len(data):
@@ -260,7 +259,7 @@ def _records(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _counted(statistics: bytes) -> dict[int, int]:
-    """Messages by channel, as statistics tell; empty where they are damaged."""
+    """Numbers of messages by channel from the statistics; empty if they are damaged."""
     at, pair = 46, struct.Struct("<HQ")
     if len(statistics) < at or (len(statistics) - at) % pair.size:
         return {}
@@ -275,7 +274,7 @@ def _message(data: bytes, start: int, end: int) -> tuple[int, int, bytes]:
 
 
 def _unpacked_chunk(data: bytes) -> bytes:
-    """A chunk's records. Raises Damaged for one that is broken or too large."""
+    """A chunk's records, unpacked. Raises Damaged if the chunk is damaged or too large."""
     if len(data) < _CHUNK.size + 4:
         raise Damaged("a chunk is cut short")
     _, _, size, checksum = _CHUNK.unpack_from(data)
@@ -283,7 +282,7 @@ def _unpacked_chunk(data: bytes) -> bytes:
     at = _CHUNK.size + 4 + length
     compression = data[_CHUNK.size + 4 : at]
     if size > MAX_MESSAGE:
-        raise Damaged(f"a chunk says that it unpacks to {size} bytes; {MAX_MESSAGE} at most are read")
+        raise Damaged(f"a chunk unpacks to {size} bytes, more than {MAX_MESSAGE}")
     if at + 8 > len(data) or struct.unpack_from("<Q", data, at)[0] != len(data) - at - 8:
         raise Damaged("a chunk is cut short")
     packed = data[at + 8 :]
@@ -295,9 +294,9 @@ def _unpacked_chunk(data: bytes) -> bytes:
         try:
             found = lz4.frame.LZ4FrameDecompressor().decompress(packed, max_length=size + 1)
         except (RuntimeError, ValueError, MemoryError, EOFError) as error:
-            raise Damaged(f"a chunk can't be unpacked: {last_words(error)}") from error
+            raise Damaged(f"a chunk cannot be unpacked: {last_words(error)}") from error
     else:
-        raise Damaged(f"a chunk is compressed by {one_line(compression, VALUE)}, which is not known")
+        raise Damaged(f"a chunk has the unknown compression {one_line(compression, VALUE)}")
     if len(found) != size or (checksum and zlib.crc32(found) != checksum):
         raise Damaged("a chunk is damaged: its size or checksum is wrong")
     return found

@@ -1,4 +1,4 @@
-"""Make items ahead in a thread, so that one stage of the work overlaps with the next."""
+"""Makes items ahead of time in a thread, so that stages of work overlap."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def prefetch(items: Iterator[T], depth: int = 4) -> Iterator[T]:
-    """The items in order, up to ``depth`` of them made ahead of time in a thread; what making one raises is raised.
+    """The items in order; up to ``depth`` of them are made ahead of time in a thread. Raises the errors of ``items``.
 
-    Closing it ends the thread after the item that it is making.
+    Closing the generator ends the thread after the current item.
     """
     ready: queue.Queue[tuple[T | None, BaseException | None, bool]] = queue.Queue(depth)
     stopped = Event()
@@ -54,4 +54,4 @@ def _produce(
         put(None, error, True)
     finally:
         if stopped.is_set() and hasattr(items, "close"):
-            items.close()  # a generator of its own thread, which may read ahead itself
+            items.close()  # `items` may have its own thread

@@ -1,4 +1,4 @@
-"""What bag files of both kinds have in common: their messages, and the bounds that they are read within."""
+"""Messages and limits that both kinds of bag files share."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import zstandard
 from unet_seg_ros.text import VALUE, one_line
 
 MAX_MESSAGE = 2**28
-"""Bytes of a message or of a chunk of messages, unpacked: ten times the largest picture that is read."""
+"""Largest size in bytes of a message or of a chunk of messages, unpacked."""
 MAX_TIME = 2**63 - 1
-"""Nanoseconds; a later time is taken for this one."""
+"""Latest time in nanoseconds; later times are replaced by it."""
 ZSTD = b"\x28\xb5\x2f\xfd"
-"""How zstandard's frames begin. A CDR message begins with another byte."""
+"""First bytes of zstandard data. A CDR message never begins with them."""
 
 
 class Raw(NamedTuple):
-    """One message, serialised as CDR; ``kind`` is ``package/msg/Name``, ``time_ns`` when it was recorded."""
+    """A message, serialised as CDR. ``kind`` is ``package/msg/Name``, ``time_ns`` the time of recording."""
 
     topic: str
     kind: str
@@ -28,25 +28,26 @@ class Raw(NamedTuple):
 
 
 class Damaged(Exception):
-    """Why a bag file, or a part of it, can't be read, in one line."""
+    """A bag file, or a part of it, cannot be read. The text says why in one line."""
 
 
 class BagFile(Protocol):
-    """A file of messages. ``damage`` says what was wrong with what was read of it so far, empty if nothing was."""
+    """A file of messages. ``damage`` says what was wrong so far; empty if nothing was."""
 
     damage: str
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Messages by topic and kind, of all topics that have some."""
+        """Numbers of messages by topic and kind."""
 
     def messages(self, wanted: Collection[str]) -> Iterator[Raw]:
-        """Those of the topics ``wanted``, in order of time: all that can be read."""
+        """All readable messages of the topics ``wanted``, in order of time."""
 
     def close(self) -> None: ...
 
 
 def unpacked(data: bytes, limit: int = MAX_MESSAGE) -> bytes:
-    """What zstandard packed. Raises Damaged, also for more than ``limit`` bytes, before they exist."""
+    """Unpack zstandard data. Raises Damaged, also if there would be more than ``limit`` bytes; they are not
+    allocated."""
     try:
         told = zstandard.frame_content_size(data)
         if told > limit:
@@ -54,24 +55,24 @@ def unpacked(data: bytes, limit: int = MAX_MESSAGE) -> bytes:
         with zstandard.ZstdDecompressor().stream_reader(data) as reader:
             found: bytes = reader.read((limit if told < 0 else told) + 1)
     except (zstandard.ZstdError, MemoryError) as error:
-        raise Damaged(f"compressed data can't be unpacked: {one_line(error, VALUE)}") from error
+        raise Damaged(f"compressed data cannot be unpacked: {one_line(error, VALUE)}") from error
     if len(found) > limit:
         raise Damaged(f"{len(data)} compressed bytes unpack to more than {limit}")
     return found
 
 
 def message(topic: str, kind: str, time_ns: int, cdr: bytes) -> Raw:
-    """One that was read, unpacked if it was packed by itself. Raises Damaged."""
+    """A message that was read, unpacked if it is compressed. Raises Damaged."""
     if cdr.startswith(ZSTD):
         cdr = unpacked(cdr)
     return Raw(topic, kind, min(max(time_ns, 0), MAX_TIME), cdr)
 
 
 def kind_of(name: str, encoding: str) -> str:
-    """A message's kind by its type's name; one that is not serialised as CDR is another kind, which is no image."""
+    """A message's kind: the name of its type, with the encoding if it is not serialised as CDR."""
     return name if encoding == "cdr" else f"{name} in {encoding or 'an unknown encoding'}"
 
 
 def no_room(path: Path) -> Damaged:
-    """That a copy of a file can't be made."""
-    return Damaged(f"{path.name}: there is no room to unpack it")
+    """The error that there is no space for a copy of a file."""
+    return Damaged(f"{path.name}: there is not enough disk space to unpack it")

@@ -1,7 +1,7 @@
-"""A sqlite3 file of rosbag2: its tables read within bounds, row by row where they are damaged.
+"""Reads a sqlite3 file of rosbag2 within limits, and row by row if its tables are damaged.
 
-A file whose recorder was killed may have its last messages in a log beside it (``-wal`` or ``-journal``). The two are
-then copied, so that sqlite can bring them together without changing the bag.
+If the recorder was killed, the last messages may be in a log file (``-wal`` or ``-journal``). Then both files are
+copied, so that sqlite can merge them without changing the bag.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from unet_seg_ros.text import last_words
 
 LOGS = ("-wal", "-journal")
 BLIND = 1000
-"""Broken rows in a row after which there will be no other."""
+"""After this many unreadable rows in sequence, the rest is given up."""
 ROW_BYTES = 8
-"""What a row takes in the file, at least: more rows than that are a table whose pages lead in circles."""
+"""Smallest size in bytes of a row in the file. With more rows than fit, the table's pages form a loop."""
 STEPS = 10**9
-"""Of sqlite's machine, for a single row."""
+"""Most steps of sqlite's virtual machine for one row."""
 
 
 class SqliteFile:
-    """Raises Damaged where nothing can be read, OSError where the file can't be opened."""
+    """A sqlite3 file. Raises Damaged if nothing can be read, OSError if the file cannot be opened."""
 
     def __init__(self, path: Path) -> None:
         self.damage = ""
@@ -47,7 +47,7 @@ class SqliteFile:
         self._stack.close()
 
     def counts(self) -> dict[tuple[str, str], int]:
-        """Messages by topic and kind; every row is counted."""
+        """Numbers of messages by topic and kind; every row is counted."""
         found = Counter(topic for _, topic, _ in self._ids())
         by_kind: Counter[tuple[str, str]] = Counter()
         for topic, count in found.items():
@@ -55,7 +55,7 @@ class SqliteFile:
         return dict(by_kind)
 
     def messages(self, wanted: Collection[str]) -> Iterator[Raw]:
-        """In order of time."""
+        """The messages in order of time."""
         topics = {number for number, (name, _) in self._topics.items() if name in wanted}
         for row, topic, time_ns in self._ids() if topics else ():
             if topic not in topics:
@@ -63,7 +63,7 @@ class SqliteFile:
             try:
                 found = self._base.execute("SELECT data FROM messages WHERE rowid = ?", (row,)).fetchone()
                 if found is None or type(found[0]) is not bytes:
-                    raise Damaged("a message is not bytes")
+                    raise Damaged("a message has a wrong type")
                 yield message(*self._topics[topic], time_ns, found[0])
             except (sqlite3.Error, Damaged) as error:
                 self._note(last_words(error))
@@ -78,7 +78,7 @@ class SqliteFile:
             path, how = self._copied(path, logs), ""
         base = sqlite3.connect(f"{path.resolve().as_uri()}{how}", uri=True, check_same_thread=False)
         base.text_factory = lambda data: data.decode(errors="backslashreplace")
-        base.execute("PRAGMA writable_schema = ON")  # else a file that is shorter than it says is not read at all
+        base.execute("PRAGMA writable_schema = ON")  # else sqlite refuses a file that is shorter than its header says
         base.execute("PRAGMA trusted_schema = OFF")
         base.set_progress_handler(lambda: 1, STEPS)
         return base
@@ -92,7 +92,7 @@ class SqliteFile:
         return folder / path.name
 
     def _read_topics(self, path: Path) -> dict[int, tuple[str, str]]:
-        """Kind and name by number; rows that hold something else are left out."""
+        """Kind and name by topic number; rows with other content are left out."""
         for table in ("topics", "messages"):
             found = self._base.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (table,)).fetchall()
             ordinary = len(found) == 1 and found[0][0] == "table" and "virtual" not in str(found[0][1]).lower()
@@ -105,11 +105,11 @@ class SqliteFile:
             if type(number) is int and isinstance(name, str) and isinstance(kind, str):
                 topics[number] = name, kind_of(kind, str(form))
             else:
-                self._note(f"{path.name}: its table of topics holds something else")
+                self._note(f"{path.name}: its table of topics has a wrong row")
         return topics
 
     def _ids(self) -> Iterator[tuple[int, int, int]]:
-        """Row, topic and time of the messages in order of time or, where the table is damaged, of their rows."""
+        """Row, topic and time of the messages, in order of time; if the table is damaged, in order of rows."""
         try:
             query = "SELECT rowid, topic_id, timestamp FROM messages ORDER BY timestamp, rowid"
             found: Iterable[tuple[int, int, int]] = self._base.execute(query).fetchmany(self._rows_at_most)
@@ -134,7 +134,7 @@ class SqliteFile:
                     yield row
                 return
             except sqlite3.Error:
-                last, misses = last + 1, misses + 1  # that row can't be read; those after it may be
+                last, misses = last + 1, misses + 1  # that row cannot be read, but later ones may be
 
 
 def _size(path: Path) -> int:

@@ -1,4 +1,4 @@
-"""The stamps of a drive's cameras: whether time goes forward, and where frames are missing."""
+"""Checks the stamps of a drive's cameras: whether they increase, and where frames are missing."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from unet_seg_ros.replay.schema import SourceCheck
 
 GAP = 1.5
-"""A longer interval, in median intervals, is a gap."""
+"""An interval that is longer than this many median intervals is a gap."""
 
 
 class Stamps:
-    """Takes the stamps of all cameras, in order; 8 bytes a frame are kept."""
+    """Collects the stamps of all cameras, in order. It keeps 8 bytes per frame."""
 
     def __init__(self) -> None:
         self._stamps: dict[str, array[int]] = {}
@@ -25,14 +25,14 @@ class Stamps:
         self._stamps.setdefault(camera, array("q")).append(stamp_ns)
 
     def checks(self, topics: Mapping[str, str]) -> dict[str, SourceCheck]:
-        """What is found, by camera; ``topics`` are theirs. Cameras without frames are in it."""
+        """The results by camera, also for cameras without frames; ``topics`` are the topics by camera."""
         return {
             camera: check(topic, np.array(self._stamps.get(camera, []), np.int64)) for camera, topic in topics.items()
         }
 
 
 def check(topic: str, stamps_ns: NDArray[np.int64]) -> SourceCheck:
-    """Of one camera's stamps, int64[frames], in order of recording."""
+    """Check one camera's stamps, int64[frames] in nanoseconds, in order of recording."""
     steps = np.diff(stamps_ns)
     ordered = np.diff(np.unique(stamps_ns)).astype(np.float64) / 1e9
     median = float(np.median(ordered)) if ordered.size else 0.0

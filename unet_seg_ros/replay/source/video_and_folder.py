@@ -1,4 +1,4 @@
-"""Drives in: a video file or an image folder; recorded bags are in ``bags``."""
+"""Reads drives from a video file or an image folder; ``bag`` reads bags."""
 
 from __future__ import annotations
 
@@ -25,46 +25,46 @@ from unet_seg_ros.data.pictures import (
 from unet_seg_ros.files import natural_order, utf8_path
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
-from unet_seg_ros.replay.source.drive import Array, Drive, Frame, image_message
+from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame, image_message
 from unet_seg_ros.text import listed
 
 logger = logging.getLogger(__name__)
 
 KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
-"""Other containers' lengths are estimates."""
+"""The number of frames in these containers is exact; in others it is an estimate."""
 CAMERA = "camera"
 TOPIC = f"/{CAMERA}/image_raw"
 DEFAULT_RATE = 10.0
-"""Frames per second of an image folder: the synthetic drives'."""
+"""Frames per second of an image folder, as in the synthetic drives."""
 MAX_LENGTH = 10**8
-"""Frames of a video: a header that tells more is not believed."""
-NOT_TURNED = "it asks to be turned ({}): not done, pixels are taken as they lie, as those of a camera's messages are"
+"""Most frames of a video; a larger number in the header is ignored."""
+NOT_TURNED = "it asks for a rotation ({}), which is ignored, because camera messages are not rotated either"
 FIRST_STAMP_NS = 1_000_000_000
-"""A stamp of 0 means "none" to many tools."""
+"""Not 0, because many tools treat a stamp of 0 as missing."""
 
 
 def open_source(
     path: Path, rate: float | None = None, topics: Collection[str] = (), labels: Collection[str] = ()
 ) -> Drive:
-    """The drive in a bag (folder, .mcap or .db3), a video file or an image folder.
+    """Open a bag (folder, .mcap or .db3), a video file or an image folder.
 
-    ``rate`` in Hz is that of an image folder; a bag and a video have their own. ``topics`` are a bag's to play, empty =
-    all cameras but the topics ``labels``. Raises SourceError.
+    ``rate`` in Hz is for image folders; bags and videos have their own. ``topics`` are the topics of a bag to play; if
+    empty, all cameras except the topics ``labels``. Raises SourceError.
     """
-    if not os.path.exists(path):  # also where the name is too long
+    if not os.path.exists(path):  # False also if the name is too long
         raise SourceError(f"{path}: no such file or folder")
     bag = is_bag(path)
     if rate is not None and (bag or path.is_file()):
-        raise SourceError(f"{path}: it has a rate of its own, --rate is for image folders")
+        raise SourceError(f"{path}: it has its own rate; --rate is for image folders")
     if bag:
         return open_bag(path, topics, labels)
     if topics or labels:
-        raise SourceError(f"{path}: not a bag, it has no topics {', '.join((*topics, *labels))}")
+        raise SourceError(f"{path}: this is not a bag, so it has no topics {', '.join((*topics, *labels))}")
     return open_folder(path, rate or DEFAULT_RATE) if path.is_dir() else open_video(path)
 
 
 def open_video(path: Path) -> Drive:
-    """A video file at its own rate. Raises SourceError if OpenCV can't read a first frame."""
+    """Open a video file at its own rate. Raises SourceError if OpenCV cannot read the first frame."""
     if not path.is_file():
         raise SourceError(f"{path}: not a regular file")
     capture = _capture(path)
@@ -74,9 +74,9 @@ def open_video(path: Path) -> Drive:
     turned = int(capture.get(cv2.CAP_PROP_ORIENTATION_META)) % 360
     capture.release()
     if not readable:
-        raise SourceError(f"{path}: can't be read as a video; bags are folders or end in .mcap or .db3")
+        raise SourceError(f"{path}: cannot be read as a video; a bag must be a folder or end in .mcap or .db3")
     if not 0 < rate < 1000:
-        raise SourceError(f"{path}: the video does not say how many frames it has a second")
+        raise SourceError(f"{path}: the video has no frame rate")
     try:
         check_size(*size)
     except PictureError as error:
@@ -87,14 +87,14 @@ def open_video(path: Path) -> Drive:
 
 
 def _capture(path: Path) -> cv2.VideoCapture:
-    """The video with its pixels as they lie, as pictures are read too."""
+    """Open the video without rotation, as images are read."""
     with utf8_path(path) as name:
         capture = cv2.VideoCapture(name)
     capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 0)
     return capture
 
 
-def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
+def _video_frames(path: Path, rate: float, length: int) -> Iterator[DriveFrame]:
     capture = _capture(path)
     index = 0
     while True:
@@ -105,7 +105,7 @@ def _video_frames(path: Path, rate: float, length: int) -> Iterator[Frame]:
         index += 1
     capture.release()
     if index < 0.98 * length - 1 and path.suffix.lower() in KNOW_THEIR_LENGTH:
-        raise SourceError(f"{path}: damaged, {index} of its {length} frames could be read")
+        raise SourceError(f"{path}: damaged, only {index} of {length} frames could be read")
 
 
 def open_folder(path: Path, rate: float) -> Drive:
@@ -124,7 +124,7 @@ def open_folder(path: Path, rate: float) -> Drive:
         problems += [left_out(there)]
     if not files:
         raise SourceError(
-            f"{path}: no images; a folder holds {', '.join(SUFFIXES)} files, Cityscapes' leftImg8bit and "
+            f"{path}: no images; a folder must hold {', '.join(SUFFIXES)} files, Cityscapes' leftImg8bit and "
             "gtFine, or a bag's metadata.yaml"
         )
     problems += [_not_turned(files[0][0])]
@@ -150,15 +150,15 @@ def _pairs(root: Path, split: str) -> list[Pair]:
 
 
 def _not_turned(image: Path) -> str:
-    """That the first picture says that it should be turned, which is not done; empty if it doesn't."""
+    """A problem if the first image asks for a rotation, which is ignored; empty if it does not."""
     try:
         orientation = read_picture(image).orientation
     except ValueError:
-        return ""  # which its frame tells
+        return ""  # reading the frame reports it
     return f"{image}: {NOT_TURNED.format(f'by EXIF orientation {orientation}')}" if orientation != 1 else ""
 
 
-def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[Frame]:
+def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[DriveFrame]:
     for index, (image, label) in enumerate(files):
         name, problem = image.stem.removesuffix(f"_{IMAGE_FOLDER}"), ""
         try:
@@ -168,7 +168,7 @@ def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterat
         yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem)
 
 
-def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> Frame:
+def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> DriveFrame:
     at_ns = round(index * 1e9 / rate)
     stamp_ns = FIRST_STAMP_NS + at_ns
-    return Frame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label, name)
+    return DriveFrame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label, name)
