@@ -109,7 +109,7 @@ def test_what_int8_may_cost(agreement: float, fp32: float, rounded: float, passe
     ("arguments", "message"),
     [
         (["--calibrate", "a", "train"], "--calibrate needs at least one --check"),
-        (["--check", "a", "val", "nothing", "cityscapes"], "no grouping is called nothing"),
+        (["--check", "a", "val", "nothing", "cityscapes"], "there is no grouping nothing"),
     ],
 )
 def test_what_is_asked_wrongly(

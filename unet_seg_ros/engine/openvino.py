@@ -35,7 +35,9 @@ def pick_precision(bundle: Bundle, precision: str) -> str:
     if precision not in HINTS:
         raise ValueError(f"precision must be one of auto, {', '.join(HINTS)} on a CPU, not {precision!r}")
     if precision == "int8" and not bundle.manifest.int8_ranges:
-        raise ValueError(f"precision int8: {bundle.model_id} is not calibrated for it; see python -m training.quantize")
+        raise ValueError(
+            f"precision int8: {bundle.model_id} is not calibrated for int8; see python -m training.quantize"
+        )
     if precision == "bf16" and not has_bf16():
         raise ValueError("precision bf16: this CPU does not have bf16; use auto or fp32")
     return precision

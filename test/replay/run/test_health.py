@@ -142,4 +142,4 @@ def test_a_broken_network_makes_no_mask_as_in_the_node(tmp_path: Path) -> None:
     assert result.report["trust"]["causes"]["broken_model"] == count
     assert recorded(tmp_path / "out", "/mask") == []
     assert len(recorded(tmp_path / "out", "/health")) == count
-    assert "the network's output is the same at each place" in result.report["problems"][0]
+    assert "the network's output is the same for every pixel" in result.report["problems"][0]
