@@ -150,7 +150,7 @@ def test_train_ids_in_a_folder(tmp_path: Path) -> None:
 
 def test_a_folder_without_labels_is_one_line(tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 1, 10.0)
-    with pytest.raises(SourceError, match=r"no labels; it needs files …_labelIds\.png below it, as in Citys"):
+    with pytest.raises(SourceError, match=r"no labels; it needs files …_labelIds\.png below it \(Citys"):
         with_labels(open_source(video), LabelSource(tmp_path))
 
 

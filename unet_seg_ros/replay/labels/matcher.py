@@ -213,7 +213,7 @@ def with_labels(drive: Drive, source: LabelSource) -> Drive:
     files = files or [path for path in every if path.parent == source.folder]
     if not files:
         raise SourceError(
-            f"{source.folder}: no labels; it needs files …{ending}.png below it, as in Cityscapes, or *.png or *.bmp in it"
+            f"{source.folder}: no labels; it needs files …{ending}.png below it (Cityscapes) or *.png or *.bmp in it"
         )
     named: dict[str, list[Path]] = {}
     numbered: dict[tuple[str, int], list[Path]] = {}
