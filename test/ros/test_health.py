@@ -10,7 +10,7 @@ import pytest
 
 from test.health.pictures import street
 from test.ros.client import image, running
-from unet_seg_msgs.msg import CameraHealth
+from unet_seg_msgs.msg import CameraHealth, ClassCoverage
 from unet_seg_ros.health.rules import RULES
 
 
@@ -50,6 +50,31 @@ def test_good_dark_and_malformed_frames_and_diagnostics(tiny: Path) -> None:
         client.wait(lambda: client.diagnostics["health camera"].level == b"\0", "a second without a frame")
         publisher.publish(image(4, black))
         client.wait(lambda: client.diagnostics["health camera"].level > b"\0", "diagnostics of a dark second")
+
+
+def test_each_frame_has_health_or_is_counted_as_dropped(tiny: Path) -> None:
+    with running("-p", f"model:={tiny}", "-p", "threads:=1", outputs=()) as (_, client):
+        health: list[int] = []
+        coverage: dict[int, int] = {}
+        client.node.create_subscription(
+            CameraHealth, "/segmentation/camera/health", lambda m: health.append(m.header.stamp.sec), 50
+        )
+        client.node.create_subscription(
+            ClassCoverage,
+            "/segmentation/camera/coverage",
+            lambda m: coverage.update({m.header.stamp.sec: m.dropped}),
+            50,
+        )
+        for topic in ("health", "coverage"):
+            client.wait(lambda t=topic: client.node.count_subscribers(f"/segmentation/camera/{t}"), "it is known")
+        publisher = client.publisher()
+        frame, _ = street()[0]
+        for sec in range(1, 21):  # faster than the node can be
+            publisher.publish(image(sec, frame))
+        client.wait(lambda: 20 in coverage and 20 in health, "the newest frame is never dropped")
+        received = int(client.camera_values("camera")["received"])
+        assert health == sorted(coverage)
+        assert len(health) + sum(coverage.values()) == received
 
 
 def test_thresholds_that_cannot_be_read_are_refused(tiny: Path, tmp_path: Path) -> None:

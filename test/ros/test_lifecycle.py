@@ -8,6 +8,7 @@ import pytest
 
 from test.launch_stand_in import declared, node_arguments, of_kind, started
 from test.ros.client import image, noise, running
+from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.share import share_folder
 
 
@@ -163,8 +164,13 @@ def test_a_failing_gpu(tiny: Path) -> None:
     failing = "test.ros.failing_gpu_node"
     with running("-p", f"model:={tiny}", "-p", "threads:=1", module=failing) as (node, client):
         publisher = client.publisher()
+        found: list[CameraHealth] = []
+        client.node.create_subscription(CameraHealth, "/segmentation/camera/health", found.append, 10)
+        client.wait(lambda: client.node.count_subscribers("/segmentation/camera/health"), "the subscription is known")
         publisher.publish(image(1, noise(1, 60, 64)))  # out of memory
         client.wait(lambda: "out of memory" in node.log, "a WARN")
+        client.wait(lambda: found, "the health of a frame that failed")
+        assert (found[0].header.stamp.sec, found[0].level, found[0].flags) == (1, CameraHealth.BLIND, ["failed"])
         publisher.publish(image(2, noise(1, 60, 80)))
         client.result("camera", "mask", 2)
         assert client.result("camera", "coverage", 2).dropped == 1

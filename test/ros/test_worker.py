@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.engine import OutOfMemory
+from unet_seg_ros.health.monitor import FAILED
 from unet_seg_ros.ros.diagnostics import CameraStats, EngineStats
 from unet_seg_ros.ros.worker import Waiting, Worker
 from unet_seg_ros.segmenter import Timings
@@ -74,7 +75,9 @@ def test_each_frame_is_tried_alone(worker: Worker, cameras: dict[str, FakeCamera
     assert [camera.decoded for camera in cameras.values()] == [1, 1, 1]
     assert [camera.stats.processed for camera in cameras.values()] == [1, 0, 1]
     assert cameras["b"].stats.drops == {"out of memory": 1}
+    assert cameras["b"].faults == [FAILED]
     assert not cameras["a"].stats.drops
+    assert not cameras["a"].faults
 
 
 def test_a_later_failure_leaves_only_what_is_not_counted_yet(worker: Worker, cameras: dict[str, FakeCamera]) -> None:

@@ -45,6 +45,8 @@ class Health:
 
 MALFORMED = Health(Level.BLIND, 0.0, ("malformed",), "the message holds no usable image", {}, {})
 """Of a frame that could not be read."""
+FAILED = Health(Level.BLIND, 0.0, ("failed",), "the network could not be run on this frame", {}, {})
+"""Of a frame that could be read, but of which no mask could be made: out of memory, a lost device."""
 
 
 class Measurement:

@@ -15,7 +15,7 @@ from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import FrameTiming
 from unet_seg_ros.data.ros_images import stamp_ns
-from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.health.monitor import Health, Monitor
 from unet_seg_ros.health.rules import load_thresholds
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.model.bundle import Manifest
@@ -133,8 +133,8 @@ class Camera:
         self.stats.size = image.shape[0], image.shape[1]
         self.stats.count_processed(age)
 
-    def publish_fault(self, header: Header, seen: Segmentation | None) -> None:
-        """Publish only the health of a frame that could not be read (``seen`` is None) or whose mask is unusable."""
+    def publish_fault(self, header: Header, seen: Segmentation | Health) -> None:
+        """Publish only the health of a frame: the network's output means nothing, or there is none."""
         self._watch.judge(header, seen, self._age(header))
 
     def _age(self, header: Header) -> float:

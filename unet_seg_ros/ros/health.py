@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.data.ros_images import stamp_ns
-from unet_seg_ros.health.monitor import MALFORMED, Health, Level, Monitor
+from unet_seg_ros.health.monitor import Health, Level, Monitor
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.troubles import ERROR, OK, WARN
 from unet_seg_ros.segmenter import Segmentation
@@ -36,10 +36,10 @@ class Watch:
     def destroy(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
-    def judge(self, header: Header, seen: Segmentation | None, age: float) -> Health:
-        """Judge a frame and publish its health. ``seen`` is None if the message could not be read; ``age`` is in
+    def judge(self, header: Header, seen: Segmentation | Health, age: float) -> Health:
+        """Judge a frame and publish its health; ``seen`` is that health where there is no segmentation. ``age`` is in
         seconds."""
-        health = MALFORMED if seen is None else self._monitor.look(seen, stamp_ns(header), age)
+        health = seen if isinstance(seen, Health) else self._monitor.look(seen, stamp_ns(header), age)
         with self._lock:
             self._recent.append(health)
         self._publisher.publish(message_of(header, self._model_id, health))

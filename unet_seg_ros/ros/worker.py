@@ -16,6 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
+from unet_seg_ros.health.monitor import FAILED, MALFORMED
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats
@@ -96,7 +97,7 @@ class Worker:
                 frames[name] = self._cameras[name].decode(waiting[name].message)
                 waiting[name].decode = monotonic() - start
             except ImageError as error:
-                self._cameras[name].publish_fault(waiting[name].message.header, None)
+                self._cameras[name].publish_fault(waiting[name].message.header, MALFORMED)
                 self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
         self._segment_together(waiting, frames)
 
@@ -128,9 +129,11 @@ class Worker:
         took["publish"] = monotonic() - published
         self._cameras[camera].publish_timing(frame.message.header, took)
 
-    def _drop(self, frames: dict[str, Any], reason: Drop, text: str) -> None:
-        for name in frames:
+    def _drop(self, frames: dict[str, Waiting], reason: Drop, text: str) -> None:
+        for name, frame in frames.items():
             self._cameras[name].stats.count_drop(reason)
+            if reason in (Drop.OUT_OF_MEMORY, Drop.DEVICE_LOST, Drop.FAILED):
+                self._cameras[name].publish_fault(frame.message.header, FAILED)
             now = monotonic()
             if now - self._warned.get((name, reason), -WARN_EVERY) >= WARN_EVERY:
                 self._warned[name, reason] = now

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.health.monitor import MALFORMED, Health, Monitor
+from unet_seg_ros.health.monitor import FAILED, MALFORMED, Health, Monitor
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
@@ -107,23 +107,20 @@ class Offline:
             self.problems.add(kind, f"{frame.camera}: frame {seen.index}, stamp {frame.stamp_ns}: {seen.why}")
         stages = {name: seen.stages.get(name) for name in WORK_STAGES}
         health = self._health(seen)
-        if seen.dropped or seen.segmentation is None or seen.image is None or health is None:
+        if seen.dropped or seen.segmentation is None or seen.image is None:
             self.dropped[seen.dropped] += 1
             self.evaluation.add(frame, {"work": None, **stages}, None, health)
             if outputs:
                 outputs.write_input(seen.frame)
-                if health:
-                    outputs.write_health(seen.frame, health)
+                outputs.write_health(seen.frame, health)
             return
         figures = self._look(frame, seen, health, outputs)
         self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures, health)
 
-    def _health(self, seen: Seen) -> Health | None:
-        """As the node judges it, but for the age, which nothing has offline. None where nothing is known of it."""
-        if seen.dropped == Drop.MALFORMED:
-            return MALFORMED
+    def _health(self, seen: Seen) -> Health:
+        """As the node judges it, but for the age, which nothing has offline."""
         if seen.segmentation is None:
-            return None
+            return MALFORMED if seen.dropped == Drop.MALFORMED else FAILED
         return self.monitors[seen.frame.camera].look(seen.segmentation, seen.frame.stamp_ns)
 
     def _look(self, frame: FrameId, seen: Seen, health: Health, outputs: OutputRecorder | None) -> dict[str, Any]:
