@@ -33,13 +33,13 @@ MANY_PLACES = "California, Boston, Karlsruhe"
 CHOOSE = (
     Source("CamVid train", "camvid", "train", "camvid"),
     Source("IDD train", "idd", "train", "idd7"),
+    Source("motorway video", "solidWhiteRight.mp4"),
 )
 """Thresholds are chosen on these."""
 JUDGE = (
     Source("CamVid val", "camvid", "val", "camvid"),
     Source("IDD val", "idd", "val", "idd7"),
     Source("Cityscapes val", "cityscapes256", "val", "cityscapes"),
-    Source("motorway video", "solidWhiteRight.mp4"),
     Source("city video", "carnd_test_video.mp4"),
     Source(MANY_PLACES, "unlabelled"),
 )
