@@ -54,10 +54,10 @@ def choose(table: Table, given: Thresholds) -> Thresholds:
         worst, median = (float(np.quantile(bad, share)) for share in (CLEAN_SHARE, 0.5))
         scale = max(worst - median, LEAST_SCALE.get(rule.signal, SHARE_SCALE))
         margin = OF_THE_SCENE.get(rule.signal, MARGIN) * scale
-        bound = _value(rule, worst + margin)
+        limit = _value(rule, worst + margin)
         if rule.signal == "confidence":  # trust begins to fall as soon as the network is less sure than its reference
-            scale = max(scale, (1 - bound) / LEAD)
-        bounds[rule.signal] = Bound(bound, scale, 0.0)
+            scale = max(scale, (1 - limit) / LEAD)
+        bounds[rule.signal] = Bound(limit, scale, 0.0)
     usable = np.isfinite(table.miou) & np.isfinite(table.clean_miou) & (table.corruption != FROZEN)
     penalties = np.stack([_penalties(rule, bounds[rule.signal], table) for rule in chosen], axis=1)[usable]
     lost = -np.log(np.clip(table.miou[usable] / np.maximum(table.clean_miou[usable], 0.05), LEAST_RATIO, 1))
