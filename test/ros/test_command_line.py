@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from test.ros.client import running
+from test.ros.client import NodeProcess, running
 from unet_seg_ros.ros.command_line import check_arguments
 from unet_seg_ros.ros.parameter_table import TABLE
 
@@ -59,3 +59,12 @@ def test_a_parameter_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> Non
         assert node.process.returncode == 1
         assert "Sequence should be of same type" in node.log
         assert "Traceback" not in node.log
+
+
+def test_a_folder_for_logs_that_cannot_be_written_is_one_line_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_LOG_DIR", "/dev/null/log")
+    node = NodeProcess()
+    assert node.process.wait(60) == 1
+    node._reader.join(5)
+    assert node.log.rstrip().endswith("; set ROS_LOG_DIR to a folder that can be written")
+    assert "Traceback" not in node.log

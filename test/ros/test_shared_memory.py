@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -65,3 +66,17 @@ def test_a_profile_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPat
 
 def test_where_there_is_no_such_folder_nothing_is_known(tmp_path: Path) -> None:
     assert fit({}, tmp_path / "none") == ""
+
+
+def test_a_smaller_profile_that_cannot_be_written_is_udp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_free(monkeypatch, 64 * MIB)
+    monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path / "none"))
+    environ = environment()
+    assert "UDP is used instead" in fit(environ)
+    assert environ == {WITHOUT: "UDPv4"}
+
+
+def test_a_profile_that_is_a_pipe_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with_free(monkeypatch, 0)
+    os.mkfifo(tmp_path / "pipe")
+    assert fit({PROFILE_VARIABLES[0]: str(tmp_path / "pipe")}) == ""

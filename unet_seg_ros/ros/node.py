@@ -228,7 +228,8 @@ def _run(args: list[str] | None) -> None:
         if signals.begun() and not rclpy.ok():
             return  # a signal has shut ROS down during a transition
         if node is None and isinstance(error, (ValueError, RCLError)):  # such as an unreadable parameter file
-            raise SystemExit(f"{NODE_NAME}: {last_words(error)}") from error
+            advice = "; set ROS_LOG_DIR to a folder that can be written" if "logging" in str(error) else ""
+            raise SystemExit(f"{NODE_NAME}: {last_words(error)}{advice}") from error
         raise
     finally:
         _end(node)

@@ -12,9 +12,12 @@ import tempfile
 from collections.abc import MutableMapping
 from pathlib import Path
 
+from unet_seg_ros.files import read_bytes
 from unet_seg_ros.ros.bringup import PROFILE_VARIABLES
 
 SHM = Path("/dev/shm")
+MAX_BYTES = 2**20
+"""Largest profile that is read."""
 SPARE = 4 * 2**20
 """Bytes that are left free for other processes and for Fast DDS's ports."""
 SMALLEST = 8 * 2**20
@@ -45,11 +48,7 @@ def fit(environ: MutableMapping[str, str], folder: Path = SHM) -> str:
         return ""
     room = f"{folder} has {max(free + SPARE, 0) >> 20} MiB free, but shared memory needs {(wanted + SPARE) >> 20}"
     size = free // 2**20 * 2**20
-    if found and size >= SMALLEST:
-        smaller = _MESSAGE.sub(lambda m: f"{m[1]}{min(int(m[2]), size // 2)}{m[3]}", profile)
-        smaller = _SEGMENT.sub(rf"\g<1>{size}\g<3>", smaller)
-        file = Path(tempfile.mkdtemp(prefix="unet_seg_ros_")) / "shared_memory.xml"
-        file.write_text(smaller)
+    if found and size >= SMALLEST and (file := _smaller(profile, size)):
         environ.update(dict.fromkeys(PROFILE_VARIABLES, str(file)))
         return f"{room}: a segment of {size >> 20} MiB is used, so large frames may be late; {ADVICE}"
     for name in PROFILE_VARIABLES:
@@ -58,8 +57,20 @@ def fit(environ: MutableMapping[str, str], folder: Path = SHM) -> str:
     return f"{room}: UDP is used instead, so large frames will be late; {ADVICE}"
 
 
+def _smaller(profile: str, size: int) -> Path | None:
+    """A file with the profile and a segment of ``size`` bytes; None where none can be written."""
+    smaller = _MESSAGE.sub(lambda m: f"{m[1]}{min(int(m[2]), size // 2)}{m[3]}", profile)
+    smaller = _SEGMENT.sub(rf"\g<1>{size}\g<3>", smaller)
+    try:
+        file = Path(tempfile.mkdtemp(prefix="unet_seg_ros_")) / "shared_memory.xml"
+        file.write_text(smaller)
+    except OSError:
+        return None
+    return file
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bytes(path, MAX_BYTES).decode()
     except (OSError, ValueError):
         return ""

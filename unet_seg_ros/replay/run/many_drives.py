@@ -165,6 +165,7 @@ def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) 
             f"--jobs and --scheduler need dask.distributed ({error}): "
             "python3 -m pip install -r requirements/cluster.txt"
         ) from error
+    workers = replace(workers, jobs=min(workers.jobs, len(tasks)))
     if workers.jobs > 1 and not options.threads:  # the processes share the cores
         options = replace(options, threads=max(1, len(os.sched_getaffinity(0)) // workers.jobs))
     options = options.absolute()  # workers run in other folders
