@@ -1,14 +1,14 @@
-# Three commands, each with all of its own set-up in .venv:
+# Three commands. Each sets up .venv if needed:
 #
-#   make demo    a drive through the real node over real DDS, into out/demo
-#                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays that instead of the synthetic town;
+#   make demo    plays a drive to the node over DDS and writes out/demo
+#                BAG=drive.mcap, VIDEO=drive.mp4 or IMAGES=folder plays this drive, not the synthetic town;
 #                MODEL=bundle segments with another model, GROUPING=camvid11 compares with labels of that
-#                grouping, RATE=15 plays a folder at 15 Hz, CALIBRATION=cameras.yaml says where the cameras are:
-#                then the report and the bag have the ground in metres too
-#   make test    lint, types and the whole suite
-#   make docs    the pages under docs/ with the API as a site, in out/site
+#                grouping, RATE=15 plays a folder at 15 Hz, CALIBRATION=cameras.yaml gives the cameras' positions, so
+#                that the report and the bag also have grids in metres
+#   make test    runs ruff, mypy and all tests
+#   make docs    builds the pages of docs/ and the API as a site in out/site
 #
-# PYTHON=python3.12 chooses the interpreter that .venv is made from.
+# PYTHON=python3.12 chooses the interpreter of .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -20,7 +20,7 @@ ifneq (,$(word 2,$(if $(BAG),BAG) $(if $(VIDEO),VIDEO) $(if $(IMAGES),IMAGES)))
 $(error give one of BAG, VIDEO and IMAGES)
 endif
 
-# These commands always use the wheels in .venv, whatever ROS the calling shell has sourced.
+# These commands use the wheels in .venv. A ROS environment of the calling shell is ignored.
 unexport $(filter AMENT_% COLCON_% ROS_% RMW_% RCL_% RCUTILS_% FASTDDS_% FASTRTPS_% CYCLONEDDS_%,$(.VARIABLES))
 unexport CMAKE_PREFIX_PATH LD_LIBRARY_PATH PYTHONHOME PYTHONPATH SKIP_DEFAULT_XML _ROS_WHEELS_BOOTSTRAP_COMPLETE
 

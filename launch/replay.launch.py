@@ -9,7 +9,7 @@ from unet_seg_ros.replay.launch_arguments import ARGUMENTS, command_line
 
 
 def start(context: LaunchContext) -> list[ExecuteProcess]:
-    """What the arguments ask for. A process and no Node: the replay is a command that starts nodes of its own."""
+    """The process to start. It is not a Node action, because the replay is a command that starts its own node."""
     values = {argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS}
     replay = ExecutableInPackage("replay", "unet_seg_ros")
     return [ExecuteProcess(cmd=[replay, *command_line(values)], output="screen", emulate_tty=True)]

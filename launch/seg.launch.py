@@ -10,8 +10,8 @@ from unet_seg_ros.ros.bringup import ARGUMENTS, Bringup, bringup, write_paramete
 
 
 def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
-    """What the arguments ask for. The node takes itself through its life cycle (its parameter `autostart`), so it is
-    started like any other."""
+    """The actions to start. The node configures and activates itself (parameter `autostart`), so an ordinary Node
+    action is enough."""
     plan = bringup({argument.name: LaunchConfiguration(argument.name).perform(context) for argument in ARGUMENTS})
     given = [write_parameters(plan)] if plan.parameters else []
     node = Node(
@@ -27,7 +27,7 @@ def start(context: LaunchContext) -> list[LaunchDescriptionEntity]:
         output="screen",
         emulate_tty=True,
     )
-    # kept as long as the node may be started again
+    # the file must exist as long as the node may be started again
     tidy = [RegisterEventHandler(OnShutdown(on_shutdown=lambda *_, file=file: file.unlink())) for file in given]
     return [node, *tidy, *([rviz(plan)] if plan.rviz else [])]
 

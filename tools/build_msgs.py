@@ -2,7 +2,7 @@
 
 Usage: .venv/bin/python tools/build_msgs.py
 
-The ROS wheels of that environment bring the message generators; the C compiler is the system's. Nothing needs to be
+The environment's ROS wheels contain the message generators; the C compiler is the system's. No setup file needs to be
 sourced afterwards. With ROS 2 installed, use `colcon build` instead.
 """
 
@@ -39,7 +39,7 @@ def localise_wheels(prefix: Path) -> None:
 
 
 def build(prefix: Path) -> None:
-    """Generates, compiles and installs the package under `prefix`; raises CalledProcessError where a step fails."""
+    """Generates, compiles and installs the package under `prefix`; raises CalledProcessError if a step fails."""
     python = prefix / "bin" / "python3"
     # CMake and the generators call `python3` and `cmake` by name: this environment's come first.
     env = os.environ | {"AMENT_PREFIX_PATH": str(prefix), "PATH": f"{prefix / 'bin'}{os.pathsep}{os.environ['PATH']}"}

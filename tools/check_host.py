@@ -1,8 +1,8 @@
-"""Says in one line what this machine lacks to set up .venv; silent where nothing is missing.
+"""Prints one line if this machine lacks something that .venv needs; prints nothing otherwise.
 
 Usage: PYTHON tools/check_host.py
 
-Runs under whatever Python the caller has, old ones included: no syntax newer than Python 3.6 here.
+It must run with old versions of Python, so it uses only the syntax of Python 3.6.
 """
 
 import shutil
@@ -10,11 +10,11 @@ import sys
 import sysconfig
 from pathlib import Path
 
-OLDEST, NEWEST = (3, 10), (3, 13)  # PyTorch and the ROS wheels are to be had for these
+OLDEST, NEWEST = (3, 10), (3, 13)  # there are wheels of PyTorch and ROS for these
 
 
 def missing() -> "str | None":
-    """One sentence on the first thing that is missing, or None."""
+    """A sentence about the first missing thing, or None."""
     major, minor = version = sys.version_info[:2]
     if not OLDEST <= version <= NEWEST:
         other = "name another one, for example `make PYTHON=python3.12 demo`"

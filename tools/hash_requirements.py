@@ -1,6 +1,6 @@
-"""Write requirements/hashes.txt: each package of the run time with its version and SHA-256, for this Python and system.
+"""Writes requirements/hashes.txt: each run-time package with its version and SHA-256, for this Python and system.
 
-``python -m tools.hash_requirements`` asks pip what it would install from the pinned lists, and where they are from.
+``python -m tools.hash_requirements`` asks pip which packages it would install from the pinned lists.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ LISTS = ("run.txt", "ros.txt")
 
 
 def report() -> dict[str, Any]:
-    """pip's plan for an empty environment. Raises CalledProcessError where it can't be resolved."""
+    """pip's plan for an empty environment. Raises CalledProcessError if pip finds none."""
     command = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--quiet", "--report", "-"]
     command += [part for name in LISTS for part in ("-r", str(REQUIREMENTS / name))]
     return dict(json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout))
 
 
 def lines(plan: dict[str, Any]) -> list[str]:
-    """Of requirements with hashes, sorted by name. Raises ValueError for a package without one."""
+    """Lines of requirements with hashes, sorted by name. Raises ValueError for a package without one."""
     found = []
     for item in plan["install"]:
         about, digest = item["metadata"], item["download_info"].get("archive_info", {}).get("hashes", {}).get("sha256")

@@ -1,4 +1,4 @@
-"""Write docs/licences.md: each installed dependency of the project with the licence that its metadata names.
+"""Writes docs/licences.md: each installed dependency of the project with the licence that its metadata names.
 
 ``python -m tools.licences``, in the environment that ``make test`` makes.
 """
@@ -20,11 +20,11 @@ KNOWN = (
     ("Apache License", "Apache-2.0"), ("BSD", "BSD"), ("MIT License", "MIT"), ("Permission is hereby granted", "MIT"),
     ("Redistribution and use in source and binary forms", "BSD"), ("freely, subject to the following", "Zlib"),
 )  # fmt: skip
-"""Words of a licence's text, and its name."""
+"""Words in a licence's text, and the licence's name."""
 
 
 def licence(package: Distribution) -> str:
-    """By the metadata's expression or classifiers, by a ROS package's package.xml, or by the licence's text."""
+    """From the metadata (expression or classifiers), a ROS package's package.xml, or the text of the licence."""
     about: Any = package.metadata
     if expression := about.get("License-Expression"):
         return str(expression)
@@ -41,7 +41,7 @@ def licence(package: Distribution) -> str:
 
 
 def packages(name: str, seen: set[str]) -> Iterable[Distribution]:
-    """A package and what it requires, those that are installed and not ``seen`` yet."""
+    """A package and its requirements, if they are installed and not in ``seen``."""
     key = re.sub(r"[-_.]+", "-", name).lower()
     if key in seen:
         return
@@ -57,7 +57,7 @@ def packages(name: str, seen: set[str]) -> Iterable[Distribution]:
 
 
 def rows() -> list[str]:
-    """Of the table, in order of use and name."""
+    """Rows of the table, in order of use and name."""
     seen: set[str] = set()
     found = []
     for name, use in LISTS.items():

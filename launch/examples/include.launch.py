@@ -1,4 +1,4 @@
-"""The node as a part of a car's own launch file: in a namespace, with the car's topics.
+"""Includes the node in a car's launch file: in a namespace, with the car's topics.
 
 ros2 launch unet_seg_ros include.launch.py
 
@@ -21,14 +21,14 @@ def generate_launch_description() -> LaunchDescription:
         PythonLaunchDescriptionSource(seg),
         launch_arguments={
             "namespace": "perception",
-            # without a leading slash: below the namespace, so /car/perception/front/image_raw
+            # without a leading slash it is below the namespace: /car/perception/front/image_raw
             "cameras": "front=front/image_raw,rear=/rear/image_raw",
             "respawn": "false",
         }.items(),
     )
     car = [
         PushRosNamespace("car"),
-        SetRemap("/car/perception/front/image_raw", "/sensors/front"),  # where this car's driver publishes it
+        SetRemap("/car/perception/front/image_raw", "/sensors/front"),  # the topic of this car's driver
         SetParameter("confidence_threshold", 0.6),
         segmentation,
     ]

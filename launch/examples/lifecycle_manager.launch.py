@@ -1,4 +1,4 @@
-"""The node under nav2's lifecycle manager, which configures and activates it and watches its heartbeat.
+"""Starts the node with nav2's lifecycle manager, which configures and activates it and checks its heartbeat.
 
 ros2 launch unet_seg_ros lifecycle_manager.launch.py
 
