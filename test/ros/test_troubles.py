@@ -33,7 +33,7 @@ def sentences() -> Iterator[tuple[str, str]]:
 
 def pattern(sentence: str) -> re.Pattern[str]:
     """The sentence with any topic, number and type in place of the page's."""
-    text = re.escape(sentence.partition("; is /")[0])
+    text = re.escape(sentence.partition("; did you mean")[0])
     text = re.sub(r"/front(/\w+)*", r"/[\\w/]+", text)
     text = re.sub(r"sensor_msgs/msg/\w+", r"\\w+/msg/\\w+", text)
     return re.compile(re.sub(r"\d+(\\\.\d+)?", r"-?\\d+(\\.\\d+)?", text))
