@@ -82,12 +82,14 @@ def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
     for index in range(3):
         drives.write_image(tmp_path / "drive" / f"{index}.png", drives.picture(index))
     (tmp_path / "drive" / "1.png").write_bytes(b"not an image")
-    command = [sys.executable, "-m", "unet_seg_ros.replay", str(tmp_path / "drive"), "--mode", "live", "--rate", "2"]
+    command = [sys.executable, "-m", "unet_seg_ros.replay", str(tmp_path / "drive"), "--mode", "live", "--rate", "1"]
     command += ["--output", str(tmp_path / "out"), "--model", str(model), "--device", "cpu"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 2, done.stderr
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert (report["frames"]["processed"], report["frames"]["dropped"]) == (2, {"malformed": 1})
+    frames = report["frames"]  # on a busy machine a frame may also be replaced by the next one
+    assert frames["dropped"]["malformed"] == 1
+    assert frames["processed"] + sum(frames["dropped"].values()) == frames["sent"] == 3
     assert report["problems"][0].endswith("drive/1.png: data of 12 bytes is neither a JPEG nor a PNG")
 
 
