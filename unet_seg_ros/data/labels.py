@@ -100,15 +100,6 @@ def palette(colors: tuple[tuple[int, int, int], ...] = CLASS_COLORS) -> NDArray[
     return table
 
 
-def train_ids_from_colors(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The inverse of ``palette()[mask]``: H×W×3 uint8 RGB → H×W uint8 train ids; other colours become void."""
-    keys = (image.astype(np.uint32) << np.array([16, 8, 0], np.uint32)).sum(axis=-1, dtype=np.uint32)
-    known = np.array([(r << 16) | (g << 8) | b for r, g, b in CLASS_COLORS], np.uint32)
-    order = np.argsort(known)
-    position = np.searchsorted(known[order], keys).clip(max=NUM_CLASSES - 1)
-    return np.where(known[order][position] == keys, order[position], VOID).astype(np.uint8)
-
-
 @dataclass(frozen=True)
 class Grouping:
     """A coarser set of classes, each the union of some of the 19.
