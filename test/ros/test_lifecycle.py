@@ -59,7 +59,7 @@ def test_a_bad_bundle_then_a_good_one(tiny: Path, tmp_path: Path) -> None:
 def test_a_precision_that_cannot_be_is_refused_with_the_reason(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "precision:=int8", "-p", "threads:=1") as (node, client):
         assert client.state() == "unconfigured"
-        client.wait(lambda: "is not calibrated for it; see python -m training.quantize" in node.log, "one ERROR")
+        client.wait(lambda: "is not calibrated for int8; see python -m training.quantize" in node.log, "one ERROR")
         assert node.log.count("[ERROR]") == 1
         assert client.set("precision", "fp32") == (True, "")
         assert client.transition("configure")

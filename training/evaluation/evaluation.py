@@ -31,7 +31,7 @@ class FrameScore(NamedTuple):
 
 
 class Evaluation:
-    """All figures over all frames. ``class_map`` says what the label ids in the files mean.
+    """All figures over all frames. ``class_map`` gives the meaning of the label ids in the files.
 
     Raises FileNotFoundError or ValueError for a class map that cannot be used.
     """
@@ -49,7 +49,7 @@ class Evaluation:
         self.frames.append(FrameScore(pair, own["miou"], own["pixel_accuracy"]))
 
     def summary(self) -> dict[str, float]:
-        """The figures of all frames, 0..1; NaN where nothing occurs."""
+        """The figures of all frames, 0..1; NaN if there are no such pixels."""
         return {
             "miou": self.score.confusion.mean_iou(),
             "category_miou": self.categories.mean_iou(),

@@ -1,4 +1,4 @@
-"""What a planner gets of a drive: accuracy of the newest mask that has arrived, by the rate of the camera."""
+"""Measures the accuracy of the newest mask that has arrived, by the rate of the camera."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from unet_seg_ros.metrics.streaming import Moment, Streaming
 from unet_seg_ros.segmenter import Segmenter
 
 RATES = (5.0, 10.0, 15.0)
-"""Of a camera, in Hz."""
+"""Rates of a camera in Hz."""
 
 
 class Streamed(NamedTuple):
-    """``mious`` (0..1) by rate in Hz, where a frame took ``latency`` seconds (the median) on this machine."""
+    """``mious`` (0..1) by rate in Hz; ``latency`` is the median time per frame on this machine in seconds."""
 
     mious: dict[float, float]
     latency: float
 
 
 def streamed(segmenter: Segmenter, root: Path, split: str, grouping: Grouping, class_map: str) -> Streamed:
-    """The frames of a split in Cityscapes layout as one drive, in order of their names, played at each of ``RATES``.
+    """Play the frames of a split in Cityscapes layout as one drive, in order of their names, at each of ``RATES``.
 
     Raises ValueError or FileNotFoundError for data that cannot be read.
     """

@@ -1,6 +1,7 @@
-"""Averages over several looks at a frame: mirrored, at several scales, in windows. Better and slower than what drives.
+"""Averages several predictions of a frame: mirrored, at several scales, in windows. It is better and slower than the
+node.
 
-Reported apart: the Segmenter looks once.
+Its figures are reported separately, because the Segmenter predicts once.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Image = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Looks:
-    """Which looks are averaged.
+    """The predictions that are averaged.
 
     ``scales`` are relative to the working resolution; ``window`` (height, width), in pixels of the scaled frame, slides
-    over it, overlapping by a third; None: the whole frame at once. Raises ValueError for what cannot be.
+    over it, overlapping by a third; None: the whole frame at once. Raises ValueError for values that are not possible.
     """
 
     scales: tuple[float, ...] = (1.0,)
@@ -55,7 +56,7 @@ def _probabilities(engine: Engine, image: Image) -> Tensor:
 
 
 def _starts(length: int, window: int) -> list[int]:
-    """Where windows start that cover a length and overlap by at least a third of theirs."""
+    """Starts of windows that cover a length and overlap by at least a third of a window."""
     count = -(-max(0, length - window) // max(1, window * 2 // 3)) + 1
     return [round(start) for start in np.linspace(0, max(0, length - window), count).tolist()]
 
@@ -67,7 +68,8 @@ def _windows(size: tuple[int, int], window: tuple[int, int]) -> Iterator[tuple[s
 
 
 def segment(segmenter: Segmenter, frame: Image, looks: Looks) -> tuple[Image, Image]:
-    """Mask (train ids) and confidence (0..255) of a frame uint8[H, W, 3] RGB, H×W uint8, by the mean of all looks."""
+    """Mask (train ids) and confidence (0..255) of a frame uint8[H, W, 3] RGB, H×W uint8, by the mean of all
+    predictions."""
     height, width = frame.shape[:2]
     total = torch.zeros(())
     with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""Whether an exported model computes what the checkpoint's network does: on real frames, through the Segmenter."""
+"""Checks on real frames, with the Segmenter, that an exported model computes the same as the checkpoint's network."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Forward = Callable[[Tensor], Tensor]
 """From RGB images uint8[N, H, W, 3] to logits float[N, C, h, w]."""
 
 LOGITS = {"fp32": 1e-5, "16 bits": 5e-3, "bf16": 5e-2}
-"""By how much logits may differ, as a share of the largest: about 10 times what rounding does in this arithmetic, or
-what weights that are stored in 16 bits do."""
+"""Largest allowed difference of logits, as a share of the largest logit: about 10 times the rounding error of this
+arithmetic, or of weights that are stored in 16 bits."""
 MASKS = {"fp32": 0.9999, "16 bits": 0.999, "bf16": 0.9}
-"""On what share of the pixels masks must agree; classes that an untrained network finds equally likely flip in bf16."""
+"""Share of the pixels on which masks must agree. In bf16, classes that are equally likely may change places."""
 
 
 class Difference(NamedTuple):
@@ -37,7 +37,7 @@ class Difference(NamedTuple):
     masks: float
 
     def within(self, precision: str) -> bool:
-        """Whether it is what rounding in this arithmetic explains; never where a logit is not a number."""
+        """Whether rounding in this arithmetic explains the difference; False if a logit is NaN."""
         return self.logits <= LOGITS[precision] and self.masks >= MASKS[precision]
 
     def __str__(self) -> str:
@@ -45,7 +45,7 @@ class Difference(NamedTuple):
 
 
 class _Recorder:
-    """An engine out of a function, on the CPU, that keeps its last logits."""
+    """An engine on the CPU that calls a function and keeps its last logits."""
 
     device = "cpu"
     precision = "fp32"

@@ -1,4 +1,4 @@
-"""int8 for a bundle: calibration by NNCF, and what it costs on labelled frames."""
+"""int8 for a bundle: calibration by NNCF, and the loss of accuracy on labelled frames."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.segmenter import Segmenter
 
 AGREEMENT = 0.985
-"""On what share of the pixels the masks of int8 and fp32 must agree."""
+"""Share of the pixels on which the masks of int8 and fp32 must agree."""
 LOSS = 0.005
-"""How much of the mIoU (0..1) int8 may lose."""
+"""Largest loss of mIoU (0..1) by int8."""
 Frame = NDArray[np.uint8]
 Range = tuple[float, float]
 
@@ -69,7 +69,7 @@ def evenly(items: Sequence[Pair], most: int) -> list[Pair]:
 
 
 def calibrate(bundle: Bundle, frames: Iterable[Frame]) -> dict[str, Range]:
-    """The range of every operation that int8 needs one of, measured on frames (uint8[H, W, 3] RGB).
+    """The ranges of all operations that int8 needs, measured on frames (uint8[H, W, 3] RGB).
 
     The biases are not corrected (that made the masks agree less), so that the ranges alone make the int8 network.
     """

@@ -53,7 +53,7 @@ def write_onnx(path: Path, bundle: Bundle) -> None:
 
 
 def onnx_forward(path: Path) -> Callable[[Tensor], Tensor]:
-    """What ONNX Runtime makes of the file, on the CPU: normalised images → logits."""
+    """The network of the file in ONNX Runtime on the CPU: normalised images → logits."""
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
 
     def forward(images: Tensor) -> Tensor:

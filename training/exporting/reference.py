@@ -1,4 +1,4 @@
-"""How sure a network is on the frames that it was validated on: what a camera's frames are compared with later."""
+"""Measures a network's confidence on its validation frames. Later, a camera's frames are compared with it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.segmenter import Segmenter
 
 FRAMES = 40
-"""Frames of each folder that are looked at."""
+"""Number of frames of each folder."""
 
 
 def reference_confidence(bundle: Bundle, config: TrainConfig) -> float:
     """Mean confidence, 0..1, over frames of the validation split of the run's folders, each folder with one weight.
 
-    0 (not measured) where no folder has that split. Raises ValueError for a frame that cannot be read.
+    0 (not measured) if no folder has that split. Raises ValueError for a frame that cannot be read.
     """
     roots = [source.root for source in config.data]
     split = "val"

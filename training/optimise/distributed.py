@@ -1,4 +1,4 @@
-"""One process or many (torchrun): who we are, and sums over all processes that gradients flow through."""
+"""Training in one process or in several (torchrun): their numbers, and differentiable sums over all of them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def world() -> int:
 
 @contextmanager
 def process_group() -> Iterator[torch.device]:
-    """Joins the processes that torchrun started, if it did; gives the device that this one trains on."""
+    """Join the processes that torchrun started, if it did; yields the device of this process."""
     local = int(os.environ.get("LOCAL_RANK", "0"))
     cuda = torch.cuda.is_available()
     if cuda and local >= torch.cuda.device_count():
@@ -51,7 +51,7 @@ def same_everywhere(value: int) -> bool:
 
 
 class _Sum(torch.autograd.Function):
-    """Each process's result depends on each one's input, so the gradients are summed as well."""
+    """The result of each process depends on the inputs of all, so the gradients are summed too."""
 
     @staticmethod
     def forward(ctx: Any, tensor: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def _blend(x: Tensor, dim: int, upwards: bool, border: int) -> Tensor:
 
 
 class _Between(torch.autograd.Function):
-    """Logits a quarter of the way to their neighbour along ``dim``; PyTorch's own gradient takes twice as long."""
+    """Logits a quarter of the way to their neighbour along ``dim``; PyTorch's gradient takes twice as long."""
 
     @staticmethod
     def forward(ctx: Any, *arguments: Any) -> Tensor:

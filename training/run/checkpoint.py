@@ -1,4 +1,4 @@
-"""Writes and reads checkpoints: the state of a run in one safetensors file. Everything that is no tensor is JSON in the
+"""Writes and reads checkpoints: the state of a run in one safetensors file. Everything else is JSON in the
 metadata. Nothing is unpickled.
 """
 
@@ -23,7 +23,7 @@ FORMAT = 2
 """Format 1 had no digest."""
 DIGEST = "sha256"
 MAX_VALUE = 2**24
-"""Bytes of one value: the generators' states take a hundred thousand."""
+"""Largest size of one value in bytes; the generators' states need 100,000."""
 BEST = "best.safetensors"
 """The checkpoint of the highest validation mIoU, in the run's folder."""
 
@@ -63,7 +63,7 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class DamagedCheckpoint(BundleError):
-    """A checkpoint whose file is broken, so that the one before it is the one to go on from."""
+    """The file of a checkpoint is damaged, so that the run must resume from the one before it."""
 
 
 def write_checkpoint(
@@ -72,8 +72,8 @@ def write_checkpoint(
     optimizer: Optimizer,
     values: Mapping[str, Any],
 ) -> None:
-    """Write all that a run needs to go on: sets of weights by name, the optimiser's state, and ``values``, which JSON
-    must be able to hold; with a digest of it all. Raises OSError and then leaves the file that was there."""
+    """Write everything that a run needs to resume: sets of weights by name, the optimiser's state, plain JSON
+    ``values``, and a digest of them. Raises OSError; an old file of that name is then unchanged."""
     tensors = {f"{kind}.{name}": tensor for kind, part in weights.items() for name, tensor in part.items()}
     for index, entry in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{name}": tensor for name, tensor in entry.items()}
@@ -98,10 +98,9 @@ def load_optimizer(optimizer: Optimizer, tensors: dict[str, Tensor]) -> None:
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Tensors and state (``step``, ``config``, …) of a whole checkpoint, its digest checked; one of the first format
-    has none.
+    """Tensors and state (``step``, ``config``, …) of a checkpoint. The digest is checked; format 1 has none.
 
-    Raises DamagedCheckpoint for a file that is broken, BundleError for one that is something else.
+    Raises DamagedCheckpoint for a damaged file, BundleError for a file of another kind.
     """
     try:
         tensors, metadata = read_tensors(path)
@@ -124,7 +123,7 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raises DamagedCheckpoint unless there are the same tensors in both, of the same shapes and types."""
+    """Raises DamagedCheckpoint unless both have the same tensors, of the same shapes and dtypes."""
     shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, expected)]
     wrong = sorted(name for name in {*found, *expected} if shapes[0].get(name) != shapes[1].get(name))
     if wrong:
@@ -132,7 +131,7 @@ def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
 
 
 def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:
-    """Raises DamagedCheckpoint unless AdamW's state is there for every parameter, after a first ``step``."""
+    """Raises DamagedCheckpoint unless there is a state of AdamW for every parameter (from ``step`` 1 on)."""
     shapes: dict[str, torch.Size] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, parameter in enumerate(parameters if step else ()):

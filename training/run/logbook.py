@@ -1,4 +1,4 @@
-"""What a run writes for people: a table of all metrics, TensorBoard events, and a plot of loss and mIoU."""
+"""Writes the log of a run: a table of all metrics, TensorBoard events, and a plot of loss and mIoU."""
 
 from __future__ import annotations
 

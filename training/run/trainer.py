@@ -43,7 +43,7 @@ MAY_CHANGE = {"validation", "save_every", "keep"}
 
 
 class NotFinite(ArithmeticError):
-    """The loss or its gradient is infinite or not a number. The message names the file with the batch."""
+    """The loss or its gradient is NaN or infinite. The message names the file with the batch."""
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -93,7 +93,7 @@ class Trainer:
         self.step = 0
         self.best = float("-inf")
         self.data = {source.name: data_sketch(source) for source in config.data}
-        """What a checkpoint knows the images and labels by."""
+        """Identifies the images and labels in a checkpoint."""
         self._forward = self._wrapped()
 
     def _wrapped(self) -> nn.Module:
@@ -197,9 +197,9 @@ class Trainer:
         write_checkpoint(path, weights, self.optimizer, values)
 
     def resume(self, path: Path) -> None:
-        """Go on from a checkpoint, after all of it was checked.
+        """Resume from a checkpoint after checking all of it.
 
-        Raises DamagedCheckpoint if it is broken, BundleError if it is of another configuration or of other data.
+        Raises DamagedCheckpoint if it is damaged, BundleError if it is of another configuration or of other data.
         """
         tensors, values = read_checkpoint(path)
         check_values(path, values)
@@ -219,7 +219,7 @@ class Trainer:
         self._check(path, tensors, values["step"])
         try:
             set_random_states(values["random"])
-        except Exception as error:  # whatever the three generators make of it
+        except Exception as error:  # the three generators raise different errors
             raise DamagedCheckpoint(f"{path}: the random states are not whole: {last_words(error)}") from error
         self.network.load_state_dict(part(tensors, "model."))
         self.ema = {name: value.to(self.device) for name, value in part(tensors, "ema.").items()}
