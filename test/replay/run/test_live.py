@@ -158,7 +158,7 @@ def test_the_recording_has_everything_and_gets_the_overlay(
     with AnyReader([tmp_path / "drive.mcap"], default_typestore=TYPES) as reader:
         topics = {connection.topic: connection.msgcount for connection in reader.connections}
         stamps = [(time, message_stamp(reader.deserialize(raw, c.msgtype))) for c, time, raw in reader.messages()]
-    outputs = ("mask", "confidence", "coverage", "timing", "overlay")
+    outputs = ("mask", "confidence", "coverage", "health", "timing", "overlay")
     assert topics == {
         "/camera/image_raw": FRAMES,
         **{f"/ego/segmentation/front/{output}": len(seen) for output in outputs},
