@@ -12,6 +12,7 @@ from unet_seg_ros.health.prediction import mask_cells, prediction_signals
 from unet_seg_ros.health.rules import RULES, Thresholds, load_thresholds, penalty
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.segmenter import Segmentation
+from unet_seg_ros.vocabulary import Drop
 
 UNCHANGING = ("road", "sky")
 """Classes that may look the same for minutes without anything being wrong."""
@@ -47,6 +48,11 @@ MALFORMED = Health(Level.BLIND, 0.0, ("malformed",), "the message holds no usabl
 """Of a frame that could not be read."""
 FAILED = Health(Level.BLIND, 0.0, ("failed",), "the network could not be run on this frame", {}, {})
 """Of a frame that could be read, but of which no mask could be made: out of memory, a lost device."""
+
+
+def unsegmented(reason: str) -> Health:
+    """The health of a frame that the network gave no output for, by the reason why it was dropped (``Drop``)."""
+    return MALFORMED if reason == Drop.MALFORMED else FAILED
 
 
 class Measurement:

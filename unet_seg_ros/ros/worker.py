@@ -16,7 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.health.monitor import FAILED, MALFORMED
+from unet_seg_ros.health.monitor import unsegmented
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats
@@ -97,7 +97,6 @@ class Worker:
                 frames[name] = self._cameras[name].decode(waiting[name].message)
                 waiting[name].decode = monotonic() - start
             except ImageError as error:
-                self._cameras[name].publish_fault(waiting[name].message.header, MALFORMED)
                 self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
         self._segment_together(waiting, frames)
 
@@ -115,8 +114,7 @@ class Worker:
             self._sizes[name] = working_size(frame.shape[0], frame.shape[1], self._segmenter.max_pixels)
             self._stats.milliseconds.append(1000 * sum(seen.timings))
             if seen.fault:
-                self._cameras[name].publish_fault(waiting[name].message.header, seen)
-                self._drop({name: waiting.pop(name)}, Drop.BROKEN_MODEL, seen.fault)
+                self._drop({name: waiting.pop(name)}, Drop.BROKEN_MODEL, seen.fault, seen)
                 continue
             start = monotonic()
             self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
@@ -129,11 +127,12 @@ class Worker:
         took["publish"] = monotonic() - published
         self._cameras[camera].publish_timing(frame.message.header, took)
 
-    def _drop(self, frames: dict[str, Waiting], reason: Drop, text: str) -> None:
+    def _drop(self, frames: dict[str, Waiting], reason: Drop, text: str, seen: Segmentation | None = None) -> None:
+        """Count the frames as dropped, publish their health and log the reason. ``seen`` is the network's output, if
+        there is one."""
         for name, frame in frames.items():
             self._cameras[name].stats.count_drop(reason)
-            if reason in (Drop.OUT_OF_MEMORY, Drop.DEVICE_LOST, Drop.FAILED):
-                self._cameras[name].publish_fault(frame.message.header, FAILED)
+            self._cameras[name].publish_fault(frame.message.header, unsegmented(reason) if seen is None else seen)
             now = monotonic()
             if now - self._warned.get((name, reason), -WARN_EVERY) >= WARN_EVERY:
                 self._warned[name, reason] = now

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.health.monitor import FAILED, MALFORMED, Health, Monitor
+from unet_seg_ros.health.monitor import Health, Monitor, unsegmented
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
@@ -39,7 +39,7 @@ from unet_seg_ros.replay.run.selection import Selection, write_selection
 from unet_seg_ros.replay.source.drive import Array, Drive
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 from unet_seg_ros.text import listed, one_line
-from unet_seg_ros.vocabulary import WORK_STAGES, Drop
+from unet_seg_ros.vocabulary import WORK_STAGES
 
 
 class Offline:
@@ -120,7 +120,7 @@ class Offline:
     def _health(self, seen: Seen) -> Health:
         """As the node judges it, but for the age, which nothing has offline."""
         if seen.segmentation is None:
-            return MALFORMED if seen.dropped == Drop.MALFORMED else FAILED
+            return unsegmented(seen.dropped)
         return self.monitors[seen.frame.camera].look(seen.segmentation, seen.frame.stamp_ns)
 
     def _look(self, frame: FrameId, seen: Seen, health: Health, outputs: OutputRecorder | None) -> dict[str, Any]:
