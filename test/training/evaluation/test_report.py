@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import weakref
 from itertools import pairwise
 from pathlib import Path
 
@@ -149,3 +150,15 @@ def test_the_pictures_go_by_the_class_map(town: Path, bundle: Path, tmp_path: Pa
     assert (label[40:] == CLASS_COLORS[0]).all()
     assert (label[:20] == CLASS_COLORS[10]).all()
     assert (label[20:30] == 0).all()
+
+
+def test_masks_are_not_kept() -> None:
+    """A validation split of Cityscapes has a gigabyte of them."""
+    evaluation = Evaluation(GROUPINGS["cityscapes19"])
+    label, kept = np.zeros((64, 96), np.uint8), []
+    for number in range(5):
+        mask = np.full_like(label, number)
+        kept.append(weakref.ref(mask))
+        evaluation.update(Pair(str(number), Path("x"), None), label, mask, mask)
+        del mask
+    assert sum(found() is not None for found in kept) <= 1
