@@ -6,6 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
@@ -119,8 +120,9 @@ class TrainConfig:
     ``crop`` is (height, width) in pixels. A step uses ``batch`` samples, whatever the number of processes; each process
     takes its samples in ``accumulate`` parts. The first ``half_steps`` steps use half the crop and half the
     magnification, at a quarter of the cost. The ``schedule`` trapezoid keeps the learning rate until the last
-    ``cooldown`` steps, so that a run that has begun can still be made longer or shorter. ``init`` is a bundle to start
-    from.
+    ``cooldown`` steps, so that a run that has begun can still be made longer or shorter. At each of the steps
+    ``restarts`` a cooldown has ended and the learning rate is back at its full value, so that a run that has ended can
+    be made longer too. ``init`` is a bundle to start from.
     """
 
     model: str
@@ -137,6 +139,7 @@ class TrainConfig:
     schedule: str = "poly"
     warmup: int = 200
     cooldown: int = 0
+    restarts: tuple[int, ...] = ()
     weight_decay: float = 0.02
     clip: float = 5.0
     ema_decay: float = 0.998
@@ -182,6 +185,13 @@ class TrainConfig:
         rest, trapezoid = self.steps - self.warmup, self.schedule == "trapezoid"
         _check(trapezoid or self.cooldown == 0, "cooldown is only for the schedule trapezoid")
         _check(not trapezoid or 0 < self.cooldown <= rest, f"cooldown must be in 1..{rest} steps, not {self.cooldown}")
+        _check(trapezoid or not self.restarts, "restarts are only for the schedule trapezoid")
+        ends = (self.warmup, *self.restarts, self.steps)
+        _check(
+            not trapezoid or all(end - start >= self.cooldown for start, end in pairwise(ends)),
+            f"restarts must be steps that rise by at least the cooldown ({self.cooldown}), the last of them as long "
+            f"before the end ({self.steps}), not {list(self.restarts)}",
+        )
 
 
 _KINDS: dict[Any, str] = {
@@ -191,6 +201,7 @@ _KINDS: dict[Any, str] = {
     float: "a finite number (1.0e-3, not 1e-3)",
     tuple[float, float]: "a list of 2 numbers",
     tuple[int, int]: "a list of 2 whole numbers",
+    tuple[int, ...]: "a list of whole numbers",
     tuple[str, ...]: "a list of texts",
     tuple[DataConfig, ...]: "a list",
     ValidationConfig | None: "a mapping",

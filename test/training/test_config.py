@@ -96,12 +96,21 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         ("half_steps", 1, "with half_steps, crop must be multiples of 64 for nano, not [352, 480]"),
         ("schedule", "trapezoid", "cooldown must be in 1..100 steps, not 0"),
         ("cooldown", 10, "cooldown is only for the schedule trapezoid"),
+        ("restarts", [100], "restarts are only for the schedule trapezoid"),
+        ("restarts", [0.5], "restarts must be a list of whole numbers, not"),
+        ("restarts", 100, "restarts must be a list of whole numbers, not 100"),
         ("epochs", 3, "unknown epochs; there are accumulate, augment, batch"),
         (3, 3, "unknown 3"),
     ],
 )
 def test_a_bad_value_of_the_run(field: Any, value: Any, message: str, tmp_path: Path) -> None:
     refused(write(tmp_path, {**RUN, field: value}), message)
+
+
+@pytest.mark.parametrize("restarts", [[-50], [20], [250, 200], [200, 220], [290], [300], [400]])
+def test_restarts_that_leave_no_time_for_a_cooldown_are_refused(restarts: list[int], tmp_path: Path) -> None:
+    run = {**RUN, "schedule": "trapezoid", "cooldown": 40, "restarts": restarts}
+    refused(write(tmp_path, run), "restarts must be steps that rise by at least the cooldown (40), the last of them")
 
 
 @pytest.mark.parametrize(

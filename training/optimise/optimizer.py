@@ -12,12 +12,14 @@ from training.config import TrainConfig
 
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then poly decay with power 0.9 (Chen et al. 2017), a half cosine (Loshchilov & Hutter 2017) or a
-    trapezoid: constant, then linearly to zero over the last ``cooldown`` steps (Hägele et al. 2024, arXiv:2405.18392).
+    trapezoid: constant, then linearly to zero over the last ``cooldown`` steps (Hägele et al. 2024, arXiv:2405.18392),
+    and the same again after each of the ``restarts`` (Loshchilov & Hutter 2017).
     """
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup
     if config.schedule == "trapezoid":
-        return config.learning_rate * min(1.0, (config.steps - step) / config.cooldown)
+        end = next((restart for restart in config.restarts if restart > step), config.steps)
+        return config.learning_rate * min(1.0, (end - step) / config.cooldown)
     remaining = 1 - (step - config.warmup) / (config.steps - config.warmup)
     factor = math.pow(remaining, 0.9) if config.schedule == "poly" else 0.5 - 0.5 * math.cos(math.pi * remaining)
     return config.learning_rate * factor

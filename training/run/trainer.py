@@ -40,6 +40,8 @@ from unet_seg_ros.text import last_words, listed
 
 MAY_CHANGE = {"validation", "save_every", "keep"}
 """Fields of the configuration that may change when a run is resumed: its weights do not depend on them."""
+LENGTH = {"steps": 0, "cooldown": 0, "restarts": ()}
+"""Fields that may change while the learning rates of the steps so far stay the same; with the values of old runs."""
 
 
 class NotFinite(ArithmeticError):
@@ -60,11 +62,6 @@ def initial_unet(config: TrainConfig) -> UNet:
     if unet.config != CONFIGS[config.model]:
         raise BundleError(f"{config.init}: its network is not a {config.model}, which this run trains")
     return unet
-
-
-def _before_cooldown(config: dict[str, Any], step: int) -> bool:
-    """Whether a run of this configuration had a constant learning rate up to ``step``, whatever its length."""
-    return config.get("schedule") == "trapezoid" and step <= config["steps"] - config["cooldown"]
 
 
 def _measure(validation: dict[str, Any] | None) -> dict[str, Any]:
@@ -196,6 +193,15 @@ class Trainer:
         }
         write_checkpoint(path, weights, self.optimizer, values)
 
+    def _same_rates(self, before: dict[str, Any], step: int) -> bool:
+        """Whether a run with the length of ``before`` had the same learning rate in each step up to ``step``."""
+        length = {name: before.get(name, default) for name, default in LENGTH.items()}
+        try:
+            other = dataclasses.replace(self.config, **{**length, "restarts": tuple(length["restarts"])})
+        except (TypeError, ValueError):
+            return False
+        return all(learning_rate(self.config, i) == learning_rate(other, i) for i in range(step))
+
     def resume(self, path: Path) -> None:
         """Resume from a checkpoint after checking all of it.
 
@@ -205,8 +211,8 @@ class Trainer:
         check_values(path, values)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
-        same_so_far = all(_before_cooldown(config, values["step"]) for config in (mine, before))
-        if other := sorted(set(differs) - MAY_CHANGE - ({"steps", "cooldown"} if same_so_far else set())):
+        may_change = MAY_CHANGE | (LENGTH.keys() if self._same_rates(before, values["step"]) else set())
+        if other := sorted(set(differs) - may_change):
             raise BundleError(
                 f"{path}: written with another configuration ({', '.join(other)}); use another run folder or that one"
             )

@@ -32,6 +32,13 @@ def test_learning_rates(tiny_run: MakeRun) -> None:
     assert rates[80:] == pytest.approx([0.5 * (20 - i) / 20 for i in range(20)])
 
 
+def test_the_learning_rate_restarts(tiny_run: MakeRun) -> None:
+    config = tiny_run(steps=90, warmup=10, learning_rate=0.5, schedule="trapezoid", cooldown=20, restarts=(30, 60))
+    rates = [learning_rate(config, step) for step in range(90)]
+    falls = [0.5 * (20 - i) / 20 for i in range(20)]
+    assert rates[10:] == pytest.approx([*falls, *[0.5] * 10, *falls, *[0.5] * 10, *falls])
+
+
 def test_norms_and_biases_do_not_decay(tiny_run: MakeRun) -> None:
     network = UNet(UNetConfig(widths=(8, 8, 8), depths=(1, 1, 1)))
     decayed, plain = optimizer(tiny_run(weight_decay=0.1), network).param_groups

@@ -115,13 +115,34 @@ def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: 
         Trainer(long, tmp_path, CPU).resume(path_of(tmp_path, 6))
 
 
+def test_a_run_that_has_ended_goes_on_after_a_restart(tiny_run: MakeRun, tmp_path: Path) -> None:
+    """The result is that of a run that was planned so from the beginning."""
+    ended, planned, longer = (
+        tiny_run(steps=steps, schedule="trapezoid", cooldown=2, restarts=restarts)
+        for steps, restarts in ((4, ()), (7, (4,)), (7, ()))
+    )
+    first, whole, second = (Trainer(config, tmp_path, CPU) for config in (ended, planned, planned))
+    for step in range(7):
+        whole.train_step(batch(whole, step))
+    for step in range(4):
+        first.train_step(batch(first, step))
+    first.save()
+    second.resume(path_of(tmp_path, 4))
+    for step in range(4, 7):
+        second.train_step(batch(second, step))
+    assert equal(state(second), state(whole))
+    with pytest.raises(BundleError, match=r"written with another configuration \(steps\)"):
+        Trainer(longer, tmp_path, CPU).resume(path_of(tmp_path, 4))
+
+
 def test_checkpoints_that_are_not_its_own_are_refused(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
-    trainer.train_step(batch(trainer, 0))
+    for step in range(3):
+        trainer.train_step(batch(trainer, step))
     trainer.save()
-    path = path_of(tmp_path, 1)
+    path = path_of(tmp_path, 3)
     for fields in ({"steps": 7}, {"seed": 1}, {"crop": (32, 32)}):
         other = rf"^{path}: written with another configuration \({next(iter(fields))}\); use another run folder"
         with pytest.raises(BundleError, match=other):
