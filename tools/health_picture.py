@@ -1,10 +1,13 @@
 """Draws docs/planners_health.jpg: a frame of the synthetic town, as it is and corrupted, and what health says of each.
 
-Usage: .venv/bin/python -m tools.health_picture
+With a video, its first frame is taken and PICTURE is written.
+
+Usage: .venv/bin/python -m tools.health_picture [VIDEO PICTURE]
 """
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cv2
@@ -25,6 +28,8 @@ MODEL = ROOT / "models" / "unet_nano.safetensors"
 SHOWN = ("", "dark", "defocus_blur", "gaussian_noise", "obstruction", "half_frame", "fog", "jpeg_compression")
 """Corruptions of the tiles; the first has none."""
 SEVERITY = 4
+WIDTH = 320
+"""Of the frame in pixels."""
 LINE = 18
 """Height of a line of text in pixels."""
 Array = NDArray[np.uint8]
@@ -50,14 +55,28 @@ def tile(segmenter: Segmenter, frame: Array, corruption: str) -> Array:
     return captioned(pair, [title, ", ".join(health.flags) or "no flag"])
 
 
-def main() -> None:
-    frame = next(iter(drive(DriveConfig(seed=100, width=320, height=240, fps=1, seconds=1)))).image
+def first_frame(video: str) -> Array:
+    """The first frame of a video, as a camera of this width would see it: uint8[H, W, 3] RGB. Raises ValueError."""
+    there, frame = cv2.VideoCapture(video).read()
+    if not there:
+        raise ValueError(f"{video}: not a video that can be read")
+    height = round(frame.shape[0] * WIDTH / frame.shape[1])
+    small = cv2.resize(frame, (WIDTH, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8)
+
+
+def main(arguments: list[str]) -> None:
+    if arguments:
+        frame, picture = first_frame(arguments[0]), Path(arguments[1])
+    else:
+        frame = next(iter(drive(DriveConfig(seed=100, width=WIDTH, height=240, fps=1, seconds=1)))).image
+        picture = PICTURE
     segmenter = Segmenter.load(MODEL, "cpu")
     tiles = [tile(segmenter, frame, corruption) for corruption in SHOWN]
     rows = [np.hstack(tiles[i : i + 2]) for i in range(0, len(tiles), 2)]
     sheet = cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR)
-    write_atomically(PICTURE, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())
+    write_atomically(picture, cv2.imencode(".jpg", sheet, [cv2.IMWRITE_JPEG_QUALITY, 70])[1].tobytes())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
