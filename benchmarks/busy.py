@@ -17,7 +17,7 @@ from benchmarks.contest import contest, street
 from benchmarks.engines import ENGINES
 from benchmarks.results import add_arguments, conclude
 from benchmarks.segmenter import frame_size, pixels
-from unet_seg_ros.engine.cpu import usable_cores
+from unet_seg_ros.engine.cpu_features import usable_cores
 
 PACES = {"back to back": 0.0, "10 Hz": 10.0, "30 Hz": 30.0}
 

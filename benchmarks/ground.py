@@ -25,7 +25,7 @@ from unet_seg_ros.ground.costs import Costs, load_costs
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.layer import project
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration, View
+from unet_seg_ros.ground.projection import Calibration, View
 from unet_seg_ros.segmenter import Segmenter
 
 SIZES = ((480, 360), (1280, 720), (2048, 1024))

@@ -17,8 +17,8 @@ import pytest
 from test.pages import rows
 from tools import message_pages, report_page
 from unet_seg_ros import __version__
+from unet_seg_ros.data.image_files import MAX_PIXELS
 from unet_seg_ros.data.labels import CLASS_NAMES
-from unet_seg_ros.data.pictures import MAX_PIXELS
 from unet_seg_ros.data.ros_images import ENCODINGS
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.config import CONFIGS, UNetConfig

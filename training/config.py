@@ -177,10 +177,13 @@ class TrainConfig:
         _check(self.steps * self.batch <= MAX_SAMPLES, f"steps × batch must be at most {MAX_SAMPLES:,}")
         _check(self.max_pixels >= stride**2, f"max_pixels must be at least {stride**2}, not {self.max_pixels}")
         _check(self.batch % self.accumulate == 0, f"batch ({self.batch}) must be a multiple of accumulate")
-        _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
         _check(0 <= self.ema_decay < 1, f"ema_decay must be in 0..1, not {self.ema_decay}")
         for field in ("weight_decay", "seed", "half_steps"):
             _check(getattr(self, field) >= 0, f"{field} must not be negative, not {getattr(self, field)}")
+        self._check_schedule()
+
+    def _check_schedule(self) -> None:
+        _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
         _check(0 <= self.warmup < self.steps, f"warmup must be in 0..{self.steps - 1} steps, not {self.warmup}")
         rest, trapezoid = self.steps - self.warmup, self.schedule == "trapezoid"
         _check(trapezoid or self.cooldown == 0, "cooldown is only for the schedule trapezoid")

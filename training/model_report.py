@@ -22,8 +22,8 @@ from training.evaluate import percent
 from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
 from training.evaluation.report import frame_panels, group_legend, write_report
 from training.evaluation.streaming import RATES, Streamed, streamed
+from unet_seg_ros.data.image_files import is_picture, read_image, write_image
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, palette
-from unet_seg_ros.data.pictures import is_picture, read_image, write_image
 from unet_seg_ros.draw import contact_sheet, legend, overlay
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.files import write_atomically

@@ -22,8 +22,8 @@ from training.data.cache import Decoded, cache_paths, frame_names, open_cache, s
 from training.data.dataset import read_pair
 from training.data.label_sets import LabelSets
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, splits
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import LABELS, VOID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.text import never_fail_to_print
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}

@@ -25,12 +25,12 @@ from tqdm import tqdm
 
 from training.data.pseudo_labels import Confidences, sure_labels
 from training.evaluation.evaluation import check_classes
-from training.evaluation.kept_labels import kept_picture
+from training.evaluation.pseudo_label_picture import kept_picture
 from training.evaluation.test_time_augmentation import Looks, segment
-from unet_seg_ros.data.candidates import Candidates
 from unet_seg_ros.data.cityscapes import frame_name, image_path, label_path
+from unet_seg_ros.data.different_frames import Candidates
+from unet_seg_ros.data.image_files import read_image, write_image
 from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID, NUM_CLASSES
-from unet_seg_ros.data.pictures import read_image, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.replay.errors import SourceError

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from training.exporting.int8 import Split, calibrate, check, evenly, refuse_unless_passed, with_int8
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.data.labels import GROUPINGS
-from unet_seg_ros.data.pictures import read_image
 from unet_seg_ros.model.bundle import Bundle, load_bundle, write_bundle
 from unet_seg_ros.text import never_fail_to_print
 

@@ -15,8 +15,8 @@ from tqdm import tqdm
 
 from training.evaluation.evaluation import check_classes
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.image_files import read_image, read_label, write_image
 from unet_seg_ros.data.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
-from unet_seg_ros.data.pictures import read_image, read_label, write_image
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.text import never_fail_to_print

@@ -22,7 +22,7 @@ from training.town.vehicles import Mesh
 from training.town.weather import Weather
 from training.town.world import VIEW, Thing, Town
 from unet_seg_ros.data.cityscapes import image_path, label_path
-from unet_seg_ros.data.pictures import write_image
+from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.text import never_fail_to_print
 
 LIMITS: dict[str, tuple[float, float]] = {

@@ -17,8 +17,8 @@ from benchmarks.contest import street
 from benchmarks.engines import AUTO, Frame
 from benchmarks.node.client import Answers, Client, topic
 from benchmarks.node.search import highest_rate
-from unet_seg_ros.replay.live.graph import isolate, on_the_graph
 from unet_seg_ros.replay.live.node_process import NodeProcess
+from unet_seg_ros.replay.live.ros_domain import isolate, on_the_graph
 from unet_seg_ros.ros.bringup import bringup
 
 KEPT = 0.01

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from training.data.label_sets import class_map_path, read_class_map
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.pictures import read_image, read_label
+from unet_seg_ros.data.image_files import read_image, read_label
 
 Array = NDArray[np.uint8]
 

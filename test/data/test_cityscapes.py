@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.data.cityscapes import Pair, find_pairs, image_path, label_path, splits
-from unet_seg_ros.data.pictures import read_image, read_label
+from unet_seg_ros.data.image_files import read_image, read_label
 
 
 def touch(path: Path) -> Path:

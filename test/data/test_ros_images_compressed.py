@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from rosbags.typesys import Stores, get_typestore
 
-from unet_seg_ros.data import pictures
+from unet_seg_ros.data import image_files
 from unet_seg_ros.data.ros_images import MAX_PIXELS, ImageError, compressed_to_rgb, fill_compressed
 
 
@@ -147,7 +147,7 @@ def test_damage_anywhere_is_a_picture_or_an_image_error(name: str, changes: list
     for at, value in changes:
         data[at % len(data)] = value
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr(pictures, "MAX_PIXELS", 2**18)
+        monkeypatch.setattr(image_files, "MAX_PIXELS", 2**18)
         try:
             rgb = compressed_to_rgb(compressed(bytes(data)))
         except ImageError:

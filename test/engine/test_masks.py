@@ -14,7 +14,7 @@ from test.engine.test_openvino import NATIVE_BF16, float64
 from test.test_segmenter import resized_float64
 from training.synthetic import DriveConfig, drive
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.pictures import read_image
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.openvino import OpenVinoEngine
 from unet_seg_ros.engine.pytorch import TorchEngine

@@ -17,7 +17,7 @@ from test.model.test_fold import trained
 from test.test_segmenter import resized_float64
 from unet_seg_ros.engine import OutOfMemory
 from unet_seg_ros.engine import openvino as module
-from unet_seg_ros.engine.cpu import has_bf16
+from unet_seg_ros.engine.cpu_features import has_bf16
 from unet_seg_ros.engine.openvino import OpenVinoEngine, pick_precision
 from unet_seg_ros.engine.openvino_graph import build_graph
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, Manifest, load_bundle, save_bundle

@@ -25,7 +25,7 @@ from test.replay import drives
 from training import config as training_config
 from training.data.label_sets import read_class_map
 from training.run.checkpoint import DIGEST, _digest, read_checkpoint
-from unet_seg_ros.data import pictures
+from unet_seg_ros.data import image_files
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, to_rgb
 from unet_seg_ros.model.bundle import BundleError, Manifest, digest, load_bundle
@@ -95,7 +95,7 @@ def compressed(rng: random.Random, _: Path) -> bool:
     rgb = compressed_to_rgb(SimpleNamespace(format=rng.choice((*FORMATS, rng.choice(TEXTS))), data=data))
     assert rgb.ndim == 3
     assert (rgb.shape[2], rgb.dtype) == (3, np.uint8)
-    assert rgb.shape[0] * rgb.shape[1] <= pictures.MAX_PIXELS
+    assert rgb.shape[0] * rgb.shape[1] <= image_files.MAX_PIXELS
     return True
 
 
@@ -258,8 +258,8 @@ TARGETS: dict[str, Target] = {
 @contextmanager
 def small_pictures() -> Iterator[None]:
     """Pictures above ``LARGEST`` are refused meanwhile."""
-    before, pictures.MAX_PIXELS = pictures.MAX_PIXELS, LARGEST
+    before, image_files.MAX_PIXELS = image_files.MAX_PIXELS, LARGEST
     try:
         yield
     finally:
-        pictures.MAX_PIXELS = before
+        image_files.MAX_PIXELS = before

@@ -11,7 +11,7 @@ from unet_seg_ros.ground.fusion import fuse
 from unet_seg_ros.ground.grid import UNKNOWN, Grid
 from unet_seg_ros.ground.layer import Layer, project
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration, View
+from unet_seg_ros.ground.projection import Calibration, View
 
 COSTS = load_costs(None, CLASS_NAMES, range(19))
 U = UNKNOWN

@@ -11,7 +11,7 @@ from unet_seg_ros.ground.layer import Layer
 from unet_seg_ros.ground.mapper import Mapper
 from unet_seg_ros.ground.motion import Place
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration
+from unet_seg_ros.ground.projection import Calibration
 
 COSTS = load_costs(None, CLASS_NAMES, range(19))
 GRID = Grid(0, -2, 4, 2, 1)

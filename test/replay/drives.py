@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rosbags.rosbag2 import StoragePlugin, Writer
 
 from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.drive import TYPES, image_message
 from unet_seg_ros.replay.source.video_and_folder import open_source

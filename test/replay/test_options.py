@@ -11,7 +11,7 @@ import pytest
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.replay import __main__ as command
-from unet_seg_ros.replay.label_source import LabelSource
+from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions
 
 GROUPS = {"drivable": ["road"], "soft ground": ["terrain", "sidewalk"], "rail": ["train"]}

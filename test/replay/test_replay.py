@@ -23,8 +23,8 @@ from test.replay import drives
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros import draw
 from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.image_files import read_label
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
-from unet_seg_ros.data.pictures import read_label
 from unet_seg_ros.data.ros_images import to_rgb
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.replay.source.drive import Drive, message_pixels, message_stamp

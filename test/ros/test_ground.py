@@ -20,7 +20,7 @@ from unet_seg_ros.ground.costs import load_costs
 from unet_seg_ros.ground.grid import UNKNOWN, Grid
 from unet_seg_ros.ground.layer import project
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration, View
+from unet_seg_ros.ground.projection import Calibration, View
 from unet_seg_ros.segmenter import Segmenter
 
 TF = Path(__file__).parent / "tf"

@@ -16,8 +16,8 @@ from test.replay import drives
 from training.evaluation.evaluation import FrameScore, evaluate
 from training.model_report import SETS, best_median_worst, main, summary_table, unlabelled
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.data.labels import GROUPINGS
-from unet_seg_ros.data.pictures import read_image
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter

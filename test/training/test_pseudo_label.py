@@ -20,8 +20,8 @@ from training.data.pseudo_labels import Confidences, sure_labels
 from training.evaluation.test_time_augmentation import segment
 from training.pseudo_label import LOOKS, Kept, main
 from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import LABELS
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.segmenter import Segmenter

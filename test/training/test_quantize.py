@@ -14,7 +14,7 @@ from training import quantize
 from training.exporting import int8
 from training.exporting.int8 import Check, evenly, refuse_unless_passed
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
-from unet_seg_ros.data.pictures import read_image
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.model.bundle import BundleError, Manifest, load_bundle, save_bundle, write_bundle
 from unet_seg_ros.model.config import UNetConfig
 from unet_seg_ros.segmenter import Segmenter

@@ -25,8 +25,8 @@ from training.data.cache import Decoded, cache_paths, frame_names, open_cache, s
 from training.data.label_sets import LabelSets, class_map_path, read_class_map
 from training.data.sampling import UniformChoice, pixel_of, window_at
 from unet_seg_ros.data.cityscapes import Pair, find_pairs, missing_labels
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import NUM_CLASSES, VOID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.text import listed, quoted
 
 

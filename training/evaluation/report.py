@@ -15,8 +15,8 @@ from training.data.dataset import read_pair
 from training.evaluation.evaluation import Evaluation, FrameScore
 from training.run.logbook import picture
 from unet_seg_ros import __version__
+from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.data.labels import CLASS_COLORS, VOID, Grouping
-from unet_seg_ros.data.pictures import write_image
 from unet_seg_ros.draw import contact_sheet, legend
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix

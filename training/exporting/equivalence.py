@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.pictures import read_image
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.engine import Scores
 from unet_seg_ros.engine.decode import decode, scores_of
 from unet_seg_ros.model.bundle import Manifest

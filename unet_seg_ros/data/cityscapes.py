@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from unet_seg_ros.data.pictures import is_picture
+from unet_seg_ros.data.image_files import is_picture
 from unet_seg_ros.files import natural_order
 from unet_seg_ros.text import listed
 

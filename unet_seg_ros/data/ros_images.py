@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_seg_ros.data.pictures import MAX_PIXELS as MAX_PIXELS
-from unet_seg_ros.data.pictures import PictureError, check_size, decode
+from unet_seg_ros.data.image_files import MAX_PIXELS as MAX_PIXELS
+from unet_seg_ros.data.image_files import PictureError, check_size, decode
 from unet_seg_ros.text import last_words, one_line, quoted
 
 MAX_FORMAT = 200

@@ -14,7 +14,7 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from unet_seg_ros.engine import OutOfMemory, Scores
-from unet_seg_ros.engine.cpu import has_bf16, usable_cores
+from unet_seg_ros.engine.cpu_features import has_bf16, usable_cores
 from unet_seg_ros.engine.decode import decode
 from unet_seg_ros.engine.openvino_graph import LOGITS, PROBABILITY, WINNER, build_graph
 from unet_seg_ros.model.bundle import Bundle

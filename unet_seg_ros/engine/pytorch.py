@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory, Scores
-from unet_seg_ros.engine.cpu import has_bf16, usable_cores
+from unet_seg_ros.engine.cpu_features import has_bf16, usable_cores
 from unet_seg_ros.engine.decode import decode
 from unet_seg_ros.engine.pytorch_decode import decode_on_device
 from unet_seg_ros.model.bundle import Bundle

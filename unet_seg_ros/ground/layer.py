@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from unet_seg_ros.ground.costs import GROUND, STANDING, Costs
 from unet_seg_ros.ground.grid import UNKNOWN
-from unet_seg_ros.ground.view import View
+from unet_seg_ros.ground.projection import View
 
 DEPTH = 0.5
 """The foot of a thing reaches this many metres away from the camera, starting where it touches the ground."""

@@ -13,7 +13,7 @@ from unet_seg_ros.ground.fusion import fuse
 from unet_seg_ros.ground.grid import UNKNOWN, Grid
 from unet_seg_ros.ground.layer import Layer, project
 from unet_seg_ros.ground.motion import Memory, Place, moved
-from unet_seg_ros.ground.view import Calibration, View
+from unet_seg_ros.ground.projection import Calibration, View
 
 TOGETHER = 0.2
 """Frames of several cameras up to this many seconds apart are put into one grid."""

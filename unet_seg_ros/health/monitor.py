@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from unet_seg_ros.health.course import Course
+from unet_seg_ros.health.history import Course
 from unet_seg_ros.health.picture import Signals, cells, picture_signals, shrunk
 from unet_seg_ros.health.prediction import mask_cells, prediction_signals
 from unet_seg_ros.health.rules import RULES, Thresholds, load_thresholds, penalty

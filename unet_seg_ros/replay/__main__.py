@@ -114,7 +114,7 @@ def _say(result: Result, output: Path) -> None:
 
 def _options(given: argparse.Namespace) -> Options:
     """Raises ValueError."""
-    from unet_seg_ros.replay.label_source import LabelSource
+    from unet_seg_ros.replay.labels_option import LabelSource
     from unet_seg_ros.replay.options import Options, load_grouping, load_ignored, load_regions, parse_selection
 
     mode = given.mode or ("live" if given.node else "offline")

@@ -12,7 +12,7 @@ from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import of_user
 from unet_seg_ros.masking import Ignored, polygon
 from unet_seg_ros.metrics.coverage import Region
-from unet_seg_ros.replay.label_source import LabelSource
+from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.text import VALUE, one_line, quoted
 
 MAX_NAMES = 255

@@ -12,7 +12,7 @@ from time import monotonic
 
 import numpy as np
 
-from unet_seg_ros.ros.stream import Stream
+from unet_seg_ros.ros.camera_rate import Stream
 from unet_seg_ros.vocabulary import Drop
 
 WINDOW = 10.0

@@ -23,7 +23,7 @@ from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.mapper import Mapper
 from unet_seg_ros.ground.motion import Place
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration
+from unet_seg_ros.ground.projection import Calibration
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.outputs import SegmentedFrame

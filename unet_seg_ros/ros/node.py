@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from unet_seg_ros.ros import signals  # before the imports that take long
+from unet_seg_ros.ros import exit_signals  # before the imports that take long
 from unet_seg_ros.ros.command_line import check_arguments
 
 try:
@@ -215,17 +215,17 @@ def _run(args: list[str] | None) -> None:
     node = None
     try:
         rclpy.init(args=args)
-        signals.enter(signals.BEGINNING)
+        exit_signals.enter(exit_signals.BEGINNING)
         node = SegmentationNode(short_of_memory)
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         node.autostart()
-        signals.enter(signals.SPINNING)
+        exit_signals.enter(exit_signals.SPINNING)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except Exception as error:
-        if signals.begun() and not rclpy.ok():
+        if exit_signals.begun() and not rclpy.ok():
             return  # a signal has shut ROS down during a transition
         if node is None and isinstance(error, (ValueError, RCLError)):  # such as an unreadable parameter file
             advice = "; set ROS_LOG_DIR to a folder that can be written" if "logging" in str(error) else ""

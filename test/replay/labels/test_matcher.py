@@ -17,8 +17,8 @@ from unet_seg_ros.data.cityscapes import label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, NUM_CLASSES, VOID
 from unet_seg_ros.replay.errors import Problems, SourceError
 from unet_seg_ros.replay.judge.gate import Gate
-from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.labels.matcher import AHEAD, Truth, with_labels
+from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.source.drive import TYPES, message_pixels

@@ -20,8 +20,8 @@ from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.__main__ import main
 from unet_seg_ros.replay.errors import Problems, ReplayError
 from unet_seg_ros.replay.judge.gate import Gate
-from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.labels.matcher import Truth, with_labels
+from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.recorder import typestore
 from unet_seg_ros.replay.result import Result

@@ -13,9 +13,9 @@ from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.ground.costs import load_costs
 from unet_seg_ros.ground.layer import project
-from unet_seg_ros.ground.view import Calibration, View
-from unet_seg_ros.replay.calibration import load_calibration
+from unet_seg_ros.ground.projection import Calibration, View
 from unet_seg_ros.replay.errors import ReplayError
+from unet_seg_ros.replay.ground_calibration import load_calibration
 from unet_seg_ros.replay.judge.gate import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.offline import replay_offline

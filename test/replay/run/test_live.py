@@ -21,10 +21,11 @@ from unet_seg_ros.data.labels import palette
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.replay.errors import NodeError
-from unet_seg_ros.replay.live.playback import Sent
-from unet_seg_ros.replay.live.review import answers
+from unet_seg_ros.replay.live.frame_counts import counted
+from unet_seg_ros.replay.live.latency import latency
+from unet_seg_ros.replay.live.played_drive import Sent
+from unet_seg_ros.replay.live.recording_reader import answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node
-from unet_seg_ros.replay.live.timing import counted
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, image_message, message_stamp
 from unet_seg_ros.replay.source.video_and_folder import open_source
@@ -111,21 +112,21 @@ def played(
 
 
 def answered(live: Live) -> list[Sent]:
-    return [sent for sent in live.playback.frames if sent.latency is not None]
+    return [sent for sent in live.played.frames if latency(sent) is not None]
 
 
 def test_an_independent_receiver_sees_the_same_latencies(
     played: tuple[Live, dict[str, dict[int, int]], Path],
 ) -> None:
     live, times, _ = played
-    assert len(live.playback.frames) == FRAMES
-    assert not live.playback.problem
+    assert len(live.played.frames) == FRAMES
+    assert not live.played.problem
     both = [sent for sent in answered(live) if sent.stamp_ns in times["image"] and sent.stamp_ns in times["mask"]]
     assert both
     assert {sent.stamp_ns for sent in answered(live)} >= set(times["mask"])
     for sent in both:
         assert sent.sent_ns < times["image"][sent.stamp_ns] < times["mask"][sent.stamp_ns]  # one clock for all
-    ours = np.array([sent.latency for sent in both])
+    ours = np.array([latency(sent) for sent in both])
     theirs = np.array([times["mask"][sent.stamp_ns] - times["image"][sent.stamp_ns] for sent in both]) / 1e9
     # The ways to and from the replay are not the receiver's, but short beside the network's time.
     assert abs(np.median(ours) - np.median(theirs)) < 0.5 * np.median(theirs)
@@ -137,13 +138,12 @@ def test_stages_and_transport_make_the_latency(played: tuple[Live, dict[str, dic
         assert sent.stages is not None
         assert sent.stages.keys() == {"decode", "preprocess", "forward", "postprocess", "wait", "publish"}
         in_the_node = sum(seconds for name, seconds in sent.stages.items() if name != "publish")
-        assert sent.latency is not None
-        assert 0 < in_the_node < sent.latency
+        assert 0 < in_the_node < (latency(sent) or 0)
 
 
 def test_what_was_not_answered_is_counted_by_the_node(played: tuple[Live, dict[str, dict[int, int]], Path]) -> None:
     live, _, _ = played
-    counts = live.playback.counts["camera"]
+    counts = live.played.counts["camera"]
     assert counts.processed == len(answered(live))
     assert counts.received == counts.processed + sum(counts.dropped.values()) <= FRAMES
 
@@ -153,7 +153,7 @@ def test_the_recording_has_everything_and_gets_the_overlay(
 ) -> None:
     live, _, bag = played
     with Recorder(tmp_path / "drive.mcap") as recorder:
-        seen = list(answers(bag, drive, live.playback, palette(), recorder))
+        seen = list(answers(bag, drive, live.played, palette(), recorder))
     assert [answer.sent for answer in seen] == answered(live)
     with AnyReader([tmp_path / "drive.mcap"], default_typestore=TYPES) as reader:
         topics = {connection.topic: connection.msgcount for connection in reader.connections}
@@ -177,12 +177,12 @@ def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) ->
     ]
     drive = Drive(tmp_path, {"camera": "/camera/image_raw"}, "raw", 4, lambda: iter(frames))
     live = play_to_other_node(drive, tmp_path / "live.mcap", "/ego/segmentation", 1.0)
-    assert not live.playback.problem
-    assert [sent.repeated for sent in live.playback.frames] == [True, True, False, False]
-    assert [sent.latency is None for sent in live.playback.frames] == [True, True, False, False]
-    assert counted(live.playback)["processed"] == live.playback.counts["camera"].processed
+    assert not live.played.problem
+    assert [sent.repeated for sent in live.played.frames] == [True, True, False, False]
+    assert [latency(sent) is None for sent in live.played.frames] == [True, True, False, False]
+    assert counted(live.played)["processed"] == live.played.counts["camera"].processed
     with Recorder(tmp_path / "drive.mcap") as recorder:
-        seen = list(answers(tmp_path / "live.mcap", drive, live.playback, palette(), recorder))
+        seen = list(answers(tmp_path / "live.mcap", drive, live.played, palette(), recorder))
     assert [answer.sent.stamp_ns for answer in seen] == stamps[2:]
 
 

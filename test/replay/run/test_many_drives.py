@@ -20,8 +20,8 @@ from rosbags.rosbag2 import StoragePlugin
 from test.replay import drives
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import GROUPINGS, ID_TO_TRAIN_ID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.replay import __main__ as command
 from unet_seg_ros.replay.run import many_drives

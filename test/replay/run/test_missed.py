@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from test.replay import drives
 from unet_seg_ros.data.labels import CLASS_NAMES, VOID
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
-from unet_seg_ros.replay.label_source import LabelSource
 from unet_seg_ros.replay.labels.matcher import Truth
-from unet_seg_ros.replay.live.playback import Sent
-from unet_seg_ros.replay.live.review import Answer
+from unet_seg_ros.replay.labels_option import LabelSource
+from unet_seg_ros.replay.live.played_drive import Sent
+from unet_seg_ros.replay.live.recording_reader import Answer
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.evaluation import Evaluation
 from unet_seg_ros.replay.run.live import _look

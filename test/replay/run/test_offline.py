@@ -25,13 +25,13 @@ from test.replay.models import write_model
 from training.evaluate import evaluate
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, VOID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.judge.gate import Gate, exit_status
-from unet_seg_ros.replay.label_source import LabelSource
+from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.result import Result, Table
 from unet_seg_ros.replay.run.one_drive import replay_one

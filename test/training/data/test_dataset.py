@@ -17,7 +17,7 @@ from training.data.cache import CachedFrames
 from training.data.dataset import FileFrames, Samples, frames_of, labelled_pairs, read_pair
 from training.prepare import prepare_cache, verify
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.pictures import read_label
+from unet_seg_ros.data.image_files import read_label
 
 MakeRun = Callable[..., TrainConfig]
 

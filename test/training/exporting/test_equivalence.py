@@ -11,7 +11,7 @@ from torch import Tensor
 
 from training.exporting.equivalence import Difference, compare, spread
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.pictures import read_image
+from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.model.unet import UNetConfig
 

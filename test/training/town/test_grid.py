@@ -12,8 +12,8 @@ from unet_seg_ros.ground.costs import load_costs
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.layer import project
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration, View
-from unet_seg_ros.replay.calibration import load_calibration
+from unet_seg_ros.ground.projection import Calibration, View
+from unet_seg_ros.replay.ground_calibration import load_calibration
 
 GRID = Grid()
 COSTS = load_costs(None, CLASS_NAMES, range(19))

@@ -9,7 +9,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 
 from unet_seg_ros.replay.errors import NodeError
-from unet_seg_ros.replay.live.playback import Counts
+from unet_seg_ros.replay.live.played_drive import Counts
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK, TOPIC

@@ -10,11 +10,11 @@ from rclpy.executors import SingleThreadedExecutor
 from tqdm import tqdm
 
 from unet_seg_ros.replay.errors import NodeError, SourceError
+from unet_seg_ros.replay.live.connection import Connection
 from unet_seg_ros.replay.live.drive_clock import DriveClock
-from unet_seg_ros.replay.live.link import Link
 from unet_seg_ros.replay.live.node_process import NodeProcess
 from unet_seg_ros.replay.live.node_status import FIND_SECONDS, NodeStatus
-from unet_seg_ros.replay.live.playback import Playback
+from unet_seg_ros.replay.live.played_drive import PlayedDrive
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import Drive
 from unet_seg_ros.replay.source.prefetch import prefetch
@@ -49,7 +49,7 @@ class Player:
         self._process = process
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(node)
-        self._link = Link(node, drive, target, recorder)
+        self._connection = Connection(node, drive, target, recorder)
         self._status = NodeStatus(node, target)
         self._clock = DriveClock(node, factor)
 
@@ -69,18 +69,18 @@ class Player:
                     f"the node {self._target.name} was not active and connected to all topics within {limit:.0f} s"
                 )
             # the counts from before the drive are needed too
-            matched = self._link.matched() and len(self._status.counts()) == len(self._drive.cameras)
+            matched = self._connection.matched() and len(self._status.counts()) == len(self._drive.cameras)
             matched_ns = (matched_ns or monotonic_ns()) if matched else None
 
     def _settled(self, matched_ns: int) -> bool:
-        return self._link.reliable() or monotonic_ns() - matched_ns > SETTLE_SECONDS * SECOND
+        return self._connection.reliable() or monotonic_ns() - matched_ns > SETTLE_SECONDS * SECOND
 
-    def play(self) -> Playback:
+    def play(self) -> PlayedDrive:
         """Send every frame when it is due, then wait for the last masks.
 
         Ctrl-C, the end of the node and a read error end it early; the result says so.
         """
-        played = Playback(self._target, self._link.frames)
+        played = PlayedDrive(self._target, self._connection.frames)
         before = self._status.counts()
         try:
             self._send_all()
@@ -89,7 +89,7 @@ class Player:
         except (NodeError, SourceError) as error:
             played.problem = str(error)
         if played.problem:
-            logger.warning("stopped after %d frames: %s", len(self._link.frames), played.problem)
+            logger.warning("stopped after %d frames: %s", len(self._connection.frames), played.problem)
         try:
             self._drain()
         except NodeError as error:
@@ -106,14 +106,14 @@ class Player:
                     self._clock.start(frame.stamp_ns)
                 self._wait_until(self._clock.due_ns(frame.at_ns))
                 self._clock.publish()
-                self._link.send(index, frame)
+                self._connection.send(index, frame)
                 bar.update()
 
     def _check(self) -> None:
         """Raises NodeError if the node does not run any more."""
         if self._process:
             self._process.check()
-        elif self._link.cut():
+        elif self._connection.cut():
             raise NodeError(f"the node {self._target.name} has ended")
 
     def _wait_until(self, due_ns: int) -> None:
@@ -126,14 +126,14 @@ class Player:
     def _catch_up(self) -> None:
         """Receive all waiting messages, so that a late replay does not also measure masks too late."""
         before = -1
-        while before != (received := self._link.received + self._status.received):
+        while before != (received := self._connection.received + self._status.received):
             before = received
             self._spin(0)
 
     def _drain(self) -> None:
         """Wait for the last masks. A dropped frame has no mask, so the wait ends when the node is silent and not
         busy."""
-        while not self._link.answered() and self._quiet() < PATIENCE_SECONDS:
+        while not self._connection.answered() and self._quiet() < PATIENCE_SECONDS:
             if self._quiet() > SILENCE_SECONDS and not self._status.busy():
                 break
             self._spin_on()
@@ -149,7 +149,7 @@ class Player:
         self._spin(SPIN_SECONDS)
 
     def _quiet(self) -> float:
-        return (monotonic_ns() - self._link.last_ns) / SECOND
+        return (monotonic_ns() - self._connection.last_ns) / SECOND
 
     def _spin(self, seconds: float) -> None:
         self._executor.spin_once(timeout_sec=seconds)

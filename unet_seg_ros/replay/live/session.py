@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unet_seg_ros.replay.errors import SourceError
-from unet_seg_ros.replay.live.graph import isolate, on_the_graph
 from unet_seg_ros.replay.live.node_process import NodeProcess
 from unet_seg_ros.replay.live.node_status import find_node
-from unet_seg_ros.replay.live.playback import Playback
+from unet_seg_ros.replay.live.played_drive import PlayedDrive
 from unet_seg_ros.replay.live.player import Player
+from unet_seg_ros.replay.live.ros_domain import isolate, on_the_graph
 from unet_seg_ros.replay.record.process_meter import Meter, Sample
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import Drive
@@ -26,7 +26,7 @@ class Live:
     """The result of playing, besides the recording. ``resources`` are the node process's, empty if the replay did not
     start the node. ``recording_problem`` says why nothing was recorded, empty if it was."""
 
-    playback: Playback
+    played: PlayedDrive
     resources: list[Sample] = field(default_factory=list)
     recording_problem: str = ""
 

@@ -11,8 +11,8 @@ from unet_seg_ros.ground.costs import load_costs
 from unet_seg_ros.ground.grid import UNKNOWN
 from unet_seg_ros.ground.mapper import Mapper
 from unet_seg_ros.ground.picture import draw_grid
+from unet_seg_ros.ground.projection import Calibration
 from unet_seg_ros.ground.settings import GroundSettings
-from unet_seg_ros.ground.view import Calibration
 from unet_seg_ros.replay.errors import Problems
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
 from unet_seg_ros.replay.source.drive import Array

@@ -10,12 +10,13 @@ from typing import Any
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.streaming import Moment
-from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import NodeError, ReplayError, SourceError
+from unet_seg_ros.replay.ground_calibration import load_calibration
 from unet_seg_ros.replay.labels.matcher import Truth
-from unet_seg_ros.replay.live import timing
-from unet_seg_ros.replay.live.playback import Sent
-from unet_seg_ros.replay.live.review import Answer, answers
+from unet_seg_ros.replay.live.frame_counts import answered, counted
+from unet_seg_ros.replay.live.latency import achieved, latency, stages
+from unet_seg_ros.replay.live.played_drive import Sent
+from unet_seg_ros.replay.live.recording_reader import Answer, answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node, play_to_own_node
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.grids import Grids
@@ -44,15 +45,15 @@ def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, G
         truth = Truth(options.labels, drive, evaluation.problems)
         where = load_calibration(options.calibration, list(drive.cameras)) if options.calibration else None
         live = _play(drive, output, options)
-        if not live.playback.frames:
-            raise SourceError(live.playback.problem)
+        if not live.played.frames:
+            raise SourceError(live.played.problem)
         _look_through(drive, live, output, evaluation, truth, where)
         made = made_by(drive, options, {"id": evaluation.model_id}, hashed=not evaluation.interrupted)
         if not options.node:
             made["model"] = model_file(options.model, evaluation.model_id)
-        made["node"] = live.playback.engine
-        counted, speed = timing.counted(live.playback), Speed(**timing.achieved(live.playback))
-        result = evaluation.result(made, counted, speed, perf_counter() - start, live.resources)
+        made["node"] = live.played.engine
+        speed = Speed(**achieved(live.played))
+        result = evaluation.result(made, counted(live.played), speed, perf_counter() - start, live.resources)
         return result, evaluation.gallery
     except (SourceError, NodeError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error
@@ -76,7 +77,7 @@ def _look_through(
 ) -> None:
     """Evaluate the frames that have masks. Adds overlays to the recording and, if ``where`` holds the cameras'
     positions, grids. Raises OSError, ValueError."""
-    played, problems = live.playback, evaluation.problems
+    played, problems = live.played, evaluation.problems
     evaluation.interrupted, evaluation.model_id = played.interrupted, played.engine.get(MODEL, "")
     for kind, text in (("end", played.problem), ("live recording", live.recording_problem)):
         if text:
@@ -102,8 +103,8 @@ def _look_through(
             problems.add("note", sent.note)
         if sent.problem:
             problems.add(Drop.MALFORMED, f"{sent.camera}: frame {sent.index}, stamp {sent.stamp_ns}: {sent.problem}")
-        found = figures.get(sent.index, {}) if timing.answered(sent) else None
-        evaluation.add(_id(sent), {"latency": sent.latency, **timing.stages(sent)}, found, sent.health)
+        found = figures.get(sent.index, {}) if answered(sent) else None
+        evaluation.add(_id(sent), {"latency": latency(sent), **stages(sent)}, found, sent.health)
 
 
 def _look(
@@ -114,7 +115,8 @@ def _look(
     evaluation.class_names, evaluation.model_id = tuple(coverage.class_names), coverage.model
     label = truth.label(sent.camera, sent.stamp_ns, sent.label, answer.mask.shape)
     shot = Shot(_id(sent), answer.image, answer.mask, answer.confidence, label, beside, sent.health)
-    moment = None if sent.latency is None else Moment(sent.sent_ns / 1e9, sent.latency, measured=True)
+    seconds = latency(sent)
+    moment = None if seconds is None else Moment(sent.sent_ns / 1e9, seconds, measured=True)
     return evaluation.look(shot, coverage.regions[0].fraction.tolist(), moment=moment)
 
 

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Sequence
 
 from unet_seg_ros.replay.labels.matcher import Truth
-from unet_seg_ros.replay.live.playback import Sent
-from unet_seg_ros.replay.live.review import Answer
+from unet_seg_ros.replay.live.played_drive import Sent
+from unet_seg_ros.replay.live.recording_reader import Answer
 from unet_seg_ros.replay.run.evaluation import Evaluation
 
 

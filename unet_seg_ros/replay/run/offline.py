@@ -20,8 +20,8 @@ from unet_seg_ros.health.monitor import Health, Monitor, unsegmented
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
-from unet_seg_ros.replay.calibration import load_calibration
 from unet_seg_ros.replay.errors import ReplayError, SourceError
+from unet_seg_ros.replay.ground_calibration import load_calibration
 from unet_seg_ros.replay.labels.matcher import Truth
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.grids import Grids
@@ -31,11 +31,11 @@ from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
+from unet_seg_ros.replay.run.frames_to_label import Selection, write_selection
 from unet_seg_ros.replay.run.interruption import interruptible
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
-from unet_seg_ros.replay.run.selection import Selection, write_selection
 from unet_seg_ros.replay.source.drive import Array, Drive
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 from unet_seg_ros.text import listed, one_line

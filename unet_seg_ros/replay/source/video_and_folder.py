@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from unet_seg_ros.data.cityscapes import IMAGE_FOLDER, Pair, find_pairs, label_files, missing_labels, splits, unpaired
-from unet_seg_ros.data.pictures import (
+from unet_seg_ros.data.image_files import (
     SUFFIXES,
     PictureError,
     check_size,

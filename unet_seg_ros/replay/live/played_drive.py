@@ -51,14 +51,9 @@ class Sent:
     problem: str = ""
     note: str = ""
 
-    @property
-    def latency(self) -> float | None:
-        """Seconds from sending the frame to receiving its mask."""
-        return None if self.received_ns is None or self.repeated else (self.received_ns - self.sent_ns) / 1e9
-
 
 @dataclass
-class Playback:
+class PlayedDrive:
     """A drive that was played. ``frames`` are in order of sending. ``counts`` of each camera are the node's own, since
     the start of the drive. ``engine`` is its last status of the engine. ``problem`` says why the drive ended early,
     empty if it did not; ``interrupted``: it ended by Ctrl-C."""

@@ -12,7 +12,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from unet_seg_msgs.msg import CameraHealth, ClassCoverage, FrameTiming
 from unet_seg_ros.health.monitor import Health, Level
-from unet_seg_ros.replay.live.playback import Sent
+from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, header_stamp
 from unet_seg_ros.replay.topics import (
@@ -37,7 +37,7 @@ ROS_TYPES = {
 }
 
 
-class Link:
+class Connection:
     """Sends and receives. ``frames`` are the sent frames with their results."""
 
     def __init__(self, node: Any, drive: Drive, target: Target, recorder: Recorder) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from test.health.pictures import Array, street
-from unet_seg_ros.health.course import KEPT, Course
+from unet_seg_ros.health.history import KEPT, Course
 from unet_seg_ros.health.picture import Signals, cells
 from unet_seg_ros.health.prediction import mask_cells
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from unet_seg_ros.data.candidates import Candidates
+from unet_seg_ros.data.different_frames import Candidates
 
 
 def shade(level: int, height: int = 40, width: int = 60) -> NDArray[np.uint8]:

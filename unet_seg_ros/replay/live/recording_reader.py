@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.ros_images import to_rgb
-from unet_seg_ros.replay.live.playback import Playback, Sent
+from unet_seg_ros.replay.live.played_drive import PlayedDrive, Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, image_message, message_pixels, message_stamp
 from unet_seg_ros.replay.topics import FRAME_OUTPUTS, IMAGE, RECORDED
@@ -28,7 +28,7 @@ class Answer(NamedTuple):
     coverage: Any
 
 
-def answers(bag: Path, drive: Drive, played: Playback, palette: Array, recorder: Recorder) -> Iterator[Answer]:
+def answers(bag: Path, drive: Drive, played: PlayedDrive, palette: Array, recorder: Recorder) -> Iterator[Answer]:
     """The frames in ``bag`` for which the node sent a mask, in order of their stamps. Frames with a repeated stamp are
     left out, because their masks cannot be matched. All messages are written to ``recorder``, with an overlay for each
     answer.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from unet_seg_ros.ground.camera import CalibrationError, Camera
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
-from unet_seg_ros.ground.view import Calibration, View
+from unet_seg_ros.ground.projection import Calibration, View
 
 PIN = Camera(640, 480, 400, 400, 319.5, 239.5)
 LENSES = {

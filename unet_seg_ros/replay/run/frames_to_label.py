@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from unet_seg_ros.data.candidates import Candidates
 from unet_seg_ros.data.cityscapes import frame_name, image_path, label_path
+from unet_seg_ros.data.different_frames import Candidates
+from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.data.labels import CLASS_NAMES, TRAIN_ID_TO_ID
-from unet_seg_ros.data.pictures import write_image
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.health.monitor import Health
 from unet_seg_ros.replay.source.drive import Array, Drive, message_pixels

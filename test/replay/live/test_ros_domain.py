@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from unet_seg_ros.replay.live.graph import isolate
+from unet_seg_ros.replay.live.ros_domain import isolate
 from unet_seg_ros.ros.bringup import bringup
 
 

@@ -14,16 +14,16 @@ from test.replay import drives
 from test.replay.drives import FRONT, stamp
 from test.replay.models import write_model
 from unet_seg_ros.data.cityscapes import find_pairs
+from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import TRAIN_ID_TO_ID
-from unet_seg_ros.data.pictures import read_image, read_label
 from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.replay import __main__ as command
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.judge.gate import Gate
 from unet_seg_ros.replay.options import Options, parse_selection
 from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.run.frames_to_label import Selection, doubt
 from unet_seg_ros.replay.run.one_drive import replay_one
-from unet_seg_ros.replay.run.selection import Selection, doubt
 from unet_seg_ros.replay.source.drive import Array, image_message
 from unet_seg_ros.segmenter import Segmenter
 
@@ -116,7 +116,7 @@ def test_a_full_disk_costs_the_frames_and_not_the_report(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("unet_seg_ros.replay.run.selection.write_image", full)
+    monkeypatch.setattr("unet_seg_ros.replay.run.frames_to_label.write_image", full)
     result = select(tmp_path, model, 2)
     assert "No space left on device" in result.report["problems"][0]
     assert (tmp_path / "out" / "report.html").exists()

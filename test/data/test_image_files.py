@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from unet_seg_ros.data import pictures
-from unet_seg_ros.data.pictures import PictureError, decode, is_picture, read_image, read_picture, write_image
+from unet_seg_ros.data import image_files
+from unet_seg_ros.data.image_files import PictureError, decode, is_picture, read_image, read_picture, write_image
 from unet_seg_ros.data.ros_images import ImageError, compressed_to_rgb
 
 
@@ -103,7 +103,7 @@ def test_a_marker_without_a_length_does_not_hide_the_true_header() -> None:
     for marker in (b"\xff\x01", b"\xff\xd0", b"\xff\xd8"):
         with pytest.raises(PictureError, match="does not belong there"):
             decode(true[:2] + marker + struct.pack(">H", 2 + len(false)) + false + true[2:])
-    with pytest.raises(PictureError, match=f"more than {pictures.MAX_PIXELS} pixels"):
+    with pytest.raises(PictureError, match=f"more than {image_files.MAX_PIXELS} pixels"):
         decode(true)
 
 
@@ -170,9 +170,9 @@ def test_scans_are_bounded() -> None:
 
 
 def test_the_bound_on_pixels_is_the_environments() -> None:
-    script = "from unet_seg_ros.data.pictures import MAX_PIXELS; print(MAX_PIXELS)"
+    script = "from unet_seg_ros.data.image_files import MAX_PIXELS; print(MAX_PIXELS)"
     for text, expected in (("1000", 1000), ("", 2**24), ("much", 2**24), ("-5", 2**24), ("9" * 40, 2**24)):
-        environment = {**os.environ, pictures.LIMIT_VARIABLE: text}
+        environment = {**os.environ, image_files.LIMIT_VARIABLE: text}
         done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True)
         assert done.stdout == f"{expected}\n", text
         assert bool(done.stderr) == (text not in ("1000", "")), "what is not understood is told"

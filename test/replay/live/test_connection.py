@@ -8,7 +8,7 @@ import pytest
 
 from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.health.monitor import Health, Level
-from unet_seg_ros.replay.live.link import MOST_FLAGS, health_of
+from unet_seg_ros.replay.live.connection import MOST_FLAGS, health_of
 
 
 def test_the_health_of_a_frame() -> None:
