@@ -20,7 +20,7 @@ START = 1_600_000_000_123_456_789
 CLASSES = ("road", "car", "sky")
 PIXELS = 1000
 GROUPING = GROUPINGS["cityscapes19"]
-OFFLINE = ["miou", "pixel_accuracy", "flicker"]
+OFFLINE = ["miou", "pixel_accuracy", "flicker", "trust.mean"]
 LIVE = [*OFFLINE, "latency.mean", "dropped"]
 Row = dict[str, float]
 
@@ -32,6 +32,7 @@ def table(seconds: float, fps: int = 10, quality: float = 0.7, seed: int = 0) ->
     found["status"] = "processed"
     found["latency"] = rng.uniform(0.02, 0.03, count) / quality
     found["flicker"] = (1 - quality) / 10 + rng.uniform(0, 0.02, count)
+    found["trust"] = quality * rng.uniform(0.9, 1.0, count)
     found["labelled"] = rng.integers(PIXELS, 2 * PIXELS, count)
     for name, share in zip(CLASSES, (0.6, 0.3, 0.1), strict=True):
         union = rng.integers(round(share * PIXELS), round(1.2 * share * PIXELS), count)
@@ -187,9 +188,11 @@ def test_frames_that_lack_a_metric_cost_that_metric_alone() -> None:
     assert found["miou"] == expected["miou"]
     assert found["flicker"]["baseline"] == pytest.approx(before["flicker"].drop([7, 8, 9]).mean(), rel=1e-12)
     holes["flicker"] = np.nan
-    assert list(compared(before, holes)) == ["miou", "pixel_accuracy"]
+    assert list(compared(before, holes)) == ["miou", "pixel_accuracy", "trust.mean"]
     unlabelled = after.drop(columns=needed("miou"))
-    assert list(compared(before, unlabelled)) == list(compared(unlabelled, before)) == ["flicker"]
+    assert list(compared(before, unlabelled)) == list(compared(unlabelled, before)) == ["flicker", "trust.mean"]
+    older = before.drop(columns="trust")
+    assert list(compared(older, after)) == list(compared(after, older)) == OFFLINE[:3]
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,8 @@ def _metrics(both: pd.DataFrame, live: bool) -> dict[str, Metric]:
         right = [f"intersection.{name}" for name in classes]
         found["pixel_accuracy"] = Metric([*right, "labelled"], _ratio, 1)
     found["flicker"] = Metric(["flicker"], _ratio, -1)
+    if {"trust_before", "trust_after"} <= set(both):
+        found["trust.mean"] = Metric(["trust"], _ratio, 1)
     if live:
         found["latency.mean"] = Metric(["latency"], _ratio, -1)
         found["dropped"] = Metric(["dropped", "sent"], _ratio, -1)
