@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from test.health.pictures import Array, street
-from unet_seg_ros.health.history import KEPT, Course
+from unet_seg_ros.health.history import KEPT, History
 from unet_seg_ros.health.picture import Signals, cells
 from unet_seg_ros.health.prediction import mask_cells
 
@@ -17,9 +17,9 @@ ROAD, SKY = 0, 10
 
 
 def driven(frames: list[Array], masks: list[Array], stamps: list[int]) -> list[Signals]:
-    course = Course([ROAD, SKY])
+    history = History([ROAD, SKY])
     return [
-        course.signals(frame, cells(frame), mask_cells(mask), stamp)
+        history.signals(frame, cells(frame), mask_cells(mask), stamp)
         for frame, mask, stamp in zip(frames, masks, stamps, strict=True)
     ]
 

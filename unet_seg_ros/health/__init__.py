@@ -1,4 +1,4 @@
-"""Whether to believe what is seen: signals of a frame, of its mask and of the frames before it, and what they come to.
+"""Judges whether a frame and its mask can be trusted, from signals of the frame, of its mask and of earlier frames.
 
-``Monitor`` is the way in, one for each camera. Nothing here imports ROS.
+Use one ``Monitor`` for each camera. Nothing here imports ROS.
 """

@@ -1,4 +1,4 @@
-"""Signals that need the frames before: a frozen picture, dirt that stays, flicker, stamps that jump."""
+"""Signals that compare a frame with earlier ones: a frozen image, dirt on the lens, flicker, and stamps that jump."""
 
 from __future__ import annotations
 
@@ -15,21 +15,24 @@ from unet_seg_ros.health.picture import Signals
 Array = NDArray[np.uint8]
 
 KEPT = 8
-"""Small pictures from the past that the present one is compared with."""
+"""Number of earlier small images that the present one is compared with."""
 APART = 0.5
-"""Seconds from one kept picture to the next."""
+"""Seconds between two kept images."""
 SAME = 6
-"""Grey levels by which a cell may differ and still be called unchanged."""
+"""A cell counts as unchanged if it differs by less than this number of grey levels."""
 SOON = 0.5
-"""Seconds after which a cell of the same brightness may show something else."""
+"""Flicker is only measured between frames that are at most this many seconds apart. After a longer time a cell of the
+same brightness may show another object."""
 UPPER = 0.75
-"""Dirt is looked for above this share of the height: below, the car's own bonnet stays where it is too."""
+"""Dirt is searched for only in this upper share of the image, because the car's own bonnet below does not move
+either."""
 GAPS = 30
-"""Stamps that the usual gap is taken from."""
+"""The usual gap between stamps is the median of this many gaps."""
 
 
-class Course:
-    """One camera's frames over time. ``unchanging`` are the classes that look the same for minutes (road, sky)."""
+class History:
+    """Compares one camera's frames over time. ``unchanging`` are the classes that can look the same for minutes, such
+    as road and sky."""
 
     def __init__(self, unchanging: Sequence[int] = ()) -> None:
         self._unchanging = np.isin(np.arange(256), list(unchanging))
@@ -39,12 +42,14 @@ class Course:
         self._changed_ns = 0
 
     def signals(self, frame: Array, small: Array, classes: Array, stamp_ns: int) -> Signals:
-        """Of a frame uint8[H, W, 3], its cells uint8[60, 80, 3], the cells' classes uint8[60, 80] and its stamp.
+        """The signals of a frame uint8[H, W, 3], from its cells uint8[60, 80, 3], the cells' classes uint8[60, 80] and
+        its stamp in nanoseconds.
 
-        ``frozen``: seconds that the pixels have been the very same; ``stuck``: share of cells
-        that have not changed since any kept picture while the rest has; ``flicker``: share of cells whose class
-        changed since the last frame and whose pixels did not; ``gap``: time since the last frame, as a multiple of the
-        usual; ``backwards``: seconds that the stamp lies before the last one's. NaN where there is nothing to compare.
+        ``frozen``: for how many seconds the pixels have been identical; ``stuck``: share of cells that did not change
+        since any kept image, although the rest of the image did; ``flicker``: share of the cells with unchanged pixels
+        whose class changed since the last frame; ``gap``: time since the last frame as a multiple of the usual time;
+        ``backwards``: by how many seconds the stamp is before the last one. A signal is NaN if there is no earlier
+        frame to compare with.
         """
         grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         seen = frame[::8]
@@ -87,5 +92,5 @@ def _flicker(grey: Array, before: Array, classes: Array, classes_before: Array) 
     still = cv2.absdiff(grey, before) < SAME
     cells = np.count_nonzero(still)
     if cells < still.size // 5:
-        return math.nan  # the picture as a whole has changed
+        return math.nan  # almost the whole image has changed
     return float(np.count_nonzero(still & (classes != classes_before)) / cells)

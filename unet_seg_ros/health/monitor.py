@@ -1,4 +1,4 @@
-"""From a camera's frames and their masks to trust, level, flags and a reason."""
+"""Computes trust, level, flags and a reason from a camera's frames and their masks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
-from unet_seg_ros.health.history import Course
+from unet_seg_ros.health.history import History
 from unet_seg_ros.health.picture import Signals, cells, picture_signals, shrunk
 from unet_seg_ros.health.prediction import mask_cells, prediction_signals
 from unet_seg_ros.health.rules import RULES, Thresholds, load_thresholds, penalty
@@ -15,15 +15,15 @@ from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.vocabulary import Drop
 
 UNCHANGING = ("road", "sky")
-"""Classes that may look the same for minutes without anything being wrong."""
+"""Classes that can look the same for minutes although the camera is in order."""
 SMALLEST = 16
-"""Pixels that a frame must have each way for its picture to be judged."""
+"""The pixels of a frame are judged only if its height and its width are at least this many pixels."""
 WORST = 3
-"""Reasons that are given at most."""
+"""Largest number of reasons in one sentence."""
 
 
 class Level(IntEnum):
-    """As in CameraHealth."""
+    """The levels of the message CameraHealth."""
 
     OK = 0
     DEGRADED = 1
@@ -32,9 +32,9 @@ class Level(IntEnum):
 
 @dataclass(frozen=True)
 class Health:
-    """Whether to believe one frame's mask. ``trust`` is 0..1; ``flags`` are fixed names, causes before effects;
-    ``reason`` is a sentence, empty where nothing is wrong; ``signals`` are the measured values, NaN where there was
-    nothing to measure, and ``bounds`` those that they were compared with, NaN where there is none."""
+    """How far one frame's mask can be trusted. ``trust`` is 0..1. ``flags`` are fixed names, those of the camera before
+    those of the mask. ``reason`` is a sentence, empty if nothing is wrong. ``signals`` are the measured values by name,
+    NaN if a signal could not be measured, and ``bounds`` are the limits of the signals, NaN if there is no limit."""
 
     level: Level
     trust: float
@@ -45,27 +45,27 @@ class Health:
 
 
 MALFORMED = Health(Level.BLIND, 0.0, ("malformed",), "the message holds no usable image", {}, {})
-"""Of a frame that could not be read."""
+"""The health of a frame that could not be read."""
 FAILED = Health(Level.BLIND, 0.0, ("failed",), "the network could not be run on this frame", {}, {})
-"""Of a frame that could be read, but of which no mask could be made: out of memory, a lost device."""
+"""The health of a frame that was read but not segmented, because memory ran out or the device was lost."""
 
 
 def unsegmented(reason: str) -> Health:
-    """The health of a frame that the network gave no output for, by the reason why it was dropped (``Drop``)."""
+    """The health of a frame without a mask. ``reason`` is why it was dropped (``Drop``)."""
     return MALFORMED if reason == Drop.MALFORMED else FAILED
 
 
 class Measurement:
-    """The signals of one camera's frames, which must come in their order."""
+    """Measures the signals of one camera's frames, which must come in order of time."""
 
     def __init__(self, manifest: Manifest) -> None:
         names = manifest.class_names
-        self._course = Course([names.index(name) for name in UNCHANGING if name in names])
+        self._history = History([names.index(name) for name in UNCHANGING if name in names])
         self._reference = manifest.reference_confidence or math.nan
 
     def signals(self, seen: Segmentation, stamp_ns: int, age: float = math.nan) -> Signals:
-        """All signals by name; ``age`` in seconds (NaN: not to be judged). Raises ValueError if the segmentation does
-        not hold the frame as the network saw it."""
+        """All signals by name. ``age`` is in seconds; NaN: the age is not judged. Raises ValueError if the segmentation
+        does not contain the frame at the network's size."""
         if seen.working is None:
             raise ValueError("the segmentation does not hold the frame that the network saw")
         signals = dict.fromkeys((rule.signal for rule in RULES), math.nan)
@@ -76,30 +76,31 @@ class Measurement:
         if min(frame.shape[:2]) >= SMALLEST:
             small = cells(frame)
             signals |= picture_signals(frame, small)
-            signals |= self._course.signals(frame, small, mask_cells(seen.mask), stamp_ns)
+            signals |= self._history.signals(frame, small, mask_cells(seen.mask), stamp_ns)
         return signals
 
 
 class Monitor:
-    """Judges one camera's frames, which must come in their order."""
+    """Judges one camera's frames, which must come in order of time."""
 
     def __init__(self, manifest: Manifest, thresholds: Thresholds | None = None) -> None:
         self._measurement = Measurement(manifest)
         self._thresholds = thresholds or load_thresholds()
 
     def look(self, seen: Segmentation, stamp_ns: int, age: float = math.nan) -> Health:
-        """Judge a frame by its segmentation, its stamp and its age in seconds (NaN: unknown)."""
+        """Judge a frame by its segmentation, its stamp in nanoseconds and its age in seconds (NaN: unknown)."""
         return judge(self._measurement.signals(seen, stamp_ns, age), self._thresholds, seen.fault)
 
 
 def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
-    """What the signals come to: trust falls with each one's distance from its bound, all together."""
+    """Compute the health from the signals. The further each signal is beyond its bound, the lower the trust; the
+    effects of all signals are multiplied."""
     excess = {rule: thresholds.bounds[rule.signal].excess(rule, signals[rule.signal]) for rule in RULES}
     costs = {rule: thresholds.bounds[rule.signal].weight * penalty(distance) for rule, distance in excess.items()}
     trust = math.exp(-sum(costs.values()))
-    enough = -math.log(thresholds.degraded) if thresholds.degraded else math.inf  # alone it makes the frame degraded
+    enough = -math.log(thresholds.degraded) if thresholds.degraded else math.inf  # one such cost makes it degraded
     wrong = [rule for rule in RULES if excess[rule] > 0 or costs[rule] > enough]
-    if not wrong and trust < thresholds.degraded:  # much is close to its bound
+    if not wrong and trust < thresholds.degraded:  # several signals are close to their bounds
         wrong = [max(RULES, key=lambda rule: costs[rule])]
     level = Level.BLIND if trust < thresholds.blind else Level.DEGRADED if wrong else Level.OK
     texts = dict.fromkeys(fault if fault and rule.signal == "broken" else rule.text for rule in wrong)

@@ -1,4 +1,5 @@
-"""Signals of one frame's pixels: light, detail, noise, colour, steps, rows. About half a millisecond a frame."""
+"""Signals of one frame's pixels: light, detail, noise, colour, blocks and damaged rows. They take about half a
+millisecond for a frame."""
 
 from __future__ import annotations
 
@@ -14,21 +15,23 @@ Signals = dict[str, float]
 MOST_PIXELS = 480 * 360
 """A larger frame is shrunk to this many pixels before anything is measured."""
 CELLS = (80, 60)
-"""Columns and rows of the small picture that colours, blocks and the course over time are taken from."""
+"""Columns and rows of the small image in which colours and blocks are measured and which ``history`` compares."""
 BLOCKS = (20, 15)
-"""Columns and rows of the blocks in which detail is looked for."""
+"""Columns and rows of the blocks in which detail is measured."""
 BLOCK = 16
-"""Pixels along the side of a block in which noise is measured."""
+"""Side in pixels of a block in which noise is measured."""
 NOISE_SCALE = float(np.sqrt(np.pi / 2) / 6)
-"""From the mean absolute response of the second derivative along both axes to the noise's standard deviation."""
+"""Factor from the mean absolute response of the second derivative along both axes to the standard deviation of the
+noise."""
 WHITE = 245
-"""Mean grey level of a row from which on it may be sky that is overexposed."""
+"""A row with a higher mean grey level may be overexposed sky."""
 EDGE = 12
-"""Grey levels between two neighbours that make an edge."""
+"""Two neighbours that differ by more than this number of grey levels are an edge."""
 
 
 def shrunk(frame: Array) -> Array:
-    """The frame uint8[H, W, 3] with at most ``MOST_PIXELS`` pixels, antialiased, its aspect kept."""
+    """The frame uint8[H, W, 3] shrunk to at most ``MOST_PIXELS`` pixels, with antialiasing and the same aspect
+    ratio."""
     height, width = frame.shape[:2]
     while height * width >= 4 * MOST_PIXELS:  # halving is several times faster than any other factor
         height, width = height // 2, width // 2
@@ -41,7 +44,7 @@ def shrunk(frame: Array) -> Array:
 
 
 def cells(frame: Array) -> Array:
-    """The frame averaged to ``CELLS``, uint8[60, 80, 3]."""
+    """The mean colours of the frame in ``CELLS``, uint8[60, 80, 3]."""
     height, width = frame.shape[:2]
     if height >= 4 * CELLS[1] and width >= 4 * CELLS[0]:  # in two steps it is a third faster
         frame = np.asarray(cv2.resize(frame, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.uint8)
@@ -49,7 +52,7 @@ def cells(frame: Array) -> Array:
 
 
 def picture_signals(frame: Array, small: Array) -> Signals:
-    """All signals of a frame uint8[H, W, 3] RGB, at least 16 pixels each way, and its ``cells``."""
+    """All signals of a frame uint8[H, W, 3] RGB of at least 16×16 pixels and of its ``cells``."""
     grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
     half = _halved(grey)
     return {
@@ -69,7 +72,7 @@ def _halved(grey: Array) -> Array:
 
 
 def _cumulated(values: Array) -> NDArray[np.float64]:
-    """Share of values at most 0, 1, … 255: float64[256]."""
+    """The cumulative distribution of the values, float64[256]."""
     histogram = cv2.calcHist([values], [0], None, [256], [0, 256]).ravel()
     return np.asarray(np.cumsum(histogram) / values.size, np.float64)
 
@@ -80,8 +83,8 @@ def _level(cumulated: NDArray[np.float64], share: float) -> float:
 
 
 def _light(grey: Array) -> Signals:
-    """``brightness``: mean grey level; ``contrast``: from the 1st to the 99th percentile; ``haze``: the 5th, which is
-    dark in a clear scene; ``white``: share of pixels at 250 and above."""
+    """``brightness``: mean grey level; ``contrast``: difference of the 99th and the 1st percentile; ``haze``: the 5th
+    percentile, which is dark in a clear scene; ``white``: share of pixels with a grey level of at least 250."""
     shares = _cumulated(grey[::3])
     return {
         "brightness": float(cv2.mean(grey)[0]),
@@ -96,8 +99,8 @@ def _laplacian(grey: Array) -> Array:
 
 
 def _detail(grey: Array, half: Array) -> Signals:
-    """``detail`` and ``coarse_detail``: 98th percentile of the Laplacian at half and at quarter size; ``grain``: how
-    much stronger it is on average at full size than at half size, as log2."""
+    """``detail`` and ``coarse_detail``: 98th percentile of the Laplacian at half and at quarter size; ``grain``: log2
+    of the ratio of its mean at full size to its mean at half size."""
     middle = _laplacian(half)
     full = cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L1) / grey.size
     ratio = (full + 0.1) / (float(cv2.mean(middle)[0]) + 0.1)
@@ -109,11 +112,11 @@ def _detail(grey: Array, half: Array) -> Signals:
 
 
 def _noise(grey: Array) -> Signals:
-    """``noise``: standard deviation in grey levels where there is little else, the 25th percentile of blocks;
-    ``noise_floor``: the 10th. By a response that is blind to planes and to edges along the axes (Immerkær 1996)."""
+    """``noise`` and ``noise_floor``: standard deviation of the noise in grey levels, as the 25th and the 10th
+    percentile over blocks. The filter does not respond to planes and to edges along the axes (Immerkær 1996)."""
     response = cv2.convertScaleAbs(cv2.Sobel(grey, cv2.CV_16S, 2, 2, ksize=3))
     rows, columns = (max(1, side // BLOCK) for side in grey.shape)
-    # whole blocks: any other ratio of sizes is ten times slower
+    # only whole blocks, since any other ratio of sizes is ten times slower
     blocks = cv2.resize(response[: rows * BLOCK, : columns * BLOCK], (columns, rows), interpolation=cv2.INTER_AREA)
     ranked = np.sort(blocks, axis=None)
     return {
@@ -123,9 +126,9 @@ def _noise(grey: Array) -> Signals:
 
 
 def _color(frame: Array, small: Array) -> Signals:
-    """``cast``: the largest log-ratio of mean red or blue to mean green; ``saturation``: mean over the cells, 0..1, and
-    ``greyness``, 1 less it; ``zipper``: how much red minus green alternates from pixel to pixel, against green alone,
-    as log2."""
+    """``cast``: the largest log-ratio of mean red or blue to mean green; ``saturation``: mean over the cells, 0..1;
+    ``greyness``: 1 - saturation; ``zipper``: how much red minus green alternates from pixel to pixel compared with
+    green alone, as log2 of the ratio."""
     red, green, blue = (mean + 3 for mean in cv2.mean(small)[:3])
     reds, greens, blues = cv2.split(small)
     high, low = cv2.max(cv2.max(reds, greens), blues), cv2.min(cv2.min(reds, greens), blues)
@@ -146,8 +149,8 @@ def _alternation(rows: NDArray[Any]) -> float:
 
 
 def _blocks(half: Array, small: Array) -> Signals:
-    """``blocked``: share of blocks that are dark and without detail; ``smooth``: share, in the middle rows, of those
-    without detail that are not white."""
+    """``blocked``: share of blocks that are dark and have no detail; ``smooth``: share of blocks in the middle rows
+    that have no detail and are not white."""
     response = cv2.resize(_laplacian(half), BLOCKS, interpolation=cv2.INTER_AREA)
     light = cv2.resize(np.ascontiguousarray(small[..., 1]), BLOCKS, interpolation=cv2.INTER_AREA)
     empty = response < 2
@@ -158,8 +161,8 @@ def _blocks(half: Array, small: Array) -> Signals:
 
 
 def _steps(grey: Array) -> float:
-    """Share of the pixels close to an edge that equal their right neighbour exactly: large for pictures that were
-    enlarged from few pixels, or compressed too far."""
+    """Share of the pixels near an edge that are equal to their right neighbour. It is large for images that were
+    enlarged from few pixels or compressed too much."""
     difference = cv2.absdiff(grey[:, 1:], grey[:, :-1])
     near = cv2.dilate(difference, np.ones((1, 5), np.uint8)) > EDGE
     edges = np.count_nonzero(near)
@@ -167,12 +170,12 @@ def _steps(grey: Array) -> float:
 
 
 def _rows(grey: Array) -> Signals:
-    """``missing_rows``: share of rows that repeat the row above and are not white; ``torn``: at the row where most
-    columns jump between two smooth sides, the share of columns that do."""
+    """``missing_rows``: share of rows that repeat the row above and are not white; ``torn``: the largest share of
+    columns of one row that jump there, while they are smooth above and below it."""
     jumps = cv2.absdiff(grey[1:], grey[:-1])
     white = cv2.reduce(grey, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()[1:] > WHITE
     missing = float(((_counts(jumps, 0) == 0) & ~white).mean())
-    if len(jumps) < 9:  # nothing to compare a row with
+    if len(jumps) < 9:  # too few rows to compare with
         return {"missing_rows": missing, "torn": 0.0}
     lone = cv2.subtract(jumps[1:-1], cv2.max(jumps[:-2], jumps[2:]))
     share = _counts(lone, 6)[2:-2] / grey.shape[1]
@@ -180,6 +183,6 @@ def _rows(grey: Array) -> Signals:
 
 
 def _counts(values: NDArray[Any], least: int) -> NDArray[np.int32]:
-    """How many values of each row are above ``least``."""
+    """The number of values in each row that are above ``least``."""
     above = cv2.threshold(values, least, 1, cv2.THRESH_BINARY)[1]
     return np.asarray(cv2.reduce(above, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)

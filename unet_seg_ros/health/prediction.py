@@ -1,4 +1,4 @@
-"""Signals of a mask and its confidences, taken from a grid of pixels."""
+"""Signals of a mask and its confidence image. Only the pixels of a grid are read."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from unet_seg_ros.health.picture import CELLS, Signals
 
 Array = NDArray[np.uint8]
 GRID = (160, 120)
-"""Columns and rows of the pixels that are looked at."""
+"""Columns and rows of the pixels that are read."""
 
 
 def mask_cells(mask: Array) -> Array:
-    """The class in the middle of each of the picture's ``CELLS``, uint8[60, 80]."""
+    """The class in the middle of each of the ``CELLS``, uint8[60, 80]."""
     return np.asarray(cv2.resize(mask, CELLS, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
 def prediction_signals(mask: Array, confidence: Array, reference: float = math.nan) -> Signals:
-    """Of a mask (class ids) and its confidences (0..255 = 0..1), both uint8[H, W].
+    """The signals of a mask (class ids) and its confidence image (0..255 = 0..1), both uint8[H, W].
 
-    ``confidence``: mean probability of the chosen class, as a share of ``reference``, the mean that the model has on
-    its own validation data (NaN: unknown, and the signal is NaN); ``void``: share of pixels without a class;
-    ``outline``: share of neighbours on the grid that differ in class; ``variety``: how many classes of equal share
-    would be as mixed as these, the exponential of their entropy.
+    ``confidence``: mean probability of the predicted class, divided by ``reference``, the model's mean confidence on
+    its own validation data; if ``reference`` is NaN (unknown), the signal is NaN. ``void``: share of pixels without a
+    class. ``outline``: share of neighbours on the grid with different classes. ``variety``: the exponential of the
+    entropy of the classes' shares, which is the number of classes if all have the same share.
     """
     ids = np.asarray(cv2.resize(mask, GRID, interpolation=cv2.INTER_NEAREST), np.uint8)
     sure = cv2.resize(confidence, GRID, interpolation=cv2.INTER_NEAREST)

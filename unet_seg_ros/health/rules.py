@@ -1,4 +1,4 @@
-"""What each signal means when it is out of bounds, and the bounds: data, in ``config/health.yaml``."""
+"""The rules of the health: what is wrong when a signal is out of bounds. The bounds are in ``config/health.yaml``."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from unet_seg_ros.files import of_user
 from unet_seg_ros.share import share_folder
 
 LEAD = 0.8
-"""Trust begins to fall this much before a bound, in the bound's scale."""
+"""Trust begins to fall at this distance before a bound, in units of the bound's scale."""
 FARTHEST = 6.0
-"""And falls no further from this far beyond it."""
+"""The largest penalty of a signal. Values that are even further beyond the bound do not lower the trust more."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One signal: its fixed name of what is wrong, whether too ``high`` or too low is wrong, the sentence for people.
-    ``log``: distances from the bound are ratios; the number is added to both first, so that 0 is no infinite ratio."""
+    """The rule of one ``signal``: the fixed name ``flag`` of the fault, whether a too ``high`` or a too low value is a
+    fault, and the sentence ``text`` for people. If ``log`` is not 0, the distance from the bound is log2 of the ratio
+    of value and bound; ``log`` is added to both before, so that a value of 0 gives a finite ratio."""
 
     signal: str
     flag: str
@@ -32,7 +33,8 @@ class Rule:
     log: float = 0.0
 
 
-# In the order in which flags and reasons are given: what is wrong with the camera before what follows for the mask.
+# Flags and reasons are given in this order: faults of the camera before faults of the mask, which often follow from
+# them.
 RULES = (
     Rule("broken", "broken_model", True, "the network's output is not usable"),
     Rule("frozen", "frozen", True, "the picture stands still while its stamps move"),
@@ -68,15 +70,16 @@ RULES = (
 
 @dataclass(frozen=True)
 class Bound:
-    """A signal's bound, the distance from it that counts as 1, and how much that distance takes from trust: trust is
-    multiplied by exp(−weight) for each. An infinite bound is no bound."""
+    """A signal's ``bound``. ``scale`` is the distance from the bound that counts as 1. For each such distance the trust
+    is multiplied by exp(−``weight``). A signal with an infinite bound is not judged."""
 
     bound: float
     scale: float
     weight: float
 
     def excess(self, rule: Rule, value: float) -> float:
-        """How far the value is beyond the bound, in its scale: above 0 is out of bounds; −inf where unknown."""
+        """How far the value is beyond the bound, in units of the scale. Above 0 the value is out of bounds; −inf if the
+        value or the bound is not known."""
         if math.isnan(value) or math.isinf(self.bound):
             return -math.inf
         ratio = (max(value, 0.0) + rule.log) / (self.bound + rule.log) if rule.log else 1.0
@@ -86,7 +89,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Bounds by signal; below ``degraded`` and ``blind`` trust itself makes the level."""
+    """The bounds by signal. A trust below ``degraded`` or below ``blind`` gives that level."""
 
     bounds: Mapping[str, Bound]
     degraded: float
@@ -94,7 +97,8 @@ class Thresholds:
 
 
 def load_thresholds(file: Path | str = "") -> Thresholds:
-    """From a YAML file (empty: the package's own). Raises ValueError naming the file and what is wrong in it."""
+    """Read the thresholds from a YAML file; empty: ``config/health.yaml`` of this package. Raises ValueError, which
+    names the file and what is wrong in it."""
     path = of_user(file) if file else share_folder() / "config" / "health.yaml"
     values = read_yaml(path)
     try:
@@ -133,5 +137,6 @@ def _number(name: str, value: Any) -> float:
 
 
 def penalty(excess: float) -> float:
-    """What a distance from a bound counts: 0 up to ``LEAD`` before it, then growing, at most ``FARTHEST``."""
+    """The penalty of a distance from a bound: 0 up to ``LEAD`` before the bound, then growing to at most
+    ``FARTHEST``."""
     return float(np.clip(excess + LEAD, 0.0, FARTHEST))
