@@ -8,13 +8,14 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rosbags.typesys import Stores, get_typestore
 
-from unet_seg_ros.data.ros_images import ENCODINGS, MAX_PIXELS, ImageError, fill, to_rgb
+from unet_seg_ros.data.ros_images import ENCODINGS, MAX_PIXELS, ImageError, compressed_to_rgb, fill, to_rgb
 
 CONTAINERS: dict[str, Callable[[bytes], Any]] = {
     "array": lambda data: array.array("B", data),
@@ -28,7 +29,10 @@ PIXEL_BYTES = {"rgb8": 3, "bgr8": 3, "rgba8": 4, "bgra8": 4, "mono8": 1}
 BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8")
 YUV422 = ("uyvy", "yuv422", "yuyv", "yuv422_yuy2")
 YUV420 = ("nv12", "nv21")
+DEEP = {f"{name[:-1]}16": name for name in (*PIXEL_BYTES, *BAYER)}
+"""Encodings of 16 bits a sample, and those of 8 bits that are else the same."""
 BYTES_PER_ROW = {**PIXEL_BYTES, **dict.fromkeys(BAYER, 1), **dict.fromkeys(YUV422, 2), **dict.fromkeys(YUV420, 1)}
+BYTES_PER_ROW |= {deep: 2 * BYTES_PER_ROW[name] for deep, name in DEEP.items()}
 
 
 def message(encoding: str, width: int, height: int, step: int, data: Any) -> Any:
@@ -125,6 +129,29 @@ def test_bayer_mosaic_of_one_color_is_that_color(encoding: str) -> None:
     assert (rgb == (200, 90, 30)).all()
 
 
+@pytest.mark.parametrize("encoding", sorted(DEEP))
+@pytest.mark.parametrize("big", [0, 1])
+@pytest.mark.parametrize(("width", "height", "padding"), [(3, 3, 0), (8, 6, 0), (7, 5, 3)])
+def test_16_bits_are_read_as_a_png_of_16_bits(encoding: str, big: int, width: int, height: int, padding: int) -> None:
+    msg = good(encoding, width, height, padding)
+    msg.is_bigendian = big
+    samples = width * BYTES_PER_ROW[encoding] // 2
+    words = np.stack([np.frombuffer(msg.data, ">u2" if big else "<u2", samples, y * msg.step) for y in range(height)])
+    upper = (words // 256).astype(np.uint8)
+    same = message(DEEP[encoding], width, height, upper.shape[1], upper.tobytes())
+    assert np.array_equal(to_rgb(msg), to_rgb(same))
+    if encoding in ("mono16", "rgb16"):
+        pixels = words.reshape(height, width, -1).astype(np.uint16)
+        png = cv2.imencode(".png", pixels[..., ::-1])[1].tobytes()
+        assert np.array_equal(to_rgb(msg), compressed_to_rgb(SimpleNamespace(format="png", data=png)))
+
+
+@pytest.mark.parametrize("encoding", ["16UC1", "32FC1"])
+def test_depth_is_refused_by_its_encoding(encoding: str) -> None:
+    with pytest.raises(ImageError, match=f"encoding '{encoding}' holds depth, not colours"):
+        to_rgb(message(encoding, 8, 6, 32, bytes(192)))
+
+
 @pytest.mark.parametrize("encoding", YUV422)
 @pytest.mark.parametrize(("width", "height", "padding"), [(2, 1, 0), (6, 5, 0), (8, 3, 5)])
 def test_yuv422(encoding: str, width: int, height: int, padding: int) -> None:
@@ -174,7 +201,7 @@ def test_data_that_is_missing(encoding: str) -> None:
 def test_a_step_smaller_than_a_row(encoding: str) -> None:
     msg = good(encoding)
     msg.step -= 1
-    with pytest.raises(ImageError, match=f"step is {msg.step} bytes, a row needs {msg.step + 1}"):
+    with pytest.raises(ImageError, match=f"step is {msg.step} bytes, a row needs {msg.step + 1}$"):
         to_rgb(msg)
     msg.step = 0
     with pytest.raises(ImageError, match="step is 0 bytes"):
@@ -220,7 +247,7 @@ def test_a_mosaic_too_small_to_interpolate(encoding: str, width: int, height: in
         to_rgb(message(encoding, width, height, 8, bytes(64)))
 
 
-@pytest.mark.parametrize("encoding", ["", "RGB8", "32FC1", "jpeg"])
+@pytest.mark.parametrize("encoding", ["", "RGB8", "8UC3", "jpeg"])
 def test_an_unknown_encoding_without_cv_bridge(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
     with pytest.raises(ImageError, match=f"unknown encoding '{encoding}'.*rgb8, bgr8.*nv21") as caught:
@@ -231,7 +258,7 @@ def test_an_unknown_encoding_without_cv_bridge(encoding: str, monkeypatch: pytes
 def test_other_encodings_go_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     class CvBridge:
         def imgmsg_to_cv2(self, msg: Any, desired_encoding: str) -> Any:
-            if msg.encoding != "rgb16":
+            if msg.encoding != "16UC3":
                 raise TypeError("not a color format")
             assert desired_encoding == "rgb8"
             return np.frombuffer(msg.data, np.uint16).reshape(msg.height, msg.width, 3).astype(np.uint8)
@@ -240,9 +267,9 @@ def test_other_encodings_go_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(module, "CvBridge", CvBridge, raising=False)
     monkeypatch.setitem(sys.modules, "cv_bridge", module)
     values = np.arange(2 * 5 * 3, dtype=np.uint16).reshape(2, 5, 3)
-    assert (to_rgb(message("rgb16", 5, 2, 30, values.tobytes())) == values).all()
-    with pytest.raises(ImageError, match=r"'32FC1' is read by cv_bridge, which fails: not a color format"):
-        to_rgb(message("32FC1", 5, 2, 20, bytes(40)))
+    assert (to_rgb(message("16UC3", 5, 2, 30, values.tobytes())) == values).all()
+    with pytest.raises(ImageError, match=r"'8UC2' is read by cv_bridge, which fails: not a color format"):
+        to_rgb(message("8UC2", 5, 2, 20, bytes(40)))
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), color=st.booleans(), layout=st.sampled_from("CTR"))

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,12 +50,43 @@ def test_a_camera_that_changes_from_best_effort_to_reliable(raw: Client) -> None
         raw.node.destroy_publisher(publisher)
 
 
+DRIVER = """
+import time, rclpy
+from test.ros.client import image, noise
+rclpy.init()
+node = rclpy.create_node("driver")
+publisher = node.create_publisher(type(image(0, noise(0, 2, 2))), "/segmentation/camera/image", 5)
+while True:
+    message = image(0, noise(0, 60, 80))
+    message.header.stamp = node.get_clock().now().to_msg()
+    publisher.publish(message)
+    time.sleep(0.1)
+"""
+
+
+def test_a_driver_that_is_killed_and_started_again_is_one_publisher(raw: Client) -> None:
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER])
+    before = len(raw.got["camera", "mask"])
+    try:
+        raw.wait(lambda: len(raw.got["camera", "mask"]) > before + 3, "masks")
+        driver.kill()
+        driver.wait()
+        driver = subprocess.Popen([sys.executable, "-c", DRIVER])
+        raw.wait(lambda: raw.camera_values()["publishers"] == "2", "the dead one still counts")
+        begin = time.monotonic()
+        while time.monotonic() < begin + 4:
+            assert "several publishers" not in raw.camera_values()["troubles"]
+    finally:
+        driver.kill()
+        driver.wait()
+
+
 def test_a_second_publisher(raw: Client) -> None:
     first, second = raw.publisher(), None
     try:
         second = raw.node.create_publisher(type(image(0, noise(0, 2, 2))), "/segmentation/camera/image", 5)
         raw.wait(lambda: second.get_subscription_count(), "the second is matched")
-        for sec in range(300, 306):
+        for sec in range(300, 310):
             (first, second)[sec % 2].publish(image(sec, noise(sec, 60, 80)))
             raw.result("camera", "mask", sec)
         raw.wait(lambda: "several publishers" in raw.camera_values()["troubles"], "it is said")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -176,6 +177,41 @@ def test_thresholds(clock: Clock) -> None:
     assert crossed(fed(clock, drop=3)) == set()
     assert crossed(fed(clock, drop=3), max_drop_ratio=0.3) == {"dropped"}
     assert crossed(fed(clock, drop=1), max_drop_ratio=1.0) == {"slow"}
+
+
+def numbered(clock: Clock, numbers: Iterable[int | None]) -> CameraStats:
+    """After an image of each of the ``numbers`` that publishers gave them, 5 a second."""
+    stats = CameraStats()
+    for i, number in enumerate(numbers):
+        clock.now += 0.2
+        stats.count_received(i * 200 * MS, number)
+        stats.count_processed(0.05)
+    return stats
+
+
+@pytest.mark.parametrize(
+    ("numbers", "mixed"),
+    [
+        (range(20), False),
+        ([*range(50, 60), *range(10)], False),  # a driver that was started again
+        ([*range(1, 4)] * 9, False),  # again and again
+        ([i // 2 for i in range(20)], True),  # two that began together
+        ([i if i % 2 else i + 1000 for i in range(20)], True),
+        ([i + 1000 * (i % 5 == 0) for i in range(25)], True),  # one is slower
+        ([*range(0, 40, 5)], False),  # with losses
+        ([None] * 20, True),  # a middleware that does not number them
+        ([], False),
+    ],
+)
+def test_several_publishers_are_said_while_images_of_several_come(
+    clock: Clock, numbers: Iterable[int | None], mixed: bool
+) -> None:
+    stats = numbered(clock, numbers)
+    two = 2 * SITUATION.publishers
+    assert crossed(stats, publishers=two) == ({"several publishers"} if mixed else set())
+    assert crossed(stats) == set()
+    clock.now += 20
+    assert "several publishers" not in crossed(stats, publishers=two) or None in numbers
 
 
 def test_what_was_long_ago_is_forgotten(clock: Clock) -> None:

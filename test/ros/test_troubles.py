@@ -110,6 +110,7 @@ def stage(tiny: Path) -> Iterator[tuple[Client, dict[str, Source]]]:
         sources = {
             "stopped": Source(client, "stopped"),
             "two": Source(client, "two"),
+            "the other of two": Source(client, "two"),
             "lost": Source(client, "lost", lambda i: base + int(gaps[i]) * SECOND // 10),
             "bad": Source(client, "bad"),
             "slow": Source(client, "slow", every=0.7),
@@ -121,7 +122,7 @@ def stage(tiny: Path) -> Iterator[tuple[Client, dict[str, Source]]]:
         }
         sources["bad"].message.data = sources["bad"].message.data[:-200]
         client.node.create_publisher(CompressedImage, "/segmentation/wrong/image", 5)
-        client.node.create_publisher(Image, "/segmentation/two/image", 5)
+        client.node.create_publisher(Image, "/segmentation/fine/image", 5)  # one that sends nothing
         client.node.create_publisher(Image, "/segmentation/never/image", QoSProfile(depth=1, reliability=BEST_EFFORT))
         play(client, sources, 3.0)
         sources.pop("stopped")

@@ -21,7 +21,8 @@ from unet_seg_ros.text import last_words, one_line, quoted
 MAX_FORMAT = 200
 """Only so many characters of a compressed image's format are read."""
 DEPTH = ("16UC1", "32FC1")
-"""Encodings of depth images, which are not segmented."""
+"""Encodings of depth images (REP 118), which are not segmented."""
+_HOLDS_DEPTH = "holds depth, not colours: subscribe to the colour image"
 
 Array = NDArray[np.uint8]
 
@@ -54,11 +55,12 @@ class CompressedImageMessage(Protocol):
 class _Encoding(NamedTuple):
     """The layout of an encoding's bytes, and the function that converts them to RGB."""
 
-    channels: int  # bytes per pixel within a row
+    channels: int  # samples per pixel within a row
     to_rgb: Callable[[Array], Array]  # rows×W×channels, rows at any stride → H×W×3
     block: tuple[int, int] = (1, 1)  # width and height must be multiples of these, since pixels share a colour
     rows: tuple[int, int] = (1, 1)  # rows of data for rows of pixels; not 1:1 if a colour plane follows
     smallest: int = 1  # least width and height
+    sample: int = 1  # bytes of a sample; of two, the upper one is taken, as in a PNG of 16 bits
 
 
 def _as_is(pixels: Array) -> Array:
@@ -90,6 +92,7 @@ _ENCODINGS: dict[str, _Encoding] = {
     "nv12": _Encoding(1, _by(cv2.COLOR_YUV2RGB_NV12), block=(2, 2), rows=(3, 2)),
     "nv21": _Encoding(1, _by(cv2.COLOR_YUV2RGB_NV21), block=(2, 2), rows=(3, 2)),
 }
+_ENCODINGS |= {f"{name[:-1]}16": read._replace(sample=2) for name, read in _ENCODINGS.items() if name.endswith("8")}
 
 _MOSAICS = {
     f"bayer_{pattern}{bits}": code
@@ -120,6 +123,8 @@ def to_rgb(msg: ImageMessage) -> Array:
     except PictureError as error:
         raise ImageError(str(error)) from error
     encoding = _ENCODINGS.get(msg.encoding)
+    if msg.encoding in DEPTH:
+        raise ImageError(f"encoding {quoted(msg.encoding)} {_HOLDS_DEPTH}")
     if encoding is None:
         return _by_cv_bridge(msg)
     what = f"{msg.encoding} image of {width}×{height}"
@@ -128,15 +133,18 @@ def to_rgb(msg: ImageMessage) -> Array:
             raise ImageError(f"{what}: the {side} of this encoding must be a multiple of {block}")
         if length < encoding.smallest:
             raise ImageError(f"{what}: the {side} of this encoding must be at least {encoding.smallest}")
-    row = width * encoding.channels
+    pixel = encoding.channels * encoding.sample
+    row = width * pixel
     if step < row:
         raise ImageError(f"{what}: step is {step} bytes, a row needs {row}")
     rows = height * encoding.rows[0] // encoding.rows[1]
     size = memoryview(msg.data).nbytes
     if size < step * (rows - 1) + row:
         raise ImageError(f"{what}: data has {size} bytes, {rows} rows with a step of {step} need {step * rows}")
-    strides = (step, encoding.channels, 1)
-    return encoding.to_rgb(np.ndarray((rows, width, encoding.channels), np.uint8, msg.data, strides=strides))
+    upper = encoding.sample - 1 if not msg.is_bigendian else 0
+    strides = (step, pixel, encoding.sample)
+    pixels: Array = np.ndarray((rows, width, encoding.channels), np.uint8, msg.data, upper, strides)
+    return encoding.to_rgb(pixels if encoding.sample == 1 else np.ascontiguousarray(pixels))
 
 
 def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
@@ -170,7 +178,7 @@ def not_a_picture(compressed_format: str) -> str:
     """The reason why a compressed image of this format is not segmented; empty if it is segmented."""
     encoding = encoding_of(compressed_format)
     if encoding in DEPTH or "compressedDepth" in compressed_format[:MAX_FORMAT]:
-        return f"format {quoted(compressed_format)} holds depth, not colours: subscribe to the colour image"
+        return f"format {quoted(compressed_format)} {_HOLDS_DEPTH}"
     return ""
 
 

@@ -104,8 +104,8 @@ class Camera:
                 self._latched[name] = self._node.create_publisher(kind, f"~/{self.name}/{name}", qos)
             self._latched[name].publish(message)
 
-    def _on_image(self, message: Any) -> None:
-        self.stats.count_received(stamp_ns(message.header))
+    def _on_image(self, message: Any, number: int | None) -> None:
+        self.stats.count_received(stamp_ns(message.header), number)
         if not self._throttle.passes(monotonic()):
             self.stats.count_drop(Drop.SKIPPED)
         elif self._take is not None:

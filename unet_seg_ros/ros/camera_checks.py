@@ -13,6 +13,8 @@ SILENCE = 2.0
 """Seconds without an image after which a camera is silent."""
 FEWEST = 5
 """Fewest frames for a ratio to be meaningful."""
+MIXED = 3
+"""So often must the images of several publishers alternate to be called mixed."""
 OTHER_CLOCK = 3600.0
 """At more seconds of age, the stamps must come from another clock."""
 LARGE = 500_000
@@ -49,7 +51,7 @@ def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[
     rate = stats.stream.rate
     patience = max(SILENCE, 3 / rate) if rate > 0 else SILENCE
     yield _silence(situation, stats, patience)
-    yield from _publishers(situation)
+    yield _publishers(situation, stats)
     yield from _stamps(situation, stats)
     yield from _ratios(stats, limits)
     masks = stats.output_rate.hertz()
@@ -90,10 +92,13 @@ def _why_silent(situation: Situation, stats: CameraStats) -> str:
     )
 
 
-def _publishers(situation: Situation) -> Iterator[Finding]:
+def _publishers(situation: Situation, stats: CameraStats) -> Finding:
+    """More than one publisher exists for 20 s after a driver was killed and started again, and that mixes nothing."""
     count = len(situation.publishers)
+    numbered = stats.number is not None or not stats.received
+    changes = stats.totals()["alternating"] if numbered else MIXED
     text = f"{situation.topic} has {count} publishers, so their images are mixed; stop all but one"
-    yield Finding("several publishers", 2.0 if count > 1 else 0.0, text, lasting=WARN)
+    return Finding("several publishers", 2.0 if count > 1 and changes >= MIXED else 0.0, text, lasting=WARN)
 
 
 def _stamps(situation: Situation, stats: CameraStats) -> Iterator[Finding]:

@@ -66,6 +66,9 @@ class CameraStats:
         self.processed = 0
         self.drops: Counter[Drop] = Counter()
         self.stream = Stream(expected_rate)
+        self.number: int | None = None
+        """The number that its publisher gave the last image; None where the middleware tells none."""
+        self._back_to = 0
         self.recent = Recent()
         self._unreported_drops = 0
         self._reported_lost = 0
@@ -77,8 +80,10 @@ class CameraStats:
         """Height and width of the last usable image."""
         self._lock = Lock()  # the executor's thread and the worker's thread count
 
-    def count_received(self, stamp_ns: int) -> None:
+    def count_received(self, stamp_ns: int, number: int | None = None) -> None:
+        """``number`` counts the messages of the image's publisher."""
         with self._lock:
+            self._see_number(number)
             self.received += 1
             self.last_image = monotonic()
             self.input_rate.tick()
@@ -87,6 +92,14 @@ class CameraStats:
             self.recent.count("received")
             self.recent.count("lost", self.stream.lost - lost)
             self.recent.count("backwards", self.stream.backwards - backwards)
+
+    def _see_number(self, number: int | None) -> None:
+        """A publisher that was started again begins at 1. Back to where another one has got since the last time back
+        are only the images of several that alternate."""
+        if number is not None and self.number is not None and number <= self.number:
+            self.recent.count("alternating", number > self._back_to)
+            self._back_to = number
+        self.number = number
 
     def count_drop(self, reason: Drop) -> None:
         with self._lock:

@@ -23,9 +23,12 @@ SUFFIX = "/compressed"
 
 
 class ImageInput:
-    """Subscribed from ``open`` to ``close``; ``on_image`` is called with each message on the executor's thread."""
+    """Subscribed from ``open`` to ``close``; ``on_image`` is called on the executor's thread with each message and the
+    number that its publisher gave it, None where the middleware tells none."""
 
-    def __init__(self, node: LifecycleNode, name: str, settings: Settings, on_image: Callable[[Any], None]) -> None:
+    def __init__(
+        self, node: LifecycleNode, name: str, settings: Settings, on_image: Callable[[Any, int | None], None]
+    ) -> None:
         self._node = node
         self._on_image = on_image
         compressed = settings.transport == "compressed"
@@ -56,8 +59,11 @@ class ImageInput:
 
     def _subscribe(self) -> None:
         qos = QoSProfile(depth=1, reliability=self._reliability)
-        self._subscription = self._node.create_subscription(self._type, self._name, self._on_image, qos)
+        self._subscription = self._node.create_subscription(self._type, self._name, self._on_message, qos)
         self.topic = str(self._subscription.topic_name)
+
+    def _on_message(self, message: Any, info: Any) -> None:
+        self._on_image(message, info["publication_sequence_number"])
 
     def adapt(self) -> None:
         """``input_reliability: auto``: RELIABLE if all publishers offer it, else BEST_EFFORT, which receives from every

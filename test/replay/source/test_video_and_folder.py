@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
+from unet_seg_ros.data.ros_images import to_rgb
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import camera_names
 from unet_seg_ros.replay.source.drive import TYPES, Drive, message_pixels, message_stamp
@@ -97,9 +99,24 @@ def test_a_flat_folder_plays_by_name_and_rate(tmp_path: Path) -> None:
     assert all(frame.label is None for frame in frames)
 
 
+def test_grey_cameras_of_16_bits_are_played(tmp_path: Path) -> None:
+    grey = drives.raw(0, "mono16")
+    grey.step, grey.data = 2 * grey.width, (drives.picture(0)[..., 0].astype("<u2") << 8).reshape(-1).view(np.uint8)
+    bag = drives.write_bag(
+        tmp_path / "bag", {"/grey/image": [grey], "/front/image": [drives.raw(0)]}, StoragePlugin.MCAP
+    )
+    drive = open_source(bag)
+    assert set(drive.cameras) == {"grey", "front"}
+    (frame,) = [frame for frame in drive.frames() if frame.camera == "grey"]
+    assert np.array_equal(to_rgb(frame.message), drives.picture(0)[..., [0, 0, 0]])
+
+
 @STORAGES
 @pytest.mark.parametrize("as_file", [False, True])
-def test_a_bag_of_two_cameras(tmp_path: Path, storage: StoragePlugin, as_file: bool) -> None:
+def test_a_bag_of_two_cameras(
+    tmp_path: Path, storage: StoragePlugin, as_file: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "unet_seg_ros")
     topics = {
         "/front/image_raw": [drives.raw(i) for i in range(3)],
         "/left/image_raw": [drives.raw(i, "bgr8") for i in range(2)],
@@ -111,6 +128,7 @@ def test_a_bag_of_two_cameras(tmp_path: Path, storage: StoragePlugin, as_file: b
         path = next(file for file in path.iterdir() if file.suffix in (".mcap", ".db3"))
     drive = open_source(path)
     assert drive.cameras == {"front": "/front/image_raw", "left": "/left/image_raw"}
+    assert [r.getMessage() for r in caplog.records] == [f"{path}: depth images are not segmented: /left/depth"]
     assert (drive.transport, drive.length) == ("raw", 5)
     frames = list(drive.frames())
     assert [(frame.camera, frame.at_ns) for frame in frames] == [

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
+from unet_seg_ros.data.ros_images import DEPTH, ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_reader import (
     METADATA,
@@ -40,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 NODE_IMAGES = ("mask", "confidence", "color", "overlay")
 """Images that the node publishes. A bag of an earlier replay holds them besides the camera's."""
-DEPTH = ("16UC1", "32FC1", "mono16")
-"""Encodings of images that are not camera pictures."""
 MAX_CAMERAS = 64
 """Of a drive: each has a video in the report."""
 MAX_LISTED = 50
@@ -104,11 +102,14 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
         return {name: found[name] for name in only}, {}
     cameras = _cameras(found, labels)
     unknown = {name: e for name in cameras if (e := encodings.get(name)) and e not in ENCODINGS}
-    played = {n: topic for n, topic in cameras.items() if n not in unknown and not _is_compressed_depth(topic)}
+    depth = [n for n, topic in cameras.items() if encodings.get(n) in DEPTH or _is_compressed_depth(topic)]
+    played = {n: topic for n, topic in cameras.items() if n not in unknown and n not in depth}
     if not played:
         raise SourceError(f"{path}: no camera images in this bag; its topics: {there}")
     if len(played) > MAX_CAMERAS:
         raise SourceError(f"{path}: {len(played)} cameras, {MAX_CAMERAS} at most: choose with --topic; {there}")
+    if depth:
+        logger.info("%s: depth images are not segmented: %s", path, listed(depth))
     return played, unknown
 
 
