@@ -27,12 +27,12 @@ def test_a_points_cell_is_the_one_around_it() -> None:
 @pytest.mark.parametrize(
     ("area", "says"),
     [
-        ((0, 0, 0, 1, 0.1), "hold a cell"),
-        ((3, 0, 0, 1, 0.1), "hold a cell"),
+        ((0, 0, 0, 1, 0.1), "at least one cell"),
+        ((3, 0, 0, 1, 0.1), "at least one cell"),
         ((0, 0, 1, 1, 0), "finite"),
         ((0, 0, math.inf, 1, 0.1), "finite"),
         ((0, 0, 1, 1, math.nan), "finite"),
-        ((0, 0, 1000, 1000, 0.01), "more than"),
+        ((0, 0, 1000, 1000, 0.01), "the limit is"),
     ],
 )
 def test_an_impossible_grid_is_refused(area: tuple[float, float, float, float, float], says: str) -> None:

@@ -28,5 +28,5 @@ def test_costs_have_different_colours() -> None:
 
 
 def test_cells_of_another_grid_are_refused() -> None:
-    with pytest.raises(ValueError, match="not those of a grid"):
+    with pytest.raises(ValueError, match="but the grid has"):
         draw_grid(np.zeros((3, 3), np.uint8), GRID, 100)

@@ -51,12 +51,12 @@ def test_the_quaternion_says_what_the_angles_say(roll: float, pitch: float, yaw:
 
 @pytest.mark.parametrize("height", [0.0, -1.5, 31.0])
 def test_a_camera_that_is_not_over_the_ground_is_refused(height: float) -> None:
-    with pytest.raises(CalibrationError, match="over the ground"):
+    with pytest.raises(CalibrationError, match="above the ground"):
         Pose.from_angles(0, 0, height, 0, 0, 0)
 
 
 @pytest.mark.parametrize(
-    ("quaternion", "says"), [((0, 0, 0, 0), "no unit quaternion"), ((math.nan, 0, 0, 1), "finite")]
+    ("quaternion", "says"), [((0, 0, 0, 0), "a quaternion of length 1"), ((math.nan, 0, 0, 1), "finite")]
 )
 def test_a_rotation_that_is_none_is_refused(quaternion: tuple[float, float, float, float], says: str) -> None:
     with pytest.raises(CalibrationError, match=says):

@@ -87,12 +87,12 @@ def test_the_same_view_at_half_the_size() -> None:
 
 @pytest.mark.parametrize("pitch", [-0.6, -math.pi / 2])
 def test_a_camera_that_looks_at_the_sky_is_refused(pitch: float) -> None:
-    with pytest.raises(CalibrationError, match="looks at the sky"):
+    with pytest.raises(CalibrationError, match="look at the sky"):
         View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, pitch, 0)), Grid(), (480, 640))
 
 
 def test_a_camera_that_looks_away_from_the_grid_is_refused() -> None:
-    with pytest.raises(CalibrationError, match="or elsewhere"):
+    with pytest.raises(CalibrationError, match="check its pose"):
         View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, 0, math.pi)), Grid(), (480, 640))
 
 

@@ -141,7 +141,7 @@ def test_without_a_transform_there_is_no_grid(tiny: Path, tf: Path) -> None:
 def test_without_tf2_ros_the_node_says_what_to_set(tiny: Path) -> None:
     with running(*arguments(tiny), *INTRINSICS, outputs=()) as (_, client):
         publisher, got = client.publisher(), listen(client, "ground")
-        assert "tf2_ros is not installed, and ground.camera.z" in problem(client, publisher, got)
+        assert "tf2_ros is not installed, and the pose ground.camera.z" in problem(client, publisher, got)
 
 
 def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None:
@@ -164,7 +164,7 @@ def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None
     ("argument", "says"),
     [
         ("ground.camera.intrinsics:=[400.0, 400.0]", "ground.camera: size must be the two whole numbers"),
-        ("ground.camera.z:=-1.0", "ground.camera: the camera is -1 m over the ground"),
+        ("ground.camera.z:=-1.0", "ground.camera: the camera is -1 m above the ground"),
         ("ground.area:=[0.0, 1.0]", "ground.area: must be the four numbers"),
         ("ground.costs:=/nowhere.yaml", "/nowhere.yaml: No such file"),
     ],

@@ -1,1 +1,2 @@
-"""The mask in metres: from a camera's calibration and a mask to a grid of costs on the ground. Imports no ROS."""
+"""Projects masks to the ground: makes a grid of costs in metres from a mask and the camera's calibration. Imports no
+ROS."""

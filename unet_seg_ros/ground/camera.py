@@ -1,7 +1,7 @@
-"""Camera models: from a direction in front of a camera to a pixel, with the distortion models that ROS knows.
+"""Camera models: compute the pixel that shows a point, with the distortion models that ROS has.
 
-Camera coordinates are those of REP 103's optical frames: x to the right, y down, z forward, metres. The centre of the
-top left pixel is (0, 0), as in OpenCV and in ``sensor_msgs/CameraInfo``.
+Camera coordinates are those of optical frames in REP 103: x to the right, y down, z forward, in metres. The centre of
+the top left pixel is (0, 0), as in OpenCV and in ``sensor_msgs/CameraInfo``.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ COEFFICIENTS: dict[str, tuple[int, ...]] = {
     "equidistant": (0, 4),
     "fisheye": (0, 4),
 }
-"""Distortion models by their name in ROS, and how many coefficients each may have. ``fisheye`` is another name of
-``equidistant`` (Kannala and Brandt 2006, as in ``cv2.fisheye``); the others are those of ``cv2.projectPoints``."""
+"""The allowed numbers of coefficients of each distortion model, by the model's name in ROS. ``fisheye`` is another name
+of ``equidistant`` (Kannala and Brandt 2006, as in ``cv2.fisheye``); the others are those of ``cv2.projectPoints``."""
 
 MAX_ANGLE = math.radians(89)
-"""Directions further than this from the optical axis are taken as not seen."""
+"""Directions at a larger angle from the optical axis count as not seen."""
 MAX_SIDE = 2**14
-"""A calibration for a wider or higher image is taken as damaged."""
+"""A calibration of an image with a longer side is refused."""
 
 
 class CalibrationError(ValueError):
-    """A calibration that cannot be right; the text says in one line what is wrong and what would be right."""
+    """A calibration cannot be used. The text says in one line what is wrong and what would be right."""
 
 
 class Pixels(NamedTuple):
-    """``at``: float64[n, 2], (column, row) of each point; ``seen``: bool[n], whether it lies inside the image and
-    within what the distortion model describes. Where ``seen`` is False, ``at`` means nothing."""
+    """``at``: float64[n, 2], (column, row) of each point; ``seen``: bool[n], whether it is inside the image and at an
+    angle for which the distortion model is valid. If ``seen`` is False, ``at`` has no meaning."""
 
     at: Array
     seen: NDArray[np.bool_]
@@ -46,8 +46,8 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Camera:
-    """Intrinsics in pixels of an image of ``width`` × ``height``; ``distortion`` holds the coefficients of ``model``,
-    in ROS's order. No coefficients: a rectified image. Raises CalibrationError."""
+    """The intrinsics in pixels of a camera with images of ``width`` × ``height``. ``distortion`` holds the coefficients
+    of ``model`` in ROS's order; it is empty for rectified images. Raises CalibrationError."""
 
     width: int
     height: int
@@ -70,7 +70,7 @@ class Camera:
             raise CalibrationError(
                 f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated"
             )
-        # a region of interest may lie beside the principal point, but not far from it
+        # the principal point may be outside a region of interest, but not far from it
         if not (-self.width <= self.cx < 2 * self.width and -self.height <= self.cy < 2 * self.height):
             raise CalibrationError(
                 f"the principal point ({self.cx:g}, {self.cy:g}) is far outside the image of {self.width}×{self.height}"
@@ -83,10 +83,10 @@ class Camera:
             raise CalibrationError(f"{self.model} has {counts} coefficients, not {len(self.distortion)}")
 
     def scaled(self, width: int, height: int) -> Camera:
-        """The same camera where its image was shrunk to ``width`` × ``height``.
+        """The same camera for images that were shrunk to ``width`` × ``height``.
 
-        Raises CalibrationError if the image is larger than the calibration's, or of another shape (a side may differ
-        by one pixel from rounding).
+        Raises CalibrationError if the image is larger than that of the calibration or has another aspect ratio. The
+        height may differ by one pixel because of rounding.
         """
         ratio = width / self.width
         if width > self.width or height > self.height or abs(self.height * ratio - height) > 1:
@@ -114,7 +114,7 @@ class Camera:
         """Pixels of points in camera coordinates, float64[n, 3], metres."""
         tangent = np.hypot(points[:, 0], points[:, 1])
         near = (points[:, 2] > 0) & (tangent < self._widest() * np.maximum(points[:, 2], 0))
-        ahead = np.where(near[:, None], points, (0.0, 0.0, 1.0))  # something harmless in the place of the others
+        ahead = np.where(near[:, None], points, (0.0, 0.0, 1.0))  # a valid point replaces each of the others
         still, lens = np.zeros(3), np.array(self.distortion or (0.0,) * 4)
         if self.model in ("equidistant", "fisheye"):
             at, _ = cv2.fisheye.projectPoints(ahead[:, None], still, still, self.matrix, lens)
@@ -125,9 +125,10 @@ class Camera:
         return Pixels(at, near & inside)
 
     def _widest(self) -> float:
-        """Tangent of the angle from the optical axis up to which a larger angle lies farther out in the image.
+        """Tangent of the largest valid angle from the optical axis.
 
-        Polynomial distortion folds back beyond it, and would show the same pixel twice.
+        Up to it, a larger angle is farther from the principal point in the image. Beyond it the polynomial of the
+        distortion decreases again, so that two directions would have the same pixel.
         """
         angle = np.linspace(0, MAX_ANGLE, 4096)
         out = _radius(self.model, self.distortion, angle)
@@ -136,7 +137,7 @@ class Camera:
 
 
 def _radius(model: str, distortion: Sequence[float], angle: Array) -> Array:
-    """Distance from the principal point in focal lengths, of directions ``angle`` radians from the axis."""
+    """Distance from the principal point in focal lengths, for directions at ``angle`` radians from the optical axis."""
     if model in ("equidistant", "fisheye"):
         k = np.array([1.0, *(distortion or (0.0,) * 4)])
         return np.asarray(angle * np.polynomial.polynomial.polyval(angle**2, k))
@@ -145,5 +146,5 @@ def _radius(model: str, distortion: Sequence[float], angle: Array) -> Array:
     above = np.polynomial.polynomial.polyval(tangent**2, [1, k1, k2, k3])
     below = np.polynomial.polynomial.polyval(tangent**2, [1, k4, k5, k6])
     poles = np.flatnonzero(below <= 0)
-    below[poles[0] if poles.size else len(below) :] = np.inf  # nothing beyond a pole is meant
+    below[poles[0] if poles.size else len(below) :] = np.inf  # the model is not valid beyond a pole
     return np.asarray(tangent * above / below)

@@ -1,4 +1,4 @@
-"""``sensor_msgs/CameraInfo`` → a camera, without importing ROS."""
+"""Reads the camera from a ``sensor_msgs/CameraInfo`` message, without importing ROS."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from unet_seg_ros.ground.camera import CalibrationError, Camera
 
 
 def read_camera_info(message: Any, rectified: bool) -> tuple[Camera, NDArray[np.float64]]:
-    """The camera of a message, and the rotation that turns its frame into the images', float64[3, 3].
+    """The camera of a message, and the rotation from its frame to the frame of the images, float64[3, 3].
 
-    ``rectified``: the images are, so that ``P`` and ``R`` hold in the place of ``K`` and ``D``. A region of interest
-    is taken into account; binning is nothing but a smaller image. Raises CalibrationError.
+    If the images are ``rectified``, ``P`` and ``R`` are used instead of ``K`` and ``D``. A region of interest is taken
+    into account. Binning needs no handling, since it only makes the image smaller. Raises CalibrationError.
     """
     width, height, roi = int(message.width), int(message.height), message.roi
     matrix = np.asarray(message.p, np.float64).reshape(3, 4)[:, :3] if rectified else _square(message.k)

@@ -1,4 +1,4 @@
-"""What the classes of a mask mean on the ground: a cost for each, and whether it lies there or stands there."""
+"""The cost of each class in the grid, and whether the class is part of the ground or stands on it."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ NOTHING, GROUND, STANDING = 0, 1, 2
 
 @dataclass(frozen=True, eq=False)
 class Costs:
-    """Tables to index with a mask: ``cost``, uint8[256], 0 (free) to 100 (lethal) or 255 (unknown); ``kind``,
-    uint8[256], NOTHING, GROUND or STANDING. Values of no class are NOTHING and unknown."""
+    """Tables that are indexed with a mask: ``cost``, uint8[256], is 0 (free) to 100 (lethal) or 255 (unknown);
+    ``kind``, uint8[256], is NOTHING, GROUND or STANDING. Values that are no class have NOTHING and 255."""
 
     cost: NDArray[np.uint8]
     kind: NDArray[np.uint8]
 
 
 def load_costs(path: Path | None, class_names: Sequence[str], class_ids: Sequence[int]) -> Costs:
-    """The costs in a YAML file like ``config/costs.yaml`` (None: that one), for a model's classes and their values in
-    the mask. Raises ValueError that names the file and what is wrong in it."""
+    """Read the costs from a YAML file like ``config/costs.yaml`` (None: this file), for a model's classes and their
+    values in the mask. Raises ValueError, which names the file and what is wrong in it."""
     path = path or share_folder() / "config" / "costs.yaml"
     content = read_yaml(path)
     if not isinstance(content, dict) or set(content) != {"ground", "standing"}:

@@ -1,4 +1,4 @@
-"""One grid from several cameras."""
+"""Merges the layers of several cameras into one grid."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from numpy.typing import NDArray
 from unet_seg_ros.ground.grid import UNKNOWN
 from unet_seg_ros.ground.layer import Layer
 
-SAY = 0.5
-"""A layer has a say in a cell if its weight there is at least this share of the largest one."""
+SHARE = 0.5
+"""A layer counts in a cell if its weight there is at least this share of the largest weight."""
 
 
 def fuse(layers: Sequence[Layer]) -> NDArray[np.uint8]:
-    """Costs of layers of one grid together, uint8[rows, columns], 0..100 or 255 (unknown).
+    """The merged costs of layers of one grid, uint8[rows, columns], 0..100 or 255 (unknown).
 
-    In each cell the highest cost counts among the layers that are at least half as sure as the surest one: an
-    obstacle is not outvoted, unless it is seen much worse than the free ground. ``layers`` holds at least one.
+    A cell gets the highest cost among the layers whose weight is at least half of the largest weight. So an obstacle
+    in one layer is kept, unless another layer sees the cell much better. There must be at least one layer.
     """
     if len(layers) == 1:
         return layers[0].cost
     weight = np.stack([layer.weight for layer in layers])
     cost = np.stack([layer.cost for layer in layers])
-    speaks = (weight > 0) & (weight >= SAY * weight.max(0))
-    return np.asarray(np.where(speaks.any(0), np.where(speaks, cost, 0).max(0), np.uint8(UNKNOWN)))
+    counts = (weight > 0) & (weight >= SHARE * weight.max(0))
+    return np.asarray(np.where(counts.any(0), np.where(counts, cost, 0).max(0), np.uint8(UNKNOWN)))

@@ -1,4 +1,4 @@
-"""What one frame of one camera says about the cells of the grid."""
+"""Makes a layer from a mask: the cost and the weight of each grid cell, as one frame of one camera shows it."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from unet_seg_ros.ground.grid import UNKNOWN
 from unet_seg_ros.ground.projection import View
 
 DEPTH = 0.5
-"""The foot of a thing reaches this many metres away from the camera, starting where it touches the ground."""
+"""The foot of an object is the place where it stands on the ground. It extends this many metres away from the camera,
+from the point where the object touches the ground."""
 PROBE = 10
-"""A foot is as sure as the surest of this many samples above it: the border between two classes never is."""
-
-
+"""The confidence of a foot is the highest one of this many samples above it, because the confidence at the border
+between two classes is always low."""
 STEEP = 10
-"""An edge that rises by this many samples from one ray to the next is the side of a thing."""
+"""An edge that rises by this number of samples from one ray to the next is the side of an object."""
 ASIDE = 0.25
-"""A foot reaches this share of the angle between two rays to each side."""
+"""A foot extends by this share of the angle between two rays to each side."""
 BETWEEN = 3
-"""Feet that are put between those of two neighbouring rays."""
+"""Number of feet that are added between those of two neighbouring rays."""
 
 
 class Layer(NamedTuple):
-    """``cost``: uint8[rows, columns], 0..100 or 255 (unknown); ``weight``: float32[rows, columns], 0..1, how far to
-    believe it: the confidence, less where the cell covers few pixels; 0 where it is unknown."""
+    """``cost``: uint8[rows, columns], 0..100 or 255 (unknown). ``weight``: float32[rows, columns], 0..1, how reliable
+    the cost is: the confidence, reduced if the cell covers few pixels; 0 if the cost is unknown."""
 
     cost: NDArray[np.uint8]
     weight: NDArray[np.float32]
@@ -37,9 +37,9 @@ class Layer(NamedTuple):
 def project(
     view: View, costs: Costs, mask: NDArray[np.uint8], confidence: NDArray[np.uint8], threshold: float
 ) -> Layer:
-    """Put a mask on the ground.
+    """Project a mask to the ground.
 
-    ``mask`` and ``confidence`` (0..255 = 0..1) are H×W uint8 of the view's size; pixels whose confidence is below
+    ``mask`` and ``confidence`` (0..255 = 0..1) are uint8[H, W] of the view's size; pixels with a confidence below
     ``threshold`` (0..1) are unknown. Raises ValueError for another size.
     """
     if mask.shape != view.size or confidence.shape != view.size:
@@ -56,8 +56,9 @@ def project(
 
 
 class _Feet(NamedTuple):
-    """Places where things stand on the ground, one a row: the direction of its ray (float64[n, 2]), the distance along
-    it where the thing begins (float64[n], metres), the thing's cost and how sure it is (uint8[n])."""
+    """Places where objects stand on the ground: ``way``, the direction of the ray (float64[n, 2]); ``contact``, the
+    distance along it at which the object begins (float64[n], metres); the object's ``cost`` and, in ``sure``, its
+    confidence (uint8[n])."""
 
     way: NDArray[np.float64]
     contact: NDArray[np.float64]
@@ -66,7 +67,7 @@ class _Feet(NamedTuple):
 
 
 def _feet(view: View, costs: Costs, classes: NDArray[np.uint8], sure: NDArray[np.uint8], lowest: int) -> _Feet:
-    """Where, along the view's rays, a standing thing follows on ground."""
+    """The places along the view's rays where a standing object comes after ground."""
     rays = view.rays
     kind = np.asarray(cv2.LUT(classes.take(rays.pixel), costs.kind), np.uint8) * rays.seen.view(np.uint8)
     before, ray = np.divmod(np.flatnonzero((kind[1:] == STANDING) & (kind[:-1] == GROUND)), kind.shape[1])
@@ -83,9 +84,9 @@ def _feet(view: View, costs: Costs, classes: NDArray[np.uint8], sure: NDArray[np
 
 
 def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64], step: float) -> _Feet:
-    """The feet as wide as their rays are apart, and between the nearest ones of neighbouring rays some more, so that a
-    wall that leads away from the camera has no gaps. ``step`` is the angle between two rays in radians."""
-    rays, first = np.unique(ray, return_index=True)  # they are in order of their distance
+    """Widen the feet to the distance of their rays, and add feet between the nearest ones of neighbouring rays, so that
+    a wall that leads away from the camera has no gaps. ``step`` is the angle between two rays in radians."""
+    rays, first = np.unique(ray, return_index=True)  # the feet are sorted by distance
     rises = np.abs(np.diff(before[first]))
     joins = np.flatnonzero((np.diff(rays) == 1) & (rises > 1) & (rises <= STEEP))
     here, there = first[joins], first[joins + 1]
@@ -100,10 +101,10 @@ def _joined(feet: _Feet, before: NDArray[np.int64], ray: NDArray[np.int64], step
 
 
 def _beside_an_edge(kind: NDArray[np.uint8], before: NDArray[np.int64], ray: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Which of the places where a thing follows on ground are at the side of a thing, not at its foot.
+    """Which of the places where an object comes after ground are at the side of an object, not at its foot: bool[n].
 
-    An upright edge that is ragged, or lies aslant to the pixels, is crossed again and again by the ray along it. There
-    the thing goes on below on one side, and the ground goes on above on the other.
+    A ray crosses an upright edge several times if the edge is ragged or not parallel to the ray. At such a place the
+    object continues downwards on one side of the ray, and the ground continues upwards on the other side.
     """
     run = np.arange(STEEP)[:, None]
     below, above = np.maximum(before - run, 0), np.minimum(before + 1 + run, len(kind) - 1)
@@ -114,7 +115,7 @@ def _beside_an_edge(kind: NDArray[np.uint8], before: NDArray[np.int64], ray: NDA
 
 
 def _mark(view: View, feet: _Feet, cost: NDArray[np.uint8], weight: NDArray[np.float32]) -> None:
-    """Write feet into the cost and the weight of the cells, over what was there."""
+    """Write the feet into the cost and the weight of their cells and replace the values there."""
     steps = 1 + int(np.ceil(DEPTH / view.grid.resolution * 1.5))
     far = feet.contact + np.linspace(0, DEPTH, steps)[:, None]
     cell = view.grid.cells(view.pose.x + far * feet.way[:, 0], view.pose.y + far * feet.way[:, 1])

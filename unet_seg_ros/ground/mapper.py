@@ -1,4 +1,4 @@
-"""The ground around the car, from the masks of all its calibrated cameras."""
+"""Makes the grid around the car from the masks of all its calibrated cameras."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from unet_seg_ros.ground.motion import Memory, Place, moved
 from unet_seg_ros.ground.projection import Calibration, View
 
 TOGETHER = 0.2
-"""Frames of several cameras up to this many seconds apart are put into one grid."""
+"""Frames of several cameras are merged into one grid if their stamps differ by at most this many seconds."""
 
 
 class Seen(NamedTuple):
-    """What a camera saw last, at ``stamp`` seconds and from ``place`` (None: not known)."""
+    """The last layer of a camera, its ``stamp`` in seconds and the car's ``place`` at that time (None: not known)."""
 
     layer: Layer
     stamp: float
@@ -29,7 +29,8 @@ class Seen(NamedTuple):
 
 @dataclass
 class Mapper:
-    """Calibrated cameras and one grid. ``memory``: seconds to keep what is no longer seen; it needs places."""
+    """Keeps the calibrated cameras and one grid. Cells that are not seen any more are kept for ``memory`` seconds, if
+    the car's places are known."""
 
     grid: Grid
     costs: Costs
@@ -48,9 +49,9 @@ class Mapper:
         confidence: NDArray[np.uint8],
         threshold: float,
     ) -> Layer:
-        """What one frame says, see ``project``. The lookup is kept until the calibration or the size changes.
+        """The layer of one frame, see ``project``. The lookup is kept until the calibration or the size changes.
 
-        Raises CalibrationError if the calibration does not fit the frame, or sees nothing of the grid.
+        Raises CalibrationError if the calibration does not fit the frame, or if the camera sees nothing of the grid.
         """
         kept = self._views.get(camera)
         if kept is None or kept[0] != calibration or kept[1].size != mask.shape:
@@ -60,10 +61,10 @@ class Mapper:
         return project(kept[1], self.costs, mask, confidence, threshold)
 
     def add(self, camera: str, layer: Layer, stamp: float, place: Place | None = None) -> NDArray[np.uint8]:
-        """The grid with a camera's newest layer in it, uint8[rows, columns], 0..100 or 255 (unknown).
+        """Add a camera's newest layer. Returns the grid, uint8[rows, columns], 0..100 or 255 (unknown).
 
-        ``stamp`` is in seconds, ``place`` where the car was then. Other cameras' layers count while they are at most
-        ``TOGETHER`` older or newer, moved by the car's motion where both places are known.
+        ``stamp`` is in seconds; ``place`` is the place of the car at that time. The layers of other cameras are merged
+        if they are at most ``TOGETHER`` seconds older or newer; they are moved with the car if both places are known.
         """
         self._newest[camera] = Seen(layer, stamp, place)
         near = [seen for seen in self._newest.values() if abs(seen.stamp - stamp) <= TOGETHER]
@@ -73,7 +74,7 @@ class Mapper:
         return self._memory.update(cost, place, stamp)
 
     def _from(self, seen: Seen, place: Place | None) -> Layer:
-        """A layer as it looks from ``place``."""
+        """The layer moved to a car at ``place``."""
         if place is None or seen.place is None or seen.place == place:
             return seen.layer
         cost = moved(seen.layer.cost, self.grid, seen.place, self.grid, place, UNKNOWN)

@@ -1,4 +1,4 @@
-"""Grids of a car that moves: seen again from where the car is now, and remembered for a while."""
+"""Moves grids with the car, and remembers cells for some seconds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Cells = TypeVar("Cells", NDArray[np.uint8], NDArray[np.float32])
 
 
 class Place(NamedTuple):
-    """Where the car is on a flat map: metres, and radians to the left."""
+    """The place of the car on a flat map: ``x`` and ``y`` in metres, ``yaw`` in radians, positive to the left."""
 
     x: float
     y: float
@@ -24,9 +24,9 @@ class Place(NamedTuple):
 
 
 def moved(cells: Cells, source: Grid, was: Place, target: Grid, now: Place, fill: float) -> Cells:
-    """The cells of ``source``, seen from a car at ``was``, as cells of ``target``, seen from a car at ``now``.
+    """Move the cells of grid ``source`` around a car at ``was`` to the grid ``target`` around a car at ``now``.
 
-    Each takes the value of the cell that its centre lies in, ``fill`` outside.
+    Each cell gets the value of the cell that contains its centre, and ``fill`` outside of ``source``.
     """
     turn = now.yaw - was.yaw
     cos, sin = math.cos(turn), math.sin(turn)
@@ -55,10 +55,10 @@ def moved(cells: Cells, source: Grid, was: Place, target: Grid, now: Place, fill
 
 @dataclass
 class Memory:
-    """Costs that were seen up to ``seconds`` ago.
+    """Remembers costs for ``seconds`` after they were seen.
 
-    They are kept in a grid that stands still on the map and follows the car by whole cells: nothing is blurred by
-    being moved again and again.
+    The costs are kept in a grid that does not turn and that follows the car by whole cells. So moving it many times
+    does not blur them.
     """
 
     grid: Grid
@@ -75,9 +75,9 @@ class Memory:
         self._stamp = -math.inf
 
     def update(self, cost: NDArray[np.uint8], place: Place, stamp: float) -> NDArray[np.uint8]:
-        """Take what is seen now, uint8[rows, columns] from ``place`` at ``stamp`` seconds, and give it back with what
-        is remembered where nothing is seen. A stamp that is ``seconds`` older than the last one begins anew: a drive
-        is played again. Cameras may be a little out of order."""
+        """Add the costs that are seen from ``place`` at ``stamp`` seconds, uint8[rows, columns]. Returns them with the
+        remembered costs in the cells that are unknown now. Stamps of several cameras may be a little out of order. A
+        stamp that is more than ``seconds`` older than the last one clears the memory: a drive is played again."""
         if stamp < self._stamp - self.seconds:
             self.__post_init__()
         self._age += np.float32(min(max(0.0, stamp - self._stamp), 2 * self.seconds))

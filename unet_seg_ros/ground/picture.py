@@ -1,4 +1,4 @@
-"""A grid as a picture for people, seen from above, forward up."""
+"""Draws a grid as a picture for people, seen from above; the car looks up."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ EVERY = 10
 
 
 def colors() -> NDArray[np.uint8]:
-    """RGB of each cost, uint8[256, 3]: light is free, orange is ground to avoid, red is lethal, dark is unknown."""
+    """The colour of each cost, uint8[256, 3] RGB: free is light, ground to avoid is orange, lethal is red and unknown
+    is dark."""
     table = np.full((256, 3), UNSEEN, np.uint8)
     share = np.linspace(0, 1, 100)[:, None]
     ramp = (1 - share) * FREE + share * np.array(COSTLY)
@@ -25,10 +26,10 @@ def colors() -> NDArray[np.uint8]:
 
 
 def draw_grid(cost: NDArray[np.uint8], grid: Grid, height: int) -> NDArray[np.uint8]:
-    """The cells, uint8[rows, columns] 0..100 or 255, as H×W×3 uint8 RGB, ``height`` pixels high, with a line every ten
-    metres ahead and the car's own place."""
+    """Draw the cells, uint8[rows, columns] with 0..100 or 255, as uint8[H, W, 3] RGB of ``height`` pixels, with a line
+    every ten metres ahead and the place of the car. Raises ValueError for cells of another shape."""
     if cost.shape != grid.shape:
-        raise ValueError(f"cells {cost.shape} are not those of a grid of {grid.shape}")
+        raise ValueError(f"the cells have the shape {cost.shape}, but the grid has {grid.shape}")
     above = colors()[cost].transpose(1, 0, 2)[::-1, ::-1]
     scale = height / grid.columns
     width = max(1, round(grid.rows * scale))
@@ -36,7 +37,7 @@ def draw_grid(cost: NDArray[np.uint8], grid: Grid, height: int) -> NDArray[np.ui
     for x in range(EVERY * int(np.ceil(grid.x_min / EVERY)), int(grid.x_max) + 1, EVERY):
         row = round((grid.x_max - x) / grid.resolution * scale)
         cv2.line(picture, (0, row), (width, row), LINES, 1)
-        for color, thick in ((UNSEEN, 3), (INK, 1)):  # an outline, to be read on light ground and on dark
+        for color, thick in ((UNSEEN, 3), (INK, 1)):  # the outline makes it readable on light and on dark
             cv2.putText(picture, f"{x} m", (3, row - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.4, color, thick, cv2.LINE_AA)
     column, row = (round(metres / grid.resolution * scale) for metres in (grid.y_max, grid.x_max))
     size = max(4, height // 60)

@@ -1,6 +1,6 @@
-"""Where a camera is over the ground.
+"""The pose of a camera: its place and its rotation.
 
-Car coordinates are those of REP 103: x forward, y to the left, z up, metres; the ground is the plane z = 0.
+Car coordinates are those of REP 103: x forward, y to the left, z up, in metres. The ground is the plane z = 0.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from unet_seg_ros.ground.camera import CalibrationError
 Array = NDArray[np.float64]
 
 LOWEST, HIGHEST = 0.05, 30.0
-"""A camera must be this many metres over the ground."""
+"""Bounds in metres of a camera's height above the ground."""
 
 OPTICAL = np.array([[0, 0, 1], [-1, 0, 0], [0, -1, 0]], np.float64)
-"""Turns camera coordinates (x right, y down, z forward) into those of the camera's body (x forward, y left, z up)."""
+"""Rotation from camera coordinates (x right, y down, z forward) to the camera's body (x forward, y left, z up)."""
 
 
 @dataclass(frozen=True)
 class Pose:
-    """The camera's place (``x``, ``y``, ``z``, metres) and its rotation, the quaternion (``qx``, ``qy``, ``qz``,
-    ``qw``) of length 1 that turns camera coordinates into the car's. Raises CalibrationError."""
+    """The place of the camera (``x``, ``y``, ``z`` in metres) and its rotation from camera coordinates to car
+    coordinates, as a ``quaternion`` (x, y, z, w) of length 1. Raises CalibrationError."""
 
     x: float
     y: float
@@ -37,18 +37,18 @@ class Pose:
         if not all(math.isfinite(number) for number in (self.x, self.y, self.z, *self.quaternion)):
             raise CalibrationError("the camera's place and rotation must be finite numbers")
         if abs(math.sqrt(sum(q * q for q in self.quaternion)) - 1) > 1e-3:
-            raise CalibrationError(f"the camera's rotation {self.quaternion} is no unit quaternion")
+            raise CalibrationError(f"the camera's rotation {self.quaternion} must be a quaternion of length 1")
         if not LOWEST <= self.z <= HIGHEST:
             raise CalibrationError(
-                f"the camera is {self.z:g} m over the ground, must be from {LOWEST:g} to {HIGHEST:g} m "
-                "(the ground is z = 0 of the car's frame)"
+                f"the camera is {self.z:g} m above the ground (z = 0 in the car's frame); "
+                f"it must be from {LOWEST:g} to {HIGHEST:g} m"
             )
 
     @classmethod
     def from_angles(cls, x: float, y: float, z: float, roll: float, pitch: float, yaw: float) -> Pose:
-        """From angles in radians as in URDF: the camera's body (x forward, y left, z up) is turned about the car's x
-        by ``roll``, then about its y by ``pitch`` (positive looks down), then about its z by ``yaw`` (positive looks
-        to the left)."""
+        """The pose from angles in radians, as in URDF: the camera's body (x forward, y left, z up) is rotated about the
+        car's x axis by ``roll``, then about its y axis by ``pitch`` (positive: the camera looks down), then about its z
+        axis by ``yaw`` (positive: the camera looks to the left)."""
         (sr, cr), (sp, cp), (sy, cy) = ((math.sin(a), math.cos(a)) for a in (roll, pitch, yaw))
         body = np.array(
             [
@@ -60,12 +60,12 @@ class Pose:
         return cls(x, y, z, _quaternion(body @ OPTICAL))
 
     def turned(self, rotation: Array) -> Pose:
-        """The pose of images that ``rotation``, float64[3, 3], turns the camera's coordinates into: rectified ones."""
+        """The pose of rectified images. ``rotation``, float64[3, 3], turns camera coordinates into theirs."""
         return Pose(self.x, self.y, self.z, _quaternion(self.rotation @ rotation.T))
 
     @cached_property
     def rotation(self) -> Array:
-        """float64[3, 3]: turns camera coordinates into the car's."""
+        """The rotation from camera coordinates to car coordinates, float64[3, 3]."""
         x, y, z, w = np.array(self.quaternion) / np.linalg.norm(self.quaternion)
         return np.array(
             [
@@ -76,12 +76,12 @@ class Pose:
         )
 
     def to_camera(self, points: Array) -> Array:
-        """Car coordinates, float64[n, 3] → camera coordinates, float64[n, 3]."""
+        """Convert points from car coordinates to camera coordinates, both float64[n, 3]."""
         return np.asarray((points - (self.x, self.y, self.z)) @ self.rotation)
 
 
 def _quaternion(rotation: Array) -> tuple[float, float, float, float]:
-    """The unit quaternion (x, y, z, w) of a rotation matrix: the eigenvector of Bar-Itzhack's matrix (2000), which is
+    """The unit quaternion (x, y, z, w) of a rotation matrix, as an eigenvector of Bar-Itzhack's matrix (2000), which is
     exact for every angle."""
     m = rotation
     k = np.array(

@@ -1,8 +1,9 @@
-"""The lookup between a camera's pixels and the ground: built once for a calibration and an image size.
+"""Tables between a camera's pixels and the ground. They are made once for a calibration and an image size.
 
-It holds two tables. One has a pixel for each cell, for what lies on the ground. The other has pixels along rays over
-the ground that start under the camera: along a ray the picture shows first the ground, then the foot of what stands
-there. For an upright camera without distortion such a ray is a column of the image; rays hold for every other camera.
+There are two tables. The first has a pixel for each grid cell; it is used for classes of the ground. The second has the
+pixels along rays on the ground, which start below the camera; it is used to find the foot of an object, since the image
+shows along a ray first the ground and then the object. For an upright camera without distortion a ray is a column of
+the image; rays are correct for all other cameras too.
 """
 
 from __future__ import annotations
@@ -17,12 +18,12 @@ from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
 
 SMALLEST = 1.0
-"""A cell that covers less than this many pixels of the image is too far away to be known."""
+"""A cell that covers fewer pixels of the image is unknown, because it is too far away."""
 SAMPLES_PER_CELL = 4
 SAMPLES_PER_PIXEL = 3
-"""Samples along a ray: this many a cell, or this many a pixel where pixels are larger than cells."""
+"""Number of samples along a ray for each cell, or for each pixel if a pixel is larger than a cell."""
 INNER = 0.4, 0.6
-"""The part of a cell over which its size in pixels is measured."""
+"""The part of a cell, along each side, in which its size in pixels is measured."""
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -30,7 +31,7 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Calibration:
-    """A camera, and where it is."""
+    """A camera and its pose."""
 
     camera: Camera
     pose: Pose
@@ -38,9 +39,10 @@ class Calibration:
 
 @dataclass(frozen=True, eq=False)
 class Rays:
-    """Points on the ground along rays: ``ranges``, float64[r], metres from under the camera, ascending; ``ways``,
-    float64[a, 2], the directions of length 1, ``step`` radians apart; ``pixel``, int64[r, a], row-major; ``seen``,
-    bool[r, a]."""
+    """Points on the ground along rays. ``ranges``, float64[r], are the distances in metres from the point below the
+    camera, in ascending order; ``ways``, float64[a, 2], are the directions, of length 1 and ``step`` radians apart;
+    ``pixel``, int64[r, a], is the row-major pixel of each point, and ``seen``, bool[r, a], whether it is in the
+    image."""
 
     ranges: Array
     ways: Array
@@ -50,11 +52,11 @@ class Rays:
 
 
 class View:
-    """What a camera sees of a grid.
+    """The part of a grid that a camera sees.
 
-    ``pixel``, int64[cells], is the row-major pixel of each cell's centre (0 where unseen); ``share``, float32[cells],
-    0..1, grows with the number n of pixels that the cell covers, as n / (n + 1), and is 0 where it is unseen.
-    ``camera`` is that of images of ``size``, which is (height, width). Raises CalibrationError if it sees nothing of
+    ``pixel``, int64[cells], is the row-major pixel of each cell's centre (0 if it is not seen). ``share``,
+    float32[cells], 0..1, is n / (n + 1) for a cell that covers n pixels and 0 for a cell that is not seen. ``camera``
+    is the camera scaled to images of ``size`` = (height, width). Raises CalibrationError if the camera sees nothing of
     the grid.
     """
 
@@ -69,19 +71,21 @@ class View:
         if not self.share.any():
             raise CalibrationError(
                 f"the camera sees nothing of the ground between x {grid.x_min:g} and {grid.x_max:g} m, "
-                f"y {grid.y_min:g} and {grid.y_max:g} m: it looks at the sky or elsewhere, or the cells are too small"
+                f"y {grid.y_min:g} and {grid.y_max:g} m: check its pose (it may look at the sky) "
+                "and the grid (its cells may be too small)"
             )
         self.rays = self._cast()
 
     def _look(self, points: Array) -> tuple[Index, NDArray[np.bool_]]:
-        """The row-major pixel of points on the ground, int64[n], and whether they are seen, bool[n]."""
+        """The row-major pixel of points on the ground, int64[n], and whether each is in the image, bool[n]."""
         at, seen = self.camera.project(self.pose.to_camera(points))
         column, row = np.rint(np.where(seen[:, None], at, 0)).astype(np.int64).T
         pixel = np.asarray(row * self.size[1] + column)
         return np.where(seen, pixel, 0), seen
 
     def _areas(self) -> Array:
-        """How many pixels each cell covers, float64[cells]; 0 where its middle is not wholly in the image."""
+        """The number of pixels that each cell covers, float64[cells]; 0 if its middle is not completely in the
+        image."""
         low, high = INNER
         corners = [
             self.camera.project(self.pose.to_camera(self.grid.points(offset)))
@@ -111,7 +115,8 @@ class View:
         return np.concatenate([flat, np.zeros((*flat.shape[:-1], 1))], -1)
 
     def _ranges(self, ways: Array, nearest: float, farthest: float) -> Array:
-        """Distances along the rays, as far apart as cells or pixels ask for, whichever is more."""
+        """The distances of the samples along the rays. The size of a cell or of a pixel on the ground sets how far
+        they are apart, whichever is larger."""
         fine = np.arange(nearest, farthest + self.grid.resolution, self.grid.resolution / 8)
         at, seen = self.camera.project(self.pose.to_camera(self.along(ways[None], fine[:, None]).reshape(-1, 3)))
         at, seen = at.reshape(len(fine), -1, 2), seen.reshape(len(fine), -1)
@@ -122,7 +127,8 @@ class View:
 
 
 def _covered(angles: Array, step: float) -> Array:
-    """Angles ``step`` radians apart all around that are within a degree of one of ``angles``."""
+    """Of angles around the whole circle, ``step`` radians apart, those that are within a degree of one of
+    ``angles``."""
     taken = np.zeros(360, np.bool_)
     taken[np.floor(np.degrees(angles)).astype(np.int64) % 360] = True
     taken |= np.roll(taken, 1) | np.roll(taken, -1)

@@ -1,4 +1,4 @@
-"""The parameters ``ground.*`` as checked objects: the grid, and what is known of each camera's calibration."""
+"""The parameters ``ground.*`` as checked objects: the grid, and the calibration that is given for each camera."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ PLACE = ("x", "y", "z", "roll", "pitch", "yaw")
 
 @dataclass(frozen=True)
 class Given:
-    """What the parameters say of one camera; None is left to ``camera_info`` or to TF. ``rectified``: its images are,
-    and ``camera_info`` is to be read so."""
+    """The parameters of one camera. If ``camera`` or ``pose`` is None, it comes from ``camera_info`` or from TF.
+    ``rectified``: the images are rectified, which decides what is read from ``camera_info``."""
 
     camera: Camera | None
     pose: Pose | None
@@ -27,8 +27,8 @@ class Given:
 
 @dataclass(frozen=True)
 class GroundSettings:
-    """``frame`` is the car's frame on the ground, ``odometry_frame`` one that stands still; ``costs`` is None for the
-    file that ships; ``memory`` is in seconds."""
+    """``frame`` is the car's frame on the ground; ``odometry_frame`` is a frame that does not move; ``costs`` is None
+    for the file of this package; ``memory`` is in seconds."""
 
     frame: str
     odometry_frame: str
@@ -39,7 +39,7 @@ class GroundSettings:
 
     @classmethod
     def of(cls, values: Mapping[str, Any], cameras: Sequence[str]) -> GroundSettings:
-        """From the values of all parameters ``ground.*`` by name. Raises ValueError that names the parameter."""
+        """Check the values of all parameters ``ground.*``, by name. Raises ValueError, which names the parameter."""
         area = values["ground.area"]
         if len(area) != 4:
             raise ValueError(f"ground.area: must be the four numbers x_min, y_min, x_max, y_max, not {list(area)}")

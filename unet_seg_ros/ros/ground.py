@@ -1,4 +1,4 @@
-"""The topics ``~/ground`` and ``~/C/ground``: masks projected to the ground, for cameras whose calibration is known."""
+"""Publishes ``~/ground`` and ``~/C/ground``: grids that are projected from the masks of cameras with a calibration."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from unet_seg_ros.text import quoted
 
 
 class GroundPublisher:
-    """Takes segmented frames and publishes grids while somebody subscribes, from its making to ``destroy``.
+    """Takes segmented frames and publishes grids while somebody subscribes, until ``destroy`` is called.
 
-    ``camera_info`` gives the last CameraInfo of a camera, by the camera's name. Raises ValueError, which names the
-    file, where the costs can't be read.
+    ``camera_info`` returns the last CameraInfo of a camera, by the camera's name. Raises ValueError, which names the
+    file, if the costs cannot be read.
     """
 
     def __init__(
@@ -100,7 +100,9 @@ class GroundPublisher:
             if found is None:
                 missing = f"TF has no transform from {quoted(frame_id)} to {quoted(self._settings.frame)}"
                 reason = missing if self._transforms.available else "tf2_ros is not installed"
-                raise CalibrationError(f"{reason}, and ground.{frame.camera}.z and the other five are not set")
+                raise CalibrationError(
+                    f"{reason}, and the pose ground.{frame.camera}.z, x, y, roll, pitch, yaw is not set"
+                )
             pose = Pose(*found)
         return Calibration(camera, pose.turned(turn))
 
@@ -121,7 +123,7 @@ class GroundPublisher:
         return message
 
     def report(self) -> Report:
-        """Warns of each camera without a usable calibration, once somebody subscribes to its grid."""
+        """The diagnostics: a warning for each camera without a usable calibration, if somebody subscribes to a grid."""
         problems = dict(self._problems)  # the worker's thread may change it
         wanted = any(publisher.get_subscription_count() for publisher in (self._all, *self._own.values()))
         values: dict[str, Any] = {name: problems.get(name, "ok") for name in self._own} if wanted else {}
