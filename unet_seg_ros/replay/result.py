@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from unet_seg_ros.metrics.scorer import Score
 from unet_seg_ros.replay.schema import Report
@@ -30,13 +32,15 @@ class FrameId:
 @dataclass
 class Result:
     """The result of one drive or of several: the report, the table with a row for each frame, and the sums from which
-    the figures are computed. ``seconds`` is the duration of the replay; ``class_names`` are the model's."""
+    the figures are computed. ``seconds`` is the duration of the replay; ``class_names`` are the model's, ``palette``
+    uint8[256, 3] their colours, RGB by class id."""
 
     report: Report
     frames: pd.DataFrame
     score: Score
     seconds: float
     class_names: tuple[str, ...]
+    palette: NDArray[np.uint8]
     interrupted: bool = False
 
 

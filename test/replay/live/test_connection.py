@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
-from unet_seg_msgs.msg import CameraHealth
+from unet_seg_msgs.msg import CameraHealth, ClassTable
+from unet_seg_ros.data.labels import palette
 from unet_seg_ros.health.monitor import Health, Level
-from unet_seg_ros.replay.live.connection import MOST_FLAGS, health_of
+from unet_seg_ros.replay.live.connection import MOST_FLAGS, health_of, palette_of
 
 
 def test_the_health_of_a_frame() -> None:
@@ -28,3 +30,12 @@ def test_texts_are_short_lines_and_levels_those_there_are() -> None:
 @pytest.mark.parametrize("trust", [math.nan, math.inf, -0.1, 1.1])
 def test_a_trust_that_can_not_be_is_none(trust: float) -> None:
     assert health_of(CameraHealth(trust=trust)) is None
+
+
+def test_colours_that_do_not_fit_their_ids_are_those_of_cityscapes() -> None:
+    table = ClassTable(ids=[0, 7], colors=[1, 2, 3, 4, 5, 6])
+    found = palette_of(table)
+    assert found[[0, 7]].tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert found.any(axis=1).sum() == 2
+    for ids, colors in (([0], [1, 2]), ([0, 1], [1, 2, 3]), ([], [1])):
+        assert np.array_equal(palette_of(ClassTable(ids=ids, colors=colors)), palette())

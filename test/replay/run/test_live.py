@@ -17,7 +17,9 @@ from rosbags.highlevel import AnyReader
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
-from unet_seg_ros.data.labels import palette
+from unet_seg_ros.data.labels import CLASS_COLORS, palette
+from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.draw import overlay
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.replay.errors import NodeError
@@ -34,6 +36,8 @@ from unet_seg_ros.ros.bringup import bringup
 ROOT = Path(__file__).parents[3]
 STAMP = drives.STAMP
 FRAMES = 12
+COLORS = CLASS_COLORS[::-1]
+"""The model's own."""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -63,7 +67,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = UNet(UNetConfig(widths=(16, 16), depths=(1, 1), stem_stride=1))
     torch.nn.init.normal_(network.head.weight, std=3.0)
     path = tmp_path_factory.mktemp("model") / "slow.safetensors"
-    save_bundle(path, network, Manifest("slow", network.config, 320 * 240))
+    save_bundle(path, network, Manifest("slow", network.config, 320 * 240, palette=COLORS))
     return path
 
 
@@ -153,17 +157,20 @@ def test_the_recording_has_everything_and_gets_the_overlay(
 ) -> None:
     live, _, bag = played
     with Recorder(tmp_path / "drive.mcap") as recorder:
-        seen = list(answers(bag, drive, live.played, palette(), recorder))
+        seen = list(answers(bag, drive, live.played, recorder))
     assert [answer.sent for answer in seen] == answered(live)
     with AnyReader([tmp_path / "drive.mcap"], default_typestore=TYPES) as reader:
         topics = {connection.topic: connection.msgcount for connection in reader.connections}
-        stamps = [(time, message_stamp(reader.deserialize(raw, c.msgtype))) for c, time, raw in reader.messages()]
+        messages = [(c.topic, time, reader.deserialize(raw, c.msgtype)) for c, time, raw in reader.messages()]
     outputs = ("mask", "confidence", "coverage", "health", "timing", "overlay")
     assert topics == {
         "/camera/image_raw": FRAMES,
         **{f"/ego/segmentation/front/{output}": len(seen) for output in outputs},
     }
-    assert all(time == stamp for time, stamp in stamps)
+    assert all(time == message_stamp(message) for _, time, message in messages)
+    drawn = [to_rgb(message) for topic, _, message in messages if topic.endswith("overlay")]
+    expected = [overlay(answer.image, answer.mask, palette(COLORS)) for answer in seen]
+    assert np.array_equal(drawn, expected)
     assert all(answer.image.shape == (240, 320, 3) and answer.mask.shape == (240, 320) for answer in seen)
 
 
@@ -182,7 +189,7 @@ def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) ->
     assert [latency(sent) is None for sent in live.played.frames] == [True, True, False, False]
     assert counted(live.played)["processed"] == live.played.counts["camera"].processed
     with Recorder(tmp_path / "drive.mcap") as recorder:
-        seen = list(answers(tmp_path / "live.mcap", drive, live.played, palette(), recorder))
+        seen = list(answers(tmp_path / "live.mcap", drive, live.played, recorder))
     assert [answer.sent.stamp_ns for answer in seen] == stamps[2:]
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,12 @@ from training.evaluate import evaluate
 from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_image, read_label
-from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, VOID
+from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, VOID, palette
+from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.draw import overlay
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
+from unet_seg_ros.model.bundle import load_bundle, save_bundle
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.judge.gate import Gate, exit_status
 from unet_seg_ros.replay.labels_option import LabelSource
@@ -88,6 +92,20 @@ def test_masks_and_accuracy_are_the_segmenters_own(done: tuple[Result, Path], mo
     assert accuracy["miou"] == confusion.mean_iou()
     assert accuracy["frames"] == FRAMES
     assert accuracy["regions"]["road"]["miou"] not in (None, accuracy["miou"])
+
+
+def test_the_colours_are_the_models_own(tmp_path: Path, town: Path, model: Path) -> None:
+    bundle, other = load_bundle(model), tmp_path / "other.safetensors"
+    save_bundle(other, bundle.build(), replace(bundle.manifest, palette=CLASS_COLORS[::-1]))
+    result = replay(town, tmp_path / "out", other)
+    assert np.array_equal(result.palette, palette(CLASS_COLORS[::-1]))
+    with AnyReader([tmp_path / "out" / "drive.mcap"]) as reader:
+        last: dict[str, Any] = {}
+        for connection, _, raw in reader.messages():
+            last[connection.topic.split("/")[-1]] = reader.deserialize(raw, connection.msgtype)
+    image = read_image(find_pairs(town, "demo")[-1].image)
+    mask, drawn = (to_rgb(last[name]) for name in ("mask", "overlay"))
+    assert np.array_equal(drawn, overlay(image, mask[..., 0], palette(CLASS_COLORS[::-1])))
 
 
 def test_all_files_are_left_and_the_report_is_as_documented(done: tuple[Result, Path]) -> None:

@@ -6,15 +6,17 @@ import functools
 from time import monotonic_ns
 from typing import Any
 
-from rclpy.qos import QoSProfile, ReliabilityPolicy
+import numpy as np
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CompressedImage, Image
 
-from unet_seg_msgs.msg import CameraHealth, ClassCoverage, FrameTiming
+from unet_seg_msgs.msg import CameraHealth, ClassCoverage, ClassTable, FrameTiming
+from unet_seg_ros.data.labels import palette
 from unet_seg_ros.health.monitor import Health, Level
 from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, header_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, DriveFrame, header_stamp
 from unet_seg_ros.replay.topics import (
     CAMERA_HEALTH,
     CLASS_COVERAGE,
@@ -46,6 +48,8 @@ class Connection:
         """Number of messages from the node."""
         self.last_ns = 0
         """Time of the last sent or received message, by ``time.monotonic_ns``."""
+        self.palette = palette()
+        """Colours of the classes, uint8[256, 3] RGB by class id: those of Cityscapes until the node sends its own."""
         self._node = node
         self._drive = drive
         self._target = target
@@ -58,6 +62,9 @@ class Connection:
         self._subscriptions = [
             self._subscribed(camera, output, wanted) for camera in drive.cameras for output in RECORDED
         ]
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        classes = target.topic(next(iter(drive.cameras)), "classes")
+        self._classes = node.create_subscription(ClassTable, classes, self._take_classes, latched)
 
     def _subscribed(self, camera: str, output: str, qos: QoSProfile) -> Any:
         """Subscribe to serialised bytes, which are recorded unchanged; only the stamp is read."""
@@ -112,9 +119,22 @@ class Connection:
                 one.health = None if one.repeated else health
         self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
 
+    def _take_classes(self, message: Any) -> None:
+        self.palette = palette_of(message)
+
     def answered(self) -> bool:
         """Whether the mask of every camera's last frame has arrived. Masks arrive in the order of the frames."""
         return all(sent.received_ns is not None for sent in {sent.camera: sent for sent in self.frames}.values())
+
+
+def palette_of(message: Any) -> Array:
+    """The colours of a ClassTable, uint8[256, 3] RGB by class id; Cityscapes' if it has not one colour for each id."""
+    ids, colors = (np.asarray(values, np.uint8) for values in (message.ids, message.colors))
+    if colors.size != 3 * ids.size:
+        return palette()
+    table = np.zeros((256, 3), np.uint8)
+    table[ids] = colors.reshape(-1, 3)
+    return table
 
 
 MOST_FLAGS = 20

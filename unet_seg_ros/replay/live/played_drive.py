@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from unet_seg_ros.data.labels import palette
 from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.replay.source.drive import Array
 from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import DROPPED, PROCESSED, RECEIVED
 
@@ -55,12 +57,14 @@ class Sent:
 @dataclass
 class PlayedDrive:
     """A drive that was played. ``frames`` are in order of sending. ``counts`` of each camera are the node's own, since
-    the start of the drive. ``engine`` is its last status of the engine. ``problem`` says why the drive ended early,
+    the start of the drive. ``engine`` is its last status of the engine, ``palette`` uint8[256, 3] the colours of its
+    classes, RGB by class id. ``problem`` says why the drive ended early,
     empty if it did not; ``interrupted``: it ended by Ctrl-C."""
 
     target: Target
     frames: list[Sent]
     counts: dict[str, Counts] = field(default_factory=dict)
     engine: dict[str, str] = field(default_factory=dict)
+    palette: Array = field(default_factory=palette)
     problem: str = ""
     interrupted: bool = False

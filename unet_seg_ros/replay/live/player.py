@@ -96,7 +96,7 @@ class Player:
             played.problem = played.problem or str(error)
         after = self._status.counts()
         played.counts = {camera: after[camera].since(first) for camera, first in before.items() if camera in after}
-        played.engine = self._status.engine()
+        played.engine, played.palette = self._status.engine(), self._connection.palette
         return played
 
     def _send_all(self) -> None:

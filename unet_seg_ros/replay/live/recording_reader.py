@@ -28,12 +28,10 @@ class Answer(NamedTuple):
     coverage: Any
 
 
-def answers(bag: Path, drive: Drive, played: PlayedDrive, palette: Array, recorder: Recorder) -> Iterator[Answer]:
+def answers(bag: Path, drive: Drive, played: PlayedDrive, recorder: Recorder) -> Iterator[Answer]:
     """The frames in ``bag`` for which the node sent a mask, in order of their stamps. Frames with a repeated stamp are
     left out, because their masks cannot be matched. All messages are written to ``recorder``, with an overlay for each
     answer.
-
-    ``palette`` is uint8[256, 3] RGB.
     """
     what = {drive.topic(camera): (camera, "image") for camera in drive.cameras}
     what |= {played.target.topic(camera, output): (camera, output) for camera in drive.cameras for output in RECORDED}
@@ -54,7 +52,7 @@ def answers(bag: Path, drive: Drive, played: PlayedDrive, palette: Array, record
             found[output] = message
             if len(found) == 1 + len(FRAME_OUTPUTS):
                 answer = _answer(frames[key], found)
-                overlay = draw.overlay(answer.image, answer.mask, palette)
+                overlay = draw.overlay(answer.image, answer.mask, played.palette)
                 picture = image_message(overlay, "rgb8", key[1], found["image"].header.frame_id)
                 topic = played.target.topic(camera, "overlay")
                 recorder.write(topic, IMAGE, key[1], bytes(TYPES.serialize_cdr(picture, IMAGE)))

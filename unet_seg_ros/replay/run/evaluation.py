@@ -145,7 +145,7 @@ class Evaluation:
             "problems": self.problems.lines(),
             "bags": self._bags,
         }
-        return Result(report, frames, score, seconds, self.class_names, self.interrupted)
+        return Result(report, frames, score, seconds, self.class_names, self.gallery.palette, self.interrupted)
 
 
 def badness(figures: Mapping[str, Any]) -> tuple[float, str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from unet_seg_ros.data.labels import palette
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.streaming import Moment
 from unet_seg_ros.replay.errors import NodeError, ReplayError, SourceError
@@ -79,6 +78,7 @@ def _look_through(
     positions, grids. Raises OSError, ValueError."""
     played, problems = live.played, evaluation.problems
     evaluation.interrupted, evaluation.model_id = played.interrupted, played.engine.get(MODEL, "")
+    evaluation.gallery.palette = played.palette
     for kind, text in (("end", played.problem), ("live recording", live.recording_problem)):
         if text:
             problems.add(kind, text)
@@ -87,7 +87,7 @@ def _look_through(
     if not live.recording_problem:
         with Recorder(output / RECORDING) as recorder:
             missed = Missed(played.frames, evaluation, truth)
-            for answer in answers(output / LIVE, drive, played, palette(), recorder):
+            for answer in answers(output / LIVE, drive, played, recorder):
                 missed.before(answer)
                 sent, names = answer.sent, answer.coverage.class_names
                 if where:

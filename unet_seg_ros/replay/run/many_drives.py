@@ -210,7 +210,8 @@ def _total(
     for name, result in results.items():
         evaluation.merge(name, result)
     reports = [result.report for result in results.values()]
-    evaluation.class_names = next(iter(results.values())).class_names
+    first = next(iter(results.values()))
+    evaluation.class_names, evaluation.gallery.palette = first.class_names, first.palette
     counted = _frames([report["frames"] for report in reports])
     made: MadeBy = {**reports[0]["made_by"], "bag": {"path": str(title), "drives": len(results)}}
     return evaluation.result(made, counted, Speed(rate=counted["processed"] / seconds), seconds), evaluation.gallery

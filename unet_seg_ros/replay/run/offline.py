@@ -57,6 +57,7 @@ class Offline:
         if self.against and self.against.manifest.class_names != names:
             raise ValueError(f"against: {self.against.model_id} has other classes than {model_id}")
         self.evaluation.class_names, self.evaluation.model_id = names, model_id
+        self.evaluation.gallery.palette = palette(self.segmenter.manifest.palette)
         if strange := options.ignore.keys() - drive.cameras.keys():
             there = f"there are {', '.join(drive.cameras)}"
             self.problems.add("ignore", f"ignore: {listed(sorted(strange))} is no camera of {drive.source}; {there}")
@@ -75,7 +76,8 @@ class Offline:
 
     def run(self, recorder: Recorder | None, stopped: Event) -> None:
         """All frames, until the drive ends or ``stopped`` is set."""
-        outputs = OutputRecorder(recorder, self.drive, self.segmenter.model_id, palette()) if recorder else None
+        colors = self.evaluation.gallery.palette
+        outputs = OutputRecorder(recorder, self.drive, self.segmenter.model_id, colors) if recorder else None
         self.recorder = recorder
         self.segmenter.warm_up()
         start = perf_counter()
