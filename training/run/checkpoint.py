@@ -127,7 +127,9 @@ def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
     shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, expected)]
     wrong = sorted(name for name in {*found, *expected} if shapes[0].get(name) != shapes[1].get(name))
     if wrong:
-        raise DamagedCheckpoint(f"{path}: {len(wrong)} tensors are not those of the run, the first is {wrong[0]}")
+        raise DamagedCheckpoint(
+            f"{path}: {len(wrong)} tensors are missing, unexpected or of another shape or type, the first is {wrong[0]}"
+        )
 
 
 def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:

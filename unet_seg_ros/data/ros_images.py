@@ -148,7 +148,7 @@ def to_rgb(msg: ImageMessage) -> Array:
 
 
 def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
-    """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.pictures`` reads them.
+    """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.image_files`` reads them.
 
     A picture whose ``format`` names a Bayer mosaic (``bayer_rggb8; jpeg compressed``) is demosaiced; one whose
     ``format`` names depth is refused. Raises ImageError.

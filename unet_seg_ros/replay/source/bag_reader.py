@@ -1,6 +1,7 @@
 """Reads the messages of a rosbag2, complete or damaged: MCAP or sqlite3, split, compressed, of any ROS 2 distribution.
 
-Only the requested topics are read, so unknown types on other topics do no harm.
+Only the requested topics are read, so unknown types on other topics do no harm. How much of a damaged file can be read
+is decided in ``mcap_file`` and ``sqlite_file``.
 """
 
 from __future__ import annotations
