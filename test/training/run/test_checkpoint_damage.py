@@ -74,9 +74,9 @@ def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(trainer: Trainer
 
 
 CHANGES: dict[str, tuple[Change, str]] = {
-    "no EMA": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("ema.")], "tensors are missing, unexpected or of another shape"),
-    "one EMA tensor": (lambda t, v: t.pop("ema.head.weight"), "ema|tensors are not those"),
-    "another shape": (lambda t, v: t.update({"model.head.bias": torch.zeros(1)}), "tensors are not those"),
+    "no EMA": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("ema.")], "tensors are missing, unexpected"),
+    "one EMA tensor": (lambda t, v: t.pop("ema.head.weight"), "ema|tensors are missing, unexpected"),
+    "another shape": (lambda t, v: t.update({"model.head.bias": torch.zeros(1)}), "tensors are missing, unexpected"),
     "another type": (lambda t, v: t.update({"model.head.bias": t["model.head.bias"].double()}), "tensors are not"),
     "no optimiser": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")], "optimiser's state"),
     "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "optimiser's state"),
