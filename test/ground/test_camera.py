@@ -104,8 +104,14 @@ def test_an_image_of_another_shape_or_a_larger_one_is_refused(size: tuple[int, i
         ({"distortion": (0.1, 0.2)}, "plumb_bob has 0 or 4 or 5 coefficients, not 2"),
         ({"model": "rational_polynomial"}, "has 8 coefficients, not 0"),
         ({"distortion": (math.inf, 0.0, 0.0, 0.0)}, "finite"),
+        ({"distortion": (0.0, 0.0, 0.0, 1e300)}, "at most 1e.06"),
+        ({"fx": 1e300}, "at most 1e.06"),
+        ({"distortion": (math.nan,) * 100_000}, "finite"),
+        ({"model": "x\n" * 100_000}, "must be one of plumb_bob"),
     ],
 )
 def test_an_absurd_camera_is_refused(changed: dict[str, object], says: str) -> None:
-    with pytest.raises(CalibrationError, match=says):
+    with pytest.raises(CalibrationError, match=says) as refused:
         Camera(**{"width": 640, "height": 480, "fx": 400, "fy": 400, "cx": 319.5, "cy": 239.5, **changed})  # type: ignore[arg-type]
+    assert len(str(refused.value)) < 600
+    assert str(refused.value).isprintable()

@@ -120,6 +120,7 @@ def test_camera_info_and_tf(tiny: Path, tf: Path) -> None:
             (camera_info(frame="elsewhere"), "camera_info has frame_id 'elsewhere', but the images have 'optical'"),
             (camera_info(width=320), "the images are 640×480, the calibration is for 320×480"),
             (CameraInfo(width=640, height=480, header=camera_info().header), "not calibrated"),
+            (CameraInfo(width=640, height=480, header=camera_info().header, k=[np.nan] * 9), "must be finite"),
         ):
             infos.publish(wrong)
             client.spin(0.2)
@@ -158,6 +159,15 @@ def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None
         np.testing.assert_array_equal(now, np.where(seen == -1, before, seen))
         assert ((seen == -1) & (before != -1)).any()
         np.testing.assert_array_equal(cells(send(client, publisher, got, 60)), seen)  # forgotten
+
+
+def test_odometry_that_is_not_finite_is_none(tiny: Path, tf: Path) -> None:
+    known = json.loads(tf.read_text())
+    tf.write_text(json.dumps({**known, "odom base_link": [float("nan"), 0, 0, 0, 0, 0, 1]}))
+    with running(*arguments(tiny), *INTRINSICS, "-p", "ground.memory:=1.5", outputs=()) as (node, client):
+        publisher, got = client.publisher(), listen(client, "ground")
+        np.testing.assert_array_equal(cells(send(client, publisher, got, 5)), expected(tiny))
+        assert "Traceback" not in node.log
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_seg_ros.text import one_line, quoted
+
 Array = NDArray[np.float64]
 
 COEFFICIENTS: dict[str, tuple[int, ...]] = {
@@ -30,10 +32,16 @@ MAX_ANGLE = math.radians(89)
 """Directions at a larger angle from the optical axis count as not seen."""
 MAX_SIDE = 2**14
 """A calibration of an image with a longer side is refused."""
+LARGEST = 1e6
+"""A calibration with a larger focal length in pixels or a larger distortion coefficient is refused: powers of them would
+overflow."""
 
 
 class CalibrationError(ValueError):
     """A calibration cannot be used. The text says in one line what is wrong and what would be right."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(one_line(text))
 
 
 class Pixels(NamedTuple):
@@ -65,11 +73,13 @@ class Camera:
             )
         numbers = (self.fx, self.fy, self.cx, self.cy, *self.distortion)
         if not all(math.isfinite(number) for number in numbers):
-            raise CalibrationError(f"the intrinsics and the distortion must be finite numbers, not {numbers}")
+            raise CalibrationError(f"the intrinsics and the distortion must be finite numbers, not {numbers[:12]}")
         if self.fx <= 0 or self.fy <= 0:
             raise CalibrationError(
                 f"the focal lengths are {self.fx:g} and {self.fy:g} pixels: the camera is not calibrated"
             )
+        if max(self.fx, self.fy, *map(abs, self.distortion)) > LARGEST:
+            raise CalibrationError(f"focal lengths and distortion coefficients must be at most {LARGEST:g}")
         # the principal point may be outside a region of interest, but not far from it
         if not (-self.width <= self.cx < 2 * self.width and -self.height <= self.cy < 2 * self.height):
             raise CalibrationError(
@@ -77,7 +87,9 @@ class Camera:
             )
         allowed = COEFFICIENTS.get(self.model)
         if allowed is None:
-            raise CalibrationError(f"unknown distortion model {self.model!r}, must be one of {', '.join(COEFFICIENTS)}")
+            raise CalibrationError(
+                f"unknown distortion model {quoted(self.model)}, must be one of {', '.join(COEFFICIENTS)}"
+            )
         if len(self.distortion) not in allowed:
             counts = " or ".join(map(str, allowed))
             raise CalibrationError(f"{self.model} has {counts} coefficients, not {len(self.distortion)}")

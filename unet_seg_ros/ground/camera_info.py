@@ -32,7 +32,10 @@ def read_camera_info(message: Any, rectified: bool) -> tuple[Camera, NDArray[np.
         float(matrix[1, 2]) - top,
         *(() if rectified else (message.distortion_model or "plumb_bob", tuple(float(d) for d in message.d))),
     )
-    return camera, _square(message.r) if rectified else np.eye(3)
+    turn = _square(message.r) if rectified else np.eye(3)
+    if not (np.abs(turn) < 2).all() or not np.allclose(turn @ turn.T, np.eye(3), atol=0.01):
+        raise CalibrationError(f"R of camera_info is not a rotation: {turn.round(3).tolist()}")
+    return camera, turn
 
 
 def _square(numbers: Any) -> NDArray[np.float64]:

@@ -107,9 +107,9 @@ class GroundPublisher:
         return Calibration(camera, pose.turned(turn))
 
     def _place(self, header: Header) -> Place | None:
-        """The position of the car at a stamp; None if TF has no odometry."""
+        """The position of the car at a stamp; None if TF has no odometry, or one that is not finite."""
         found = self._transforms.find(self._settings.odometry_frame, self._settings.frame, header.stamp)
-        if found is None:
+        if found is None or not all(map(math.isfinite, (found.x, found.y, *found.quaternion))):
             return None
         x, y, z, w = found.quaternion
         return Place(found.x, found.y, math.atan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))

@@ -333,6 +333,13 @@ def test_a_clock_that_jumps_is_not_waited_for(storage: StoragePlugin, tmp_path: 
     assert "the recording's clock jumps by 1.7e+09 s" in frames[2].note
 
 
+def test_many_jumps_of_a_clock_are_waited_for_five_minutes_in_all(tmp_path: Path) -> None:
+    times = [index * 3600 * SECOND for index in range(100)]
+    frames = list(open_source(write_mcap(tmp_path / "bag.mcap", times=times)).frames())
+    assert [frame.at_ns for frame in frames] == [min(index, 5) * MAX_STEP for index in range(100)]
+    assert [frame.note[-4:] for frame in frames] == [""] + 5 * ["60 s"] + 94 * ["time"]
+
+
 def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

@@ -28,6 +28,8 @@ MAX_STAMP = 2**31 * 10**9 - 1
 """Largest stamp of a message, in nanoseconds."""
 MAX_STEP = 60 * 10**9
 """Longest time between two frames in nanoseconds. A longer gap, such as the jump of a clock, is shortened to it."""
+MAX_WAIT = 5 * MAX_STEP
+"""Longest time in nanoseconds that all such gaps of a drive together are played as."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +60,22 @@ class RecordingClock:
         """What was wrong with the last frame's time; empty if nothing was."""
         self._last_ns: int | None = None
         self._at_ns = 0
+        self._left_ns = MAX_WAIT
 
     def at(self, time_ns: int) -> int:
         """Nanoseconds since the start of the drive for a message that was recorded at ``time_ns``; they never
         decrease."""
         step = 0 if self._last_ns is None else time_ns - self._last_ns
         self._last_ns = time_ns
-        self._at_ns += min(max(step, 0), MAX_STEP)
+        played = max(step, 0)
+        if step > MAX_STEP:
+            played = min(MAX_STEP, self._left_ns)
+            self._left_ns -= played
+        self._at_ns += played
         self.jump = ""
-        if not 0 <= step <= MAX_STEP:
-            played = "no time" if step < 0 else f"{MAX_STEP / 1e9:.0f} s"
-            self.jump = f"the recording's clock jumps by {step / 1e9:.3g} s; this is played as {played}"
+        if played != step:
+            takes = f"{played / 1e9:.0f} s" if played else "no time"
+            self.jump = f"the recording's clock jumps by {step / 1e9:.3g} s; this is played as {takes}"
         return self._at_ns
 
 
