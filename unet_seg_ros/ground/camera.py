@@ -33,8 +33,7 @@ MAX_ANGLE = math.radians(89)
 MAX_SIDE = 2**14
 """A calibration of an image with a longer side is refused."""
 LARGEST = 1e6
-"""A calibration with a larger focal length in pixels or a larger distortion coefficient is refused: powers of them would
-overflow."""
+"""A larger focal length, in pixels, or distortion coefficient is refused: powers of them would overflow."""
 
 
 class CalibrationError(ValueError):
