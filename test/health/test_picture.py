@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from test.health import plain
 from test.health.pictures import Array, street
 from unet_seg_ros.health.picture import MOST_PIXELS, cells, picture_signals, shrunk
 
@@ -107,6 +108,22 @@ def test_colours_that_alternate_show() -> None:
     right, wrong = (cv2.cvtColor(mosaic, code) for code in (cv2.COLOR_BayerBG2RGB, cv2.COLOR_BayerGR2RGB))
     assert np.abs(right[9:-9, 9:-9].astype(int) - smooth[9:-9, 9:-9]).max() <= 2, "the first is right"
     assert signals(wrong)["zipper"] > signals(right)["zipper"] + 0.3
+
+
+@pytest.mark.parametrize("harm", [lambda f: f, BLUR, lambda f: f[::-1, 5:, ::-1], lambda f: np.minimum(f * 3, 255)])
+def test_the_signals_are_those_of_plain_numpy(harm: Callable[[Array], Array]) -> None:
+    frame = np.ascontiguousarray(harm(street()[2][0])).astype(np.uint8)
+    frame[150:155] = frame[150]
+    small, found = cells(frame), signals(frame)
+    grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    half = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
+    expected = {**plain.light(grey), **plain.noise(grey), **plain.color(small), **plain.rows(grey)}
+    expected |= {"zipper": plain.zipper(frame), "steps": plain.steps(grey)}
+    ranked = np.sort(np.minimum(plain.laplacian(half), 255), axis=None)
+    expected["detail"] = float(ranked[int(np.ceil(0.98 * ranked.size)) - 1])
+    expected["grain"] = float(np.log2((plain.laplacian(grey).mean() + 0.1) / (ranked.mean() + 0.1)))
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=2e-6), name
 
 
 @given(st.integers(16, 90), st.integers(16, 90), st.integers(0, 2**32 - 1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
 
 import cv2
 import numpy as np
@@ -37,6 +38,7 @@ class History:
     def __init__(self, unchanging: Sequence[int] = ()) -> None:
         self._unchanging = np.isin(np.arange(256), list(unchanging))
         self._kept: deque[tuple[int, Array]] = deque(maxlen=KEPT)
+        self._range: tuple[Array, Array] = (np.empty(0, np.uint8), np.empty(0, np.uint8))
         self._gaps: deque[float] = deque(maxlen=GAPS)
         self._last: tuple[int, Array, Array, Array] | None = None
         self._changed_ns = 0
@@ -60,7 +62,8 @@ class History:
         else:
             last_ns, last_seen, last_grey, last_classes = self._last
             seconds = (stamp_ns - last_ns) / 1e9
-            same = np.array_equal(seen, last_seen)
+            # the cells first: they are few, and differ in almost every frame
+            same = np.array_equal(grey, last_grey) and np.array_equal(seen, last_seen)
             self._changed_ns = self._changed_ns if same else stamp_ns
             if 0 <= seconds <= SOON:
                 signals["flicker"] = _flicker(grey, last_grey, classes, last_classes)
@@ -70,7 +73,7 @@ class History:
         return signals
 
     def _timing(self, seconds: float) -> Signals:
-        usual = float(np.median(self._gaps)) if len(self._gaps) >= 5 else math.nan
+        usual = median(self._gaps) if len(self._gaps) >= 5 else math.nan
         if seconds > 0:
             self._gaps.append(seconds)
         return {"gap": seconds / usual if seconds > 0 else math.nan, "backwards": max(0.0, -seconds)}
@@ -78,13 +81,15 @@ class History:
     def _stuck(self, grey: Array, classes: Array, stamp_ns: int) -> float:
         share = math.nan
         if len(self._kept) == KEPT:
-            changes = np.stack([cv2.absdiff(grey, kept) for _, kept in self._kept])
-            most = changes.max(axis=0)[: int(UPPER * len(grey))]
+            low, high = self._range
+            most = cv2.max(cv2.subtract(grey, low), cv2.subtract(high, grey))[: int(UPPER * len(grey))]
             moving = ~self._unchanging[classes[: len(most)]]
             scene = float(np.median(most))
             share = float((moving & (most < SAME)).mean()) if scene > 3 * SAME else 0.0
         if not self._kept or abs(stamp_ns - self._kept[-1][0]) >= APART * 1e9:
             self._kept.append((stamp_ns, grey))
+            pictures = np.stack([kept for _, kept in self._kept])
+            self._range = pictures.min(axis=0), pictures.max(axis=0)
         return share
 
 

@@ -18,6 +18,8 @@ UNCHANGING = ("road", "sky")
 """Classes that can look the same for minutes although the camera is in order."""
 SMALLEST = 16
 """The pixels of a frame are judged only if its height and its width are at least this many pixels."""
+UNKNOWN = {rule.signal: math.nan for rule in RULES}
+"""The signals before anything is measured."""
 WORST = 3
 """Largest number of reasons in one sentence."""
 
@@ -68,8 +70,7 @@ class Measurement:
         does not contain the frame at the network's size."""
         if seen.working is None:
             raise ValueError("the segmentation does not hold the frame that the network saw")
-        signals = dict.fromkeys((rule.signal for rule in RULES), math.nan)
-        signals |= {"broken": float(bool(seen.fault)), "age": age}
+        signals = UNKNOWN | {"broken": float(bool(seen.fault)), "age": age}
         if not seen.fault:
             signals |= prediction_signals(seen.mask, seen.confidence, self._reference)
         frame = shrunk(seen.working)
@@ -95,21 +96,20 @@ class Monitor:
 def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
     """Compute the health from the signals. The further each signal is beyond its bound, the lower the trust; the
     effects of all signals are multiplied."""
-    excess = {rule: thresholds.bounds[rule.signal].excess(rule, signals[rule.signal]) for rule in RULES}
-    costs = {rule: thresholds.bounds[rule.signal].weight * penalty(distance) for rule, distance in excess.items()}
-    trust = math.exp(-sum(costs.values()))
+    excess = [bound.excess(rule, signals[rule.signal]) for rule, bound in thresholds.ruled]
+    costs = [bound.weight * penalty(far) for (_, bound), far in zip(thresholds.ruled, excess, strict=True)]
+    trust = math.exp(-sum(costs))
     enough = -math.log(thresholds.degraded) if thresholds.degraded else math.inf  # one such cost makes it degraded
-    wrong = [rule for rule in RULES if excess[rule] > 0 or costs[rule] > enough]
+    wrong = [rule for rule, far, cost in zip(RULES, excess, costs, strict=True) if far > 0 or cost > enough]
     if not wrong and trust < thresholds.degraded:  # several signals are close to their bounds
-        wrong = [max(RULES, key=lambda rule: costs[rule])]
+        wrong = [RULES[costs.index(max(costs))]]
     level = Level.BLIND if trust < thresholds.blind else Level.DEGRADED if wrong else Level.OK
     texts = dict.fromkeys(fault if fault and rule.signal == "broken" else rule.text for rule in wrong)
-    bounds = {rule.signal: thresholds.bounds[rule.signal].bound for rule in RULES}
     return Health(
         level,
         trust,
         tuple(dict.fromkeys(rule.flag for rule in wrong)),
         "; ".join(list(texts)[:WORST]),
         {rule.signal: signals[rule.signal] for rule in RULES},
-        {name: bound if math.isfinite(bound) else math.nan for name, bound in bounds.items()},
+        dict(thresholds.limits),
     )

@@ -3,6 +3,7 @@ millisecond for a frame."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import cv2
@@ -23,10 +24,14 @@ BLOCK = 16
 NOISE_SCALE = float(np.sqrt(np.pi / 2) / 6)
 """Factor from the mean absolute response of the second derivative along both axes to the standard deviation of the
 noise."""
+PER_LIGHT = (1 / (np.arange(256, dtype=np.float32) + 8)).astype(np.float32)
+"""By the level of the strongest channel: the saturation for each grey level between the channels."""
 WHITE = 245
 """A row with a higher mean grey level may be overexposed sky."""
 EDGE = 12
 """Two neighbours that differ by more than this number of grey levels are an edge."""
+CLOSE = np.ones((1, 5), np.uint8)
+"""Pixels that are near an edge."""
 
 
 def shrunk(frame: Array) -> Array:
@@ -55,12 +60,14 @@ def picture_signals(frame: Array, small: Array) -> Signals:
     """All signals of a frame uint8[H, W, 3] RGB of at least 16×16 pixels and of its ``cells``."""
     grey = np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), np.uint8)
     half = _halved(grey)
+    middle = _laplacian(half)
     return {
         **_light(grey),
-        **_detail(grey, half),
+        **_detail(grey, half, middle),
         **_noise(grey),
-        **_color(frame, small),
-        **_blocks(half, small),
+        **_color(small),
+        "zipper": _zipper(frame),
+        **_blocks(middle, small),
         "steps": _steps(grey[::2]),
         **_rows(grey),
     }
@@ -98,16 +105,15 @@ def _laplacian(grey: Array) -> Array:
     return np.asarray(cv2.convertScaleAbs(cv2.Laplacian(grey, cv2.CV_16S)), np.uint8)
 
 
-def _detail(grey: Array, half: Array) -> Signals:
+def _detail(grey: Array, half: Array, middle: Array) -> Signals:
     """``detail`` and ``coarse_detail``: 98th percentile of the Laplacian at half and at quarter size; ``grain``: log2
-    of the ratio of its mean at full size to its mean at half size."""
-    middle = _laplacian(half)
+    of the ratio of its mean at full size to its mean at half size. ``middle`` is the Laplacian at half size."""
     full = cv2.norm(cv2.Laplacian(grey, cv2.CV_16S), cv2.NORM_L1) / grey.size
     ratio = (full + 0.1) / (float(cv2.mean(middle)[0]) + 0.1)
     return {
         "detail": _level(_cumulated(middle), 0.98),
         "coarse_detail": _level(_cumulated(_laplacian(_halved(half))), 0.98),
-        "grain": float(np.log2(ratio)),
+        "grain": math.log2(ratio),
     }
 
 
@@ -125,38 +131,43 @@ def _noise(grey: Array) -> Signals:
     }
 
 
-def _color(frame: Array, small: Array) -> Signals:
+def _color(small: Array) -> Signals:
     """``cast``: the largest log-ratio of mean red or blue to mean green; ``saturation``: mean over the cells, 0..1;
-    ``greyness``: 1 - saturation; ``zipper``: how much red minus green alternates from pixel to pixel compared with
-    green alone, as log2 of the ratio."""
+    ``greyness``: 1 - saturation."""
     red, green, blue = (mean + 3 for mean in cv2.mean(small)[:3])
     reds, greens, blues = cv2.split(small)
     high, low = cv2.max(cv2.max(reds, greens), blues), cv2.min(cv2.min(reds, greens), blues)
-    saturation = float((cv2.subtract(high, low) / (high + np.float32(8))).mean())
-    reds, greens, _ = cv2.split(np.ascontiguousarray(frame[1::6]))
-    ratio = (_alternation(cv2.subtract(reds, greens, dtype=cv2.CV_16S)) + 0.3) / (_alternation(greens) + 0.6)
+    saturation = cv2.mean(cv2.multiply(cv2.subtract(high, low), cv2.LUT(high, PER_LIGHT), dtype=cv2.CV_32F))[0]
     return {
-        "cast": max(abs(float(np.log(red / green))), abs(float(np.log(blue / green)))),
+        "cast": max(abs(math.log(red / green)), abs(math.log(blue / green))),
         "saturation": saturation,
         "greyness": 1 - saturation,
-        "zipper": float(np.log2(ratio)),
     }
 
 
+def _zipper(frame: Array) -> float:
+    """How much red minus green alternates from pixel to pixel compared with green alone, as log2 of the ratio. Every
+    sixth row is measured."""
+    reds, greens, _ = cv2.split(cv2.copyMakeBorder(frame[1::6], 0, 0, 1, 1, cv2.BORDER_REFLECT_101))
+    signed = greens.astype(np.int16)
+    return math.log2((_alternation(reds - signed) + 0.3) / (_alternation(signed) + 0.6))
+
+
 def _alternation(rows: NDArray[Any]) -> float:
-    """Mean absolute second difference along the rows."""
-    return float(cv2.norm(cv2.Sobel(rows, cv2.CV_16S, 2, 0, ksize=1), cv2.NORM_L1)) / rows.size
+    """Mean absolute second difference along the rows int16; the first and the last pixel of a row have none."""
+    steps = rows[:, 1:] - rows[:, :-1]
+    return float(cv2.norm(steps[:, 1:], steps[:, :-1], cv2.NORM_L1) / steps[:, 1:].size)
 
 
-def _blocks(half: Array, small: Array) -> Signals:
+def _blocks(middle: Array, small: Array) -> Signals:
     """``blocked``: share of blocks that are dark and have no detail; ``smooth``: share of blocks in the middle rows
-    that have no detail and are not white."""
-    response = cv2.resize(_laplacian(half), BLOCKS, interpolation=cv2.INTER_AREA)
+    that have no detail and are not white. ``middle`` is the Laplacian at half size."""
+    response = cv2.resize(middle, BLOCKS, interpolation=cv2.INTER_AREA)
     light = cv2.resize(np.ascontiguousarray(small[..., 1]), BLOCKS, interpolation=cv2.INTER_AREA)
     empty = response < 2
     return {
-        "blocked": float((empty & (light < 25)).mean()),
-        "smooth": float((empty & (light < 235))[3:12].mean()),
+        "blocked": _share(empty & (light < 25)),
+        "smooth": _share((empty & (light < 235))[3:12]),
     }
 
 
@@ -164,25 +175,28 @@ def _steps(grey: Array) -> float:
     """Share of the pixels near an edge that are equal to their right neighbour. It is large for images that were
     enlarged from few pixels or compressed too much."""
     difference = cv2.absdiff(grey[:, 1:], grey[:, :-1])
-    near = cv2.dilate(difference, np.ones((1, 5), np.uint8)) > EDGE
-    edges = np.count_nonzero(near)
-    return float(np.count_nonzero(near & (difference == 0)) / edges) if edges > 50 else 0.0
+    near = cv2.threshold(cv2.dilate(difference, CLOSE), EDGE, 255, cv2.THRESH_BINARY)[1]
+    edges = cv2.countNonZero(near)
+    return 1 - cv2.countNonZero(cv2.min(near, difference)) / edges if edges > 50 else 0.0
 
 
 def _rows(grey: Array) -> Signals:
     """``missing_rows``: share of rows that repeat the row above and are not white; ``torn``: the largest share of
     columns of one row that jump there, while they are smooth above and below it."""
     jumps = cv2.absdiff(grey[1:], grey[:-1])
-    white = cv2.reduce(grey, 1, cv2.REDUCE_AVG, dtype=cv2.CV_32F).ravel()[1:] > WHITE
-    missing = float(((_counts(jumps, 0) == 0) & ~white).mean())
+    repeated = _sums(jumps) == 0
+    missing = _share(repeated & (_sums(grey[1:]) <= WHITE * grey.shape[1])) if repeated.any() else 0.0
     if len(jumps) < 9:  # too few rows to compare with
         return {"missing_rows": missing, "torn": 0.0}
     lone = cv2.subtract(jumps[1:-1], cv2.max(jumps[:-2], jumps[2:]))
-    share = _counts(lone, 6)[2:-2] / grey.shape[1]
-    return {"missing_rows": missing, "torn": float(share.max())}
+    columns = _sums(cv2.threshold(lone, 6, 1, cv2.THRESH_BINARY)[1])[2:-2]
+    return {"missing_rows": missing, "torn": float(columns.max()) / grey.shape[1]}
 
 
-def _counts(values: NDArray[Any], least: int) -> NDArray[np.int32]:
-    """The number of values in each row that are above ``least``."""
-    above = cv2.threshold(values, least, 1, cv2.THRESH_BINARY)[1]
-    return np.asarray(cv2.reduce(above, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)
+def _share(chosen: NDArray[np.bool_]) -> float:
+    return np.count_nonzero(chosen) / chosen.size
+
+
+def _sums(values: NDArray[Any]) -> NDArray[np.int32]:
+    """The sum of each row."""
+    return np.asarray(cv2.reduce(values, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S).ravel(), np.int32)

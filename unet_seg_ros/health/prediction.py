@@ -31,12 +31,12 @@ def prediction_signals(mask: Array, confidence: Array, reference: float = math.n
     """
     ids = np.asarray(cv2.resize(mask, GRID, interpolation=cv2.INTER_NEAREST), np.uint8)
     sure = cv2.resize(confidence, GRID, interpolation=cv2.INTER_NEAREST)
-    shares = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel() / ids.size
-    present = shares[shares > 0]
+    counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()
+    shares = [count / ids.size for count in counts[counts > 0].tolist()]
     across, down = np.count_nonzero(ids[:, 1:] != ids[:, :-1]), np.count_nonzero(ids[1:] != ids[:-1])
     return {
         "confidence": float(cv2.mean(sure)[0]) / 255 / reference,
-        "void": float(shares[VOID]),
+        "void": float(counts[VOID]) / ids.size,
         "outline": (across + down) / (2 * ids.size),
-        "variety": float(np.exp(-(present * np.log(present)).sum())),
+        "variety": math.exp(-sum(share * math.log(share) for share in shares)),
     }

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import of_user
@@ -95,6 +94,16 @@ class Thresholds:
     degraded: float
     blind: float
 
+    @cached_property
+    def ruled(self) -> tuple[tuple[Rule, Bound], ...]:
+        """Each rule, in their order, and its bound."""
+        return tuple((rule, self.bounds[rule.signal]) for rule in RULES)
+
+    @cached_property
+    def limits(self) -> dict[str, float]:
+        """The bounds as plain numbers by signal; NaN where there is none."""
+        return {rule.signal: row.bound if math.isfinite(row.bound) else math.nan for rule, row in self.ruled}
+
 
 def load_thresholds(file: Path | str = "") -> Thresholds:
     """Read the thresholds from a YAML file; empty: ``config/health.yaml`` of this package. Raises ValueError, which
@@ -139,4 +148,4 @@ def _number(name: str, value: Any) -> float:
 def penalty(excess: float) -> float:
     """The penalty of a distance from a bound: 0 up to ``LEAD`` before the bound, then growing to at most
     ``FARTHEST``."""
-    return float(np.clip(excess + LEAD, 0.0, FARTHEST))
+    return min(max(excess + LEAD, 0.0), FARTHEST)
