@@ -24,9 +24,9 @@ CLEAN_SHARE = 0.99
 """The quantile of clean frames beyond which a bound lies,"""
 MARGIN = 0.3
 """by how much: as a share of the quantile's distance from the median."""
-OF_THE_SCENE = dict.fromkeys(("outline", "variety", "confidence", "smooth", "blocked", "torn", "cast", "contrast"), 0.6)
+OF_THE_SCENE = dict.fromkeys(("variety", "confidence", "smooth", "blocked", "torn", "cast", "contrast"), 0.6)
 """The same for signals that depend on what there is to see more than on the camera."""
-LEAST_SCALE = {"steps": 0.03, "outline": 0.02, "zipper": 0.3}
+LEAST_SCALE = {"steps": 0.03, "zipper": 0.3}
 SHARE_SCALE = 0.1
 """No scale is smaller: one signal may not vary at all in clean frames."""
 LEAST_RATIO = 0.03

@@ -11,9 +11,9 @@ Floats = NDArray[np.float64]
 
 
 def light(grey: Array) -> dict[str, float]:
-    ranked = np.sort(grey[::3], axis=None)
+    ranked = np.sort(grey[::6], axis=None)
     first, fifth, last = (float(ranked[int(np.ceil(share * ranked.size - 1e-6)) - 1]) for share in (0.01, 0.05, 0.99))
-    white = float((grey[::3] >= 250).mean())
+    white = float((grey[::6] >= 250).mean())
     return {"brightness": float(grey.mean()), "contrast": last - first, "haze": fifth, "white": white}
 
 
@@ -25,6 +25,9 @@ def laplacian(grey: Array) -> Floats:
 
 
 def noise(grey: Array) -> dict[str, float]:
+    """Of the middle half of the columns."""
+    quarter = grey.shape[1] // 4
+    grey = grey[:, quarter : grey.shape[1] - quarter]
     padded = np.pad(grey.astype(np.float64), 1, mode="reflect")
     down = padded[:-2] - 2 * padded[1:-1] + padded[2:]
     response = np.minimum(np.abs(down[:, :-2] - 2 * down[:, 1:-1] + down[:, 2:]), 255)
@@ -44,14 +47,14 @@ def color(small: Array) -> dict[str, float]:
 
 
 def zipper(frame: Array) -> float:
-    rows = np.pad(frame[1::6].astype(np.float64), ((0, 0), (1, 1), (0, 0)), mode="reflect")
+    rows = np.pad(frame[1::12].astype(np.float64), ((0, 0), (1, 1), (0, 0)), mode="reflect")
     second = rows[:, :-2] - 2 * rows[:, 1:-1] + rows[:, 2:]
     ratio = (np.abs(second[..., 0] - second[..., 1]).mean() + 0.3) / (np.abs(second[..., 1]).mean() + 0.6)
     return float(np.log2(ratio))
 
 
 def steps(grey: Array) -> float:
-    jumps = np.abs(np.diff(grey[::2].astype(int), axis=1))
+    jumps = np.abs(np.diff(grey[::4].astype(int), axis=1))
     padded = np.pad(jumps, ((0, 0), (2, 2)))
     near = np.max([padded[:, place : place + jumps.shape[1]] for place in range(5)], axis=0) > 12
     return float((jumps[near] == 0).mean()) if near.sum() > 50 else 0.0

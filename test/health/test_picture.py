@@ -86,7 +86,6 @@ BLUR: Callable[[Array], Array] = lambda frame: cv2.GaussianBlur(frame, (0, 0), 3
         ("coarse_detail", -1, lambda f: cv2.GaussianBlur(f, (0, 0), 8)),
         ("noise", 1, lambda f: cv2.add(f, RNG.integers(0, 60, f.shape, np.uint8))),
         ("noise_floor", 1, lambda f: cv2.add(f, RNG.integers(0, 60, f.shape, np.uint8))),
-        ("grain", 1, lambda f: cv2.add(f, RNG.integers(0, 60, f.shape, np.uint8))),
         ("cast", 1, lambda f: (f * [1, 0.5, 1]).astype(np.uint8)),
         ("greyness", 1, lambda f: np.repeat(f[..., 1:2], 3, axis=2)),
         ("steps", 1, lambda f: np.repeat(np.repeat(f[::4, ::4], 4, axis=0), 4, axis=1)),
@@ -119,9 +118,8 @@ def test_the_signals_are_those_of_plain_numpy(harm: Callable[[Array], Array]) ->
     half = cv2.resize(grey, (grey.shape[1] // 2, grey.shape[0] // 2), interpolation=cv2.INTER_AREA)
     expected = {**plain.light(grey), **plain.noise(grey), **plain.color(small), **plain.rows(grey)}
     expected |= {"zipper": plain.zipper(frame), "steps": plain.steps(grey)}
-    ranked = np.sort(np.minimum(plain.laplacian(half), 255), axis=None)
+    ranked = np.sort(np.minimum(plain.laplacian(half)[::2], 255), axis=None)
     expected["detail"] = float(ranked[int(np.ceil(0.98 * ranked.size)) - 1])
-    expected["grain"] = float(np.log2((plain.laplacian(grey).mean() + 0.1) / (ranked.mean() + 0.1)))
     for name, value in expected.items():
         assert found[name] == pytest.approx(value, abs=2e-6), name
 

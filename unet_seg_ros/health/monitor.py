@@ -70,14 +70,15 @@ class Measurement:
         does not contain the frame at the network's size."""
         if seen.working is None:
             raise ValueError("the segmentation does not hold the frame that the network saw")
+        classes = mask_cells(seen.mask)
         signals = UNKNOWN | {"broken": float(bool(seen.fault)), "age": age}
         if not seen.fault:
-            signals |= prediction_signals(seen.mask, seen.confidence, self._reference)
+            signals |= prediction_signals(classes, seen.confidence, self._reference)
         frame = shrunk(seen.working)
         if min(frame.shape[:2]) >= SMALLEST:
             small = cells(frame)
             signals |= picture_signals(frame, small)
-            signals |= self._history.signals(frame, small, mask_cells(seen.mask), stamp_ns)
+            signals |= self._history.signals(frame, small, classes, stamp_ns)
         return signals
 
 

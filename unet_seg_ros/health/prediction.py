@@ -1,4 +1,4 @@
-"""Signals of a mask and its confidence image. Only the pixels of a grid are read."""
+"""Signals of a mask and its confidence image. Only some of the pixels are read."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from unet_seg_ros.data.labels import VOID
 from unet_seg_ros.health.picture import CELLS, Signals
 
 Array = NDArray[np.uint8]
-GRID = (160, 120)
-"""Columns and rows of the pixels that are read."""
 
 
 def mask_cells(mask: Array) -> Array:
@@ -21,22 +19,18 @@ def mask_cells(mask: Array) -> Array:
     return np.asarray(cv2.resize(mask, CELLS, interpolation=cv2.INTER_NEAREST), np.uint8)
 
 
-def prediction_signals(mask: Array, confidence: Array, reference: float = math.nan) -> Signals:
-    """The signals of a mask (class ids) and its confidence image (0..255 = 0..1), both uint8[H, W].
+def prediction_signals(classes: Array, confidence: Array, reference: float = math.nan) -> Signals:
+    """The signals of the classes of a mask's cells, uint8[60, 80], and its confidence image uint8[H, W] (0..255 = 0..1).
 
     ``confidence``: mean probability of the predicted class, divided by ``reference``, the model's mean confidence on
-    its own validation data; if ``reference`` is NaN (unknown), the signal is NaN. ``void``: share of pixels without a
-    class. ``outline``: share of neighbours on the grid with different classes. ``variety``: the exponential of the
-    entropy of the classes' shares, which is the number of classes if all have the same share.
+    its own validation data; if ``reference`` is NaN (unknown), the signal is NaN. ``void``: share of cells without a
+    class. ``variety``: the exponential of the entropy of the classes' shares, which is the number of classes if all
+    have the same share.
     """
-    ids = np.asarray(cv2.resize(mask, GRID, interpolation=cv2.INTER_NEAREST), np.uint8)
-    sure = cv2.resize(confidence, GRID, interpolation=cv2.INTER_NEAREST)
-    counts = cv2.calcHist([ids], [0], None, [256], [0, 256]).ravel()
-    shares = [count / ids.size for count in counts[counts > 0].tolist()]
-    across, down = np.count_nonzero(ids[:, 1:] != ids[:, :-1]), np.count_nonzero(ids[1:] != ids[:-1])
+    counts = np.bincount(classes.ravel(), minlength=256)
+    shares = [count / classes.size for count in counts[counts > 0].tolist()]
     return {
-        "confidence": float(cv2.mean(sure)[0]) / 255 / reference,
-        "void": float(counts[VOID]) / ids.size,
-        "outline": (across + down) / (2 * ids.size),
+        "confidence": float(cv2.mean(confidence[::3])[0]) / 255 / reference,
+        "void": float(counts[VOID]) / classes.size,
         "variety": math.exp(-sum(share * math.log(share) for share in shares)),
     }
