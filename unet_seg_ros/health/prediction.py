@@ -20,7 +20,7 @@ def mask_cells(mask: Array) -> Array:
 
 
 def prediction_signals(classes: Array, confidence: Array, reference: float = math.nan) -> Signals:
-    """The signals of the classes of a mask's cells, uint8[60, 80], and its confidence image uint8[H, W] (0..255 = 0..1).
+    """The signals of the classes of a mask's cells, uint8[60, 80], and its confidence image (0..255), uint8[H, W].
 
     ``confidence``: mean probability of the predicted class, divided by ``reference``, the model's mean confidence on
     its own validation data; if ``reference`` is NaN (unknown), the signal is NaN. ``void``: share of cells without a
