@@ -77,7 +77,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "no EMA": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("ema.")], "tensors are missing, unexpected"),
     "one EMA tensor": (lambda t, v: t.pop("ema.head.weight"), "ema|tensors are missing, unexpected"),
     "another shape": (lambda t, v: t.update({"model.head.bias": torch.zeros(1)}), "tensors are missing, unexpected"),
-    "another type": (lambda t, v: t.update({"model.head.bias": t["model.head.bias"].double()}), "tensors are not"),
+    "another type": (lambda t, v: t.update({"model.head.bias": t["model.head.bias"].double()}), "tensors are missing"),
     "no optimiser": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")], "optimiser's state"),
     "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "optimiser's state"),
     "a stranger": (lambda t, v: t.update({"more": torch.zeros(1)}), "more does not belong there"),
