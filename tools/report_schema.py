@@ -25,8 +25,8 @@ def text() -> str:
     schema = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Report of a replay",
-        "description": "What report.json holds. Shares, IoUs and confidences are 0..1, times seconds, rates Hz; null "
-        "where there is nothing to say.",
+        "description": "The fields of report.json. Shares, IoUs and confidences are 0..1, times are in seconds and "
+        "rates in Hz. A value that was not measured is null.",
         **described(Report, definitions),
         "$defs": definitions,
     }

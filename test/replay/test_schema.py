@@ -62,7 +62,7 @@ def test_a_type_is_described_with_its_limits() -> None:
         "type": ["number", "null"],
         "minimum": 0,
         "maximum": 1,
-        "description": "Mean probability of the chosen class.",
+        "description": "Mean probability of the predicted class.",
     }
     assert found["Stability"]["required"] == ["flicker", "confidence", "agreement", "agreement_miou"]
     assert report_schema.described(list[dict[str, Any]], {}) == {"type": "array", "items": {"type": "object"}}

@@ -1,7 +1,7 @@
-"""The true grid of a moment of a synthetic drive, as ``unet_seg_ros.ground`` would see it with a perfect mask.
+"""The true grid of a frame of a synthetic drive: the grid that ``unet_seg_ros.ground`` should make from a perfect mask.
 
-It is read from the same town drawn several times finer, with the town's own projection: nothing of the package's
-lookup is used.
+It is computed from a label image of higher resolution with the town's own projection. No code of
+``unet_seg_ros.ground`` that is to be checked is used.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from unet_seg_ros.ground.grid import UNKNOWN, Grid
 from unet_seg_ros.ground.layer import DEPTH
 
 FINE = 4
-"""How many times finer than the camera's own image the town is drawn."""
+"""Factor between the resolution of the label image and that of the camera."""
 GROUND = {"road": 0, "sidewalk": 60, "terrain": 70}
-"""What lies on the ground, and its cost."""
+"""The classes of the ground and their costs."""
 
 Array = NDArray[np.float64]
 
@@ -25,7 +25,8 @@ Array = NDArray[np.float64]
 def intersection_and_union(
     found: NDArray[np.uint8], true: NDArray[np.uint8], cost: int, within: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """How many cells have ``cost`` in both grids and in either, among those of ``within``: int64[2]."""
+    """The number of cells that have ``cost`` in both grids and in at least one of them, int64[2]; only cells of
+    ``within`` count."""
     one, other = (found == cost) & within, (true == cost) & within
     return np.array([(one & other).sum(), (one | other).sum()])
 
@@ -39,9 +40,9 @@ def finer(lens: Camera) -> Camera:
 def true_grid(grid: Grid, lens: Camera, pose: Pose, label: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Costs of the cells, uint8[rows, columns], 0..100 or 255 (unknown).
 
-    ``lens`` is the camera itself, ``label`` the label ids that ``finer(lens)`` sees. The car's frame is on the ground
-    under the camera. Ground is known where it is in view and a cell covers a pixel of the camera itself; 100 are the
-    feet of what stands in view, half a metre deep.
+    ``lens`` is the camera and ``label`` the label ids in the image of ``finer(lens)``. The origin of the car's frame is
+    on the ground below the camera. Ground is known if it is visible and its cell covers at least one pixel of the
+    camera. The feet of visible objects have the cost 100 and are half a metre deep.
     """
     costs = np.full(256, UNKNOWN, np.uint8)
     for name, cost in GROUND.items():
@@ -59,7 +60,7 @@ def true_grid(grid: Grid, lens: Camera, pose: Pose, label: NDArray[np.uint8]) ->
 
 
 def _project(lens: Camera, pose: Pose, x: Array, y: Array) -> tuple[Array, NDArray[np.int64], NDArray[np.int64]]:
-    """How deep points on the ground lie in the image (metres), and their pixels' rows and columns."""
+    """The depth of points on the ground (metres along the optical axis), and the rows and columns of their pixels."""
     cos, sin = np.cos(pose.pitch), np.sin(pose.pitch)
     depth = x * cos + pose.height * sin
     safe = np.maximum(depth, 1e-6)
@@ -72,7 +73,7 @@ def _project(lens: Camera, pose: Pose, x: Array, y: Array) -> tuple[Array, NDArr
 def _feet(
     grid: Grid, lens: Camera, pose: Pose, ground: NDArray[np.bool_], solid: NDArray[np.bool_]
 ) -> NDArray[np.int64]:
-    """Cells of the feet: in each column of the image, wherever something solid stands right over ground."""
+    """The cells of the feet: the places in each column of the image where an object is directly above ground."""
     row, column = np.nonzero(ground[1:] & ~ground[:-1] & solid[:-1])
     down = (row + 0.5 - lens.cy) / lens.fy  # the border between the two pixels
     cos, sin = np.cos(pose.pitch), np.sin(pose.pitch)

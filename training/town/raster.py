@@ -16,7 +16,7 @@ from training.town.ground import CELL_S, CELL_T, HALF_WIDTH, Ground
 from training.town.shapes import Texture
 
 NEAR = 0.3
-"""Nothing nearer than this is drawn, metres."""
+"""Objects nearer than this distance are not drawn, metres."""
 Array = NDArray[np.float64]
 
 
@@ -34,8 +34,9 @@ class Camera:
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the camera stands: ``path_s``, ``path_x``, ``path_z`` sample the street's middle line (metres along, and
-    to the right and ahead of the camera), ``path_turn`` its direction; ``height`` metres, ``pitch`` radians down."""
+    """The pose of the camera. ``path_s``, ``path_x``, ``path_z`` are points of the street's middle line (metres along
+    it, and to the right and ahead of the camera), ``path_turn`` is its direction there; ``height`` is in metres and
+    ``pitch`` in radians, positive downwards."""
 
     path_s: Array
     path_x: Array

@@ -65,8 +65,8 @@ def shade(color: Color, factor: float) -> Color:
 @dataclass(frozen=True)
 class Texture:
     """A picture and its label. ``label`` is uint8[h, w], 0 = transparent. ``levels`` are uint8 pictures at full size,
-    half size and so on: RGB, or RGB and opacity. Opacity is for railings and bare trees: one sees through their gaps,
-    but annotators label the gaps as part of them."""
+    half size and so on: RGB, or RGB and opacity. Railings and bare trees need the opacity, since their gaps show what
+    is behind them, but are labelled as part of them."""
 
     label: NDArray[np.uint8]
     levels: tuple[NDArray[np.uint8], ...]

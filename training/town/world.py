@@ -91,7 +91,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Block:
-    """A part of the street: ground colours uint8[S, T, 3], label ids uint8[S, T], and the objects on it."""
+    """A part of the street: the colours of the ground, uint8[S, T, 3], its label ids, uint8[S, T], and the objects."""
 
     color: NDArray[np.uint8]
     label: NDArray[np.uint8]

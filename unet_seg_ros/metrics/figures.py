@@ -1,7 +1,9 @@
-"""The figures that a report gives, as JSON holds them: from the sums of a ``Score`` and from samples of seconds.
+"""The figures of a report in a form that JSON can hold, computed from the sums of a ``Score`` and from lists of
+seconds.
 
-Shares, IoUs and confidences are 0..1. What was not measured is None, since JSON has no NaN. A text in ``Annotated``
-describes the field and a pair limits it: ``tools/report_schema.py`` makes docs/report.schema.json of both.
+Shares, IoUs and confidences are 0..1. A value that was not measured is None, since JSON has no NaN. In ``Annotated``, a
+text describes the field and a pair is a keyword of JSON Schema: ``tools/report_schema.py`` writes
+docs/report.schema.json from both.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Share = Annotated[float, ("minimum", 0), ("maximum", 1)]
 
 
 class Distribution(TypedDict):
-    """Over all frames for which it is known, in seconds; percentiles are linear between ranks."""
+    """Distribution in seconds over all frames with a known value. Percentiles are linear between ranks."""
 
     mean: float
     p50: float
@@ -35,7 +37,7 @@ FIGURES = tuple(Distribution.__annotations__)
 
 
 class RegionAccuracy(TypedDict):
-    """Within one region of interest."""
+    """The accuracy within one region of interest."""
 
     miou: Share | None
     pixel_accuracy: Share | None
@@ -43,18 +45,18 @@ class RegionAccuracy(TypedDict):
 
 
 class Reliability(TypedDict):
-    """By bin of confidence; bins without pixels are left out."""
+    """One entry for each bin of the confidence; bins without pixels are left out."""
 
-    confidence: Annotated[list[float], "Its mean in the bin."]
-    accuracy: Annotated[list[float], "Share of the bin's pixels that are right."]
-    share: Annotated[list[float], "The bin's share of all pixels."]
+    confidence: Annotated[list[float], "Mean confidence in the bin."]
+    accuracy: Annotated[list[float], "Share of the bin's pixels that are predicted correctly."]
+    share: Annotated[list[float], "Share of all pixels that are in the bin."]
 
 
 class Accuracy(TypedDict):
-    """Against labels; by class name, null where a class occurs neither in labels nor in masks."""
+    """The masks compared with labels. The value of a class is null if it occurs neither in labels nor in masks."""
 
-    grouping: Annotated[str, "The classes that were compared."]
-    frames: Annotated[Count, "With labels."]
+    grouping: Annotated[str, "The grouping of the classes that were compared."]
+    frames: Annotated[Count, "Frames with a label."]
     miou: Share | None
     pixel_accuracy: Share | None
     iou: Annotated[dict[str, Share | None], "By class."]
@@ -67,16 +69,16 @@ class Accuracy(TypedDict):
 
 
 class Stability(TypedDict):
-    """What needs no labels."""
+    """Figures that need no labels."""
 
-    flicker: Annotated[Share | None, "Mean share of pixels of another class than in the frame before."]
-    confidence: Annotated[Share | None, "Mean probability of the chosen class."]
-    agreement: Annotated[Share | None, "Share of pixels in which the second model sees the same class."]
+    flicker: Annotated[Share | None, "Mean share of pixels with another class than in the previous frame."]
+    confidence: Annotated[Share | None, "Mean probability of the predicted class."]
+    agreement: Annotated[Share | None, "Share of pixels for which both models predict the same class."]
     agreement_miou: Annotated[Share | None, "mIoU between the two models' masks."]
 
 
 def distribution(seconds: Sequence[float] | NDArray[np.float64]) -> Distribution | None:
-    """Mean, percentiles (linear between ranks) and maximum; NaN is left out, and there is none without any."""
+    """Mean, percentiles (linear between ranks) and maximum without NaN; None if there is no value."""
     values = np.asarray(seconds, np.float64)
     values = values[~np.isnan(values)]
     if not values.size:

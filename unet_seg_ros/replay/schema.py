@@ -1,7 +1,8 @@
 """The types of ``report.json``, the same for both modes, and a function that reads such a file.
 
-Times are in seconds; shares, IoUs and confidences are 0..1; what was not measured is null. The table ``frames.csv`` in
-the same folder has one row per frame. ``tools/report_schema.py`` makes docs/report.schema.json of these types.
+Times are in seconds; shares, IoUs and confidences are 0..1; a value that was not measured is null. The table
+``frames.csv`` in the same folder has one row for each frame. ``tools/report_schema.py`` writes docs/report.schema.json
+from these types.
 """
 
 from __future__ import annotations
@@ -20,81 +21,89 @@ Sha256 = Annotated[str, ("pattern", "^[0-9a-f]{64}$")]
 
 
 class Frames(TypedDict):
-    """What became of the drive's frames."""
+    """Numbers of the drive's frames."""
 
     sent: Annotated[Count, "Frames that were played."]
-    received: Annotated[Count | None, "Of these the node took; null where it does not say."]
-    processed: Annotated[Count, "Of these a mask came back."]
-    dropped: Annotated[dict[str, int], "Count by reason; they sum to sent - processed."]
+    received: Annotated[Count | None, "Frames that the node received; null if the node does not report it."]
+    processed: Annotated[Count, "Frames whose mask arrived."]
+    dropped: Annotated[dict[str, int], "Frames without a mask, by reason; their sum is sent - processed."]
 
 
 class Timing(TypedDict):
-    """How fast."""
+    """Times and rates."""
 
-    latency: Annotated[Distribution | None, "From sending a frame to receiving its mask. null in an offline replay."]
-    work: Annotated[Distribution | None, "The sum of the stages of work on a frame. null in a live replay."]
+    latency: Annotated[Distribution | None, "Time from sending a frame to receiving its mask; null if offline."]
+    work: Annotated[Distribution | None, "Sum of the stages of the work on a frame; null if live."]
     stages: Annotated[
         dict[str, Distribution | None],
-        "By name; null where it can't be known. wait: in the node while it worked on something else. transport: the "
-        "ways to the node and back. publish ends after the mask has gone and is no part of the latency; the others add "
-        "up to it.",
+        "Times by stage; null if a stage was not measured. wait: the frame waits in the node. transport: the messages "
+        "are on their way to the node and back. publish ends after the mask has been sent and is not part of the "
+        "latency; the sum of the other stages is the latency.",
         ("propertyNames", {"enum": STAGES}),
     ]
-    sent: Annotated[float | None, "Frames a second as sent."]
-    rate: Annotated[float | None, "Frames a second as processed."]
+    sent: Annotated[float | None, "Frames per second that were sent."]
+    rate: Annotated[float | None, "Frames per second that were processed."]
     jitter: Annotated[float | None, "Standard deviation of the intervals between the masks of a camera, in seconds."]
-    streaming_miou: Annotated[Share | None, "Each label compared with the newest mask that had arrived at its instant."]
+    streaming_miou: Annotated[
+        Share | None, "mIoU if each label is compared with the newest mask that had arrived at its time."
+    ]
 
 
 class Trust(TypedDict):
-    """How far the health of the camera and the model lets the masks be believed, over all frames of known health."""
+    """How far the masks can be trusted, over all frames whose health is known."""
 
-    p05: Annotated[Share, "Trust that 5 % of the frames are below; linear between ranks."]
-    p50: Annotated[Share, "The median."]
-    distrusted: Annotated[Share, "Share of the frames that were flagged: level degraded or blind."]
-    causes: Annotated[dict[str, Count], "Frames by flag, the most frequent first; a frame can have several flags."]
+    p05: Annotated[Share, "5th percentile of the trust, linear between ranks."]
+    p50: Annotated[Share, "Median of the trust."]
+    distrusted: Annotated[Share, "Share of the frames with a flag: their level is degraded or blind."]
+    causes: Annotated[
+        dict[str, Count], "Number of frames with each flag, the most frequent first. A frame can have several flags."
+    ]
 
 
 class SourceCheck(TypedDict):
-    """One camera as recorded."""
+    """The recorded stamps of one camera."""
 
     topic: str
     frames: Count
-    seconds: Annotated[float, "From the first frame to the last."]
-    rate: Annotated[float | None, "Frames a second."]
-    monotonic: Annotated[bool, "Whether each stamp is later than the one before."]
-    backward: Annotated[Count, "Stamps that are earlier."]
-    repeated: Annotated[Count, "Stamps that are the same."]
-    gaps: Annotated[Count, "Intervals of more than 1.5 times the median."]
-    longest_gap: Annotated[float | None, "In seconds."]
+    seconds: Annotated[float, "Time from the first frame to the last one."]
+    rate: Annotated[float | None, "Frames per second."]
+    monotonic: Annotated[bool, "Whether each stamp is later than the previous one."]
+    backward: Annotated[Count, "Stamps that are earlier than the previous one."]
+    repeated: Annotated[Count, "Stamps that are equal to the previous one."]
+    gaps: Annotated[Count, "Intervals that are longer than 1.5 times the median."]
+    longest_gap: Annotated[float | None, "Longest interval in seconds."]
 
 
 class Resources(TypedDict):
-    """The process that segments, over time, one entry a sample; empty for a node that the replay did not start."""
+    """CPU and memory of the process that segments, one entry for each sample. The lists are empty for a node that the
+    replay did not start."""
 
     at: Annotated[list[float], "Seconds since the drive began."]
-    cpu: Annotated[list[float], "Cores in use: 1.5 is one and a half."]
-    memory: Annotated[list[Count], "Resident, in bytes."]
+    cpu: Annotated[list[float], "Number of cores in use, such as 1.5."]
+    memory: Annotated[list[Count], "Resident memory in bytes."]
 
 
 class Check(TypedDict):
-    """One requirement."""
+    """The result of one requirement."""
 
-    require: Annotated[str, "As it was given."]
-    value: Annotated[float | None, "What was found."]
+    require: Annotated[str, "The requirement as it was given."]
+    value: Annotated[float | None, "The measured value."]
     passed: bool
-    line: Annotated[str, "For people."]
+    line: Annotated[str, "A sentence for people."]
 
 
 class Comparison(TypedDict):
-    """A metric against the baseline's over the frames that both have."""
+    """One metric compared with the baseline, over the frames that both reports have."""
 
     metric: str
     baseline: float
     value: float
-    low: Annotated[float, "Of the 95 % interval of the difference, by a paired bootstrap over blocks of one second."]
-    high: float
-    worse: bool
+    low: Annotated[
+        float,
+        "Lower end of the 95 % confidence interval of the difference, by a paired bootstrap over blocks of one second.",
+    ]
+    high: Annotated[float, "Upper end of the interval."]
+    worse: Annotated[bool, "Whether the value is significantly worse than the baseline."]
 
 
 class _Path(TypedDict):
@@ -102,11 +111,11 @@ class _Path(TypedDict):
 
 
 class Bag(_Path, total=False):
-    """The drive. Of several: what the whole is called, and how many drives it is."""
+    """The drive, or the common name and the number of several drives."""
 
     bytes: int
-    sha256: Annotated[Sha256 | None, "Of the drive's files, one after another; null where it was interrupted."]
-    folder: Annotated[str, "One of several: the folder beside this report that its own report is in."]
+    sha256: Annotated[Sha256 | None, "Hash of the drive's files, one after another; null after an interruption."]
+    folder: Annotated[str, "For one of several drives: the folder of its own report, beside this report."]
     drives: int
 
 
@@ -115,21 +124,21 @@ class _Id(TypedDict):
 
 
 class ModelFile(_Id, total=False):
-    """Path and hash are not known of somebody else's node."""
+    """The file of a model. Path and hash are not known if the replay did not start the node."""
 
     path: str
     sha256: Sha256 | None
 
 
 class Model(ModelFile, total=False):
-    """The model; what it ran on and how is known offline."""
+    """The model. Device and precision are given in offline replays only."""
 
     device: str
     precision: str
 
 
 class Machine(TypedDict):
-    """Where it ran."""
+    """The machine of the replay."""
 
     system: str
     processor: str
@@ -141,24 +150,24 @@ class Machine(TypedDict):
 class _MadeBy(TypedDict):
     bag: Bag
     model: Model
-    settings: Annotated[dict[str, Any], "As on the command line; empty or null is what was not asked for."]
+    settings: Annotated[dict[str, Any], "The options of the command line; empty or null if an option was not given."]
     versions: Annotated[
         dict[str, str],
-        "Of the code and what the figures depend on.",
+        "Versions of this package and of the libraries that the figures depend on.",
         ("required", ("unet_seg_ros", "python", "opencv")),
     ]
     machine: Machine
 
 
 class MadeBy(_MadeBy, total=False):
-    """What made the report, so that it can be made again."""
+    """How the report was made, so that it can be made again."""
 
     against: Annotated[ModelFile, "The second model."]
-    node: Annotated[dict[str, str], "Live: what the node said of itself in its diagnostics."]
+    node: Annotated[dict[str, str], "Live: the diagnostics of the node's engine."]
 
 
 class Report(TypedDict):
-    """One drive, or the sum of several."""
+    """The report of one drive, or of several drives together."""
 
     format: Annotated[int, ("const", FORMAT)]
     mode: Annotated[str, ("enum", ("offline", "live"))]
@@ -167,13 +176,15 @@ class Report(TypedDict):
     timing: Timing
     accuracy: Annotated[Accuracy | None, "null without labels."]
     stability: Stability
-    trust: Annotated[Trust | None, "null where no frame's health is known."]
-    source: Annotated[dict[str, SourceCheck], "By camera."]
-    resources: Annotated[Resources | None, "null where nothing was measured."]
+    trust: Annotated[Trust | None, "null if the health of no frame is known."]
+    source: Annotated[dict[str, SourceCheck], "The stamps of each camera, by camera."]
+    resources: Annotated[Resources | None, "null if nothing was measured."]
     verdict: Annotated[list[Check], "One entry for each requirement."]
-    baseline: Annotated[list[Comparison], "Empty without a baseline."]
-    problems: Annotated[list[str], "What went wrong, a line each; what could be evaluated is here all the same."]
-    bags: Annotated[list[Report], "The reports of several bags; empty for one."]
+    baseline: Annotated[list[Comparison], "One entry for each metric; empty without a baseline."]
+    problems: Annotated[
+        list[str], "One line for each problem. The report still has all figures that could be measured."
+    ]
+    bags: Annotated[list[Report], "The reports of several drives; empty for one drive."]
 
 
 MAX_REPORT = 2**28

@@ -177,7 +177,7 @@ def test_the_page_stands_on_its_own() -> None:
             "16.7 %",
             "busy",
         ),
-        *("3.0 times as fast", "ego lane", "77.7 %", "/front/image_raw", "2 back, 1 repeated", "1, longest 457 ms"),
+        *("3.0 times as fast", "ego lane", "77.7 %", "/front/image_raw", "2 backward, 1 repeated", "1, longest 457 ms"),
     ):
         assert said in read.said, said
 

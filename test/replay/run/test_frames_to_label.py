@@ -126,7 +126,7 @@ def test_nothing_to_choose_is_told(tmp_path: Path, model: Path) -> None:
     messages = [image_message(np.zeros((120, 160, 3), np.uint8), "rgb8", stamp(i), "front") for i in range(2)]
     black = drives.write_bag(tmp_path / "black", {FRONT: messages}, StoragePlugin.MCAP)
     result = select(tmp_path, model, 2, black)
-    assert result.report["problems"] == ["select: there is no frame that could be labelled"]
+    assert result.report["problems"] == ["select: the drive has no frame that can be labelled"]
     assert not (tmp_path / "chosen").exists()
 
 

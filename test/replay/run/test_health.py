@@ -95,7 +95,7 @@ def test_the_report_sums_up(done: tuple[Result, Path]) -> None:
     counts = list(trust["causes"].values())
     assert counts == sorted(counts, reverse=True)
     page = (output / "report.html").read_text()
-    health = page[page.index("Health: the frames that were distrusted most") :]
+    health = page[page.index("Health: the frames with the lowest trust") :]
     assert "the picture stands still while its stamps move" in health
     assert "trust 0.00: " in health.split("<h2>")[0]  # in this section
 

@@ -359,4 +359,4 @@ def test_ignored_pixels_are_in_no_mask_and_no_figure(tmp_path: Path, town: Path,
 
 def test_ignored_pixels_of_a_camera_that_is_not_there_are_told(tmp_path: Path, town: Path, model: Path) -> None:
     result = replay(town, tmp_path / "out", model, ignore={"fornt": ("0 0 1 0 1 0.5",)})
-    assert result.report["problems"][0] == f"ignore: fornt is no camera of {town}; there are {CAMERA}"
+    assert result.report["problems"][0] == f"ignore: unknown camera fornt; the drive {town} has {CAMERA}"

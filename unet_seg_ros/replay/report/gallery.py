@@ -1,5 +1,5 @@
-"""The pictures of a report, kept while the frames go by: the drive in short, and its worst frames. Needs little memory,
-however long the drive."""
+"""Collects the pictures of a report while the frames are processed: a short film of each camera, and the worst frames.
+The memory that it needs does not depend on the length of the drive."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ from unet_seg_ros.replay.result import FrameId
 from unet_seg_ros.replay.source.drive import Array
 
 MAX_FRAMES = 240
-"""Of the drive in short, for each camera: when there are so many, every second one is dropped from there on."""
+"""Largest number of pictures in the film of a camera. When it is reached, every second picture is removed, and half as
+many frames are taken from then on."""
 WIDTH = 640
+"""Largest width of a picture in pixels."""
 WORST = 6
+"""Number of the worst frames."""
 APART_NS = 10**9
-"""Between two worst frames of one camera, or they would show one moment six times."""
+"""Two of the worst frames of one camera are at least this many nanoseconds apart, so that they show different
+scenes."""
 RIGHT, WRONG, UNKNOWN = (222, 222, 222), (214, 40, 40), (70, 70, 70)
-"""Colours of a pixel whose class is the label's, is another, or has no label."""
+"""Colours of pixels that are predicted correctly, predicted wrongly, or have no label."""
 
 
 @dataclass(frozen=True)
 class Shot:
-    """A frame that was segmented: ``image`` H×W×3 uint8 RGB, ``mask`` and ``label`` H×W uint8 class ids, ``confidence``
-    H×W uint8. ``beside`` gives a picture of a wanted height in pixels to be shown next to it, H×W×3 uint8 RGB;
-    ``health`` is None where it is not known."""
+    """A segmented frame: ``image`` uint8[H, W, 3] RGB, ``mask`` and ``label`` uint8[H, W] class ids, ``confidence``
+    uint8[H, W]. ``beside`` makes a picture, uint8[H, W, 3] RGB, that is shown next to the frame; its argument is the
+    height in pixels. ``health`` is None if it is not known."""
 
     frame: FrameId
     image: Array
@@ -43,7 +47,8 @@ class Shot:
 
 @dataclass(frozen=True)
 class Picture:
-    """A JPEG of one frame with its classes laid over it; ``at_ns`` is when, since the drive began."""
+    """A JPEG of one frame with its classes as an overlay. ``at_ns`` is its time in nanoseconds since the drive
+    began."""
 
     at_ns: int
     jpeg: bytes
@@ -51,8 +56,8 @@ class Picture:
 
 @dataclass(frozen=True)
 class Bad:
-    """A frame that is worse than most by ``score``, for the reason ``why``. ``tiles`` are JPEGs by name: input, label
-    (if there is one), prediction, and error or, without a label, confidence."""
+    """One of the worst frames. The higher its ``score``, the worse it is; ``why`` is the reason. ``tiles`` are JPEGs by
+    name: input, prediction and confidence or, with a label, input, label, prediction and error."""
 
     camera: str
     at_ns: int
@@ -64,9 +69,9 @@ class Bad:
 
 @dataclass
 class Gallery:
-    """``palette`` is uint8[256, 3] RGB by class id, ``table`` uint8[256] the grouping that masks and labels are
-    compared in. ``films`` are the drive in short by camera, ``worst`` the worst frames, the very worst first, and
-    ``distrusted`` those of least trust among the frames whose health has a flag."""
+    """The collected pictures. ``palette`` is uint8[256, 3], RGB by class id. ``table`` is uint8[256], the grouping in
+    which masks and labels are compared. ``films`` are the pictures of the drive by camera, ``worst`` are the worst
+    frames, the worst one first, and ``distrusted`` are those with the lowest trust among the frames with a flag."""
 
     palette: Array
     table: Array
@@ -77,8 +82,8 @@ class Gallery:
     _taken: dict[str, int] = field(default_factory=dict)
 
     def take(self, shot: Shot, score: float, why: str) -> None:
-        """Take in a frame. The higher its ``score``, the worse the frame is, for the reason ``why``. A frame whose
-        score is NaN is never one of the worst."""
+        """Add a frame. The higher its ``score``, the worse the frame is; ``why`` is the reason. A frame with the score
+        NaN is never one of the worst."""
         self._add_picture(shot)
         self.worst = self._ranked(self.worst, shot, score, why)
         if shot.health and shot.health.flags:
@@ -86,7 +91,7 @@ class Gallery:
             self.distrusted = self._ranked(self.distrusted, shot, 1 - trust, f"trust {trust:.2f}: {shot.health.reason}")
 
     def _ranked(self, before: list[Bad], shot: Shot, score: float, why: str) -> list[Bad]:
-        """``before`` with the frame, if it is one of the worst."""
+        """The list ``before``, with the frame added if it is one of the worst."""
         camera, at_ns = shot.frame.camera, shot.frame.at_ns
         rivals = [bad for bad in before if bad.camera == camera and abs(bad.at_ns - at_ns) < APART_NS]
         full = len(before) == WORST and not rivals
@@ -125,7 +130,7 @@ class Gallery:
 
 
 def errors(label: Array, mask: Array) -> Array:
-    """Where the two differ, H×W×3 uint8 RGB; both are H×W uint8 class ids."""
+    """A picture that shows where label and mask differ, uint8[H, W, 3] RGB; both are uint8[H, W] class ids."""
     picture = np.full((*mask.shape, 3), RIGHT, np.uint8)
     picture[label != mask] = WRONG
     picture[label == VOID] = UNKNOWN
@@ -133,7 +138,8 @@ def errors(label: Array, mask: Array) -> Array:
 
 
 def shrunk(pixels: Array) -> Array:
-    """At most ``WIDTH`` wide; class ids, which have no third axis, are picked and not mixed."""
+    """Shrink an image or class ids to at most ``WIDTH`` pixels wide. Class ids, which have no third axis, are sampled
+    by the nearest pixel and never mixed."""
     height, width = pixels.shape[:2]
     if width <= WIDTH:
         return pixels
@@ -144,10 +150,10 @@ def shrunk(pixels: Array) -> Array:
 
 
 def jpeg(rgb: Array) -> bytes:
-    """H×W×3 uint8 RGB → a JPEG file."""
+    """Encode uint8[H, W, 3] RGB as a JPEG file."""
     return cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
 
 
 def pixels_of(picture: bytes) -> Array:
-    """The other way round."""
+    """Decode a JPEG file to uint8[H, W, 3] RGB."""
     return cast(Array, cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_COLOR_RGB))

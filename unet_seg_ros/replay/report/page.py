@@ -1,5 +1,5 @@
-"""``report.html``: what ``report.json`` says and what the frames looked like, verdict first, in one file that loads
-nothing else and runs no script. ``page.html.jinja`` says what stands where, ``page.css`` how it looks.
+"""Makes ``report.html``: the verdict, the figures of ``report.json``, plots and pictures in one file, which loads no
+other file and runs no script. The layout is in ``page.html.jinja``, the colours and sizes are in ``page.css``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from unet_seg_ros.replay.schema import Report
 from unet_seg_ros.replay.source.drive import Array
 
 STRIP = 4
-"""Pictures of the film strip."""
+"""Number of pictures beside the video."""
 CURVES = {
     "mean confidence": "mean_confidence",
     "flicker": "flicker",
@@ -29,7 +29,7 @@ CURVES = {
     "agreement": "agreement",
     "trust": "trust",
 }
-"""What is drawn over the drive, and the columns that hold it."""
+"""The curves that are drawn over the time of the drive: their titles and their columns in the table of frames."""
 
 T = TypeVar("T")
 
@@ -42,8 +42,9 @@ def render(
     grouping: Grouping,
     class_names: Sequence[str],
 ) -> str:
-    """The page. ``frames`` is the report's table with a row a frame; ``videos`` are the drive in short by camera, each
-    with how much faster it goes by; masks hold ids of ``class_names``, compared in ``grouping``."""
+    """Make the page. ``frames`` is the report's table with one row for each frame. ``videos`` has for each camera the
+    video file and how many times faster than the drive it is. Masks hold ids of ``class_names``; they were compared in
+    ``grouping``."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -84,14 +85,14 @@ def _timing(report: Report, frames: pd.DataFrame) -> list[tuple[str, str]]:
 
 
 def _by_camera(frames: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
-    """A camera's frames; not those of several bags, whose times begin anew."""
+    """The frames of each camera; nothing for several bags, since the time begins at 0 in each of them."""
     if len(frames) and ("bag" not in frames or frames["bag"].nunique() == 1):
         for camera, mine in frames.groupby("camera", sort=False):
             yield str(camera), mine
 
 
 def _classes(frames: pd.DataFrame, names: Sequence[str], palette: Array) -> Iterator[tuple[str, str]]:
-    """Plots and captions for each camera: the share of each class, and the `CURVES`."""
+    """For each camera, the plot and the caption of the share of each class and of the ``CURVES``."""
     columns = [f"coverage.{name}" for name in names]
     if not set(columns) <= set(frames.columns):
         return
@@ -121,9 +122,10 @@ def _resources(report: Report) -> str:
 def confusion(
     matrix: Sequence[Sequence[int]], names: Sequence[str]
 ) -> tuple[list[str], list[tuple[str, list[tuple[str, str, str]]]]]:
-    """The columns' titles, and of each row its title and cells: colour, its strength and the text. ``matrix`` has a row
-    a label and a column a prediction, the last one void; cells are per cent of their row, and rows without any label
-    are left out."""
+    """The titles of the columns, and for each row its title and its cells, each with colour, opacity and text.
+
+    ``matrix`` has a row for each label and a column for each prediction; the last column is void. The texts are
+    percentages of the row. Rows without labels are left out."""
     shown = [i for i, row in enumerate(matrix) if sum(row)]
     columns = [j for j in range(len(matrix[0])) if j in shown or any(matrix[i][j] for i in shown)]
 
@@ -136,7 +138,7 @@ def confusion(
 
 
 def flat(pairs: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Names and values, those of nested mappings under dotted names, without those that are empty."""
+    """The names and values of a mapping without empty values; nested mappings get dotted names."""
     found: list[tuple[str, str]] = []
     for key, value in pairs.items():
         name = f"{prefix}{key}"
@@ -148,23 +150,23 @@ def flat(pairs: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 
 
 def strip(pictures: Sequence[T]) -> list[T]:
-    """At most `STRIP` of them, evenly spaced from the first to the last."""
+    """At most ``STRIP`` of the pictures, evenly spaced from the first to the last."""
     count = min(STRIP, len(pictures))
     return [pictures[round(i * (len(pictures) - 1) / max(STRIP - 1, 1))] for i in range(count)]
 
 
 def column(frames: pd.DataFrame, name: str) -> plots.Values:
-    """float64[frames], NaN where there is nothing."""
+    """A column as float64[frames], NaN if there is no value."""
     return np.asarray(frames[name], np.float64)
 
 
 def percent(share: float | None) -> str:
-    """0..1 for people; empty where there is none."""
+    """A share 0..1 as text in per cent; empty for None."""
     return "" if share is None else f"{100 * share:.1f} %"
 
 
 def milliseconds(seconds: float | None, unit: str = " ms") -> str:
-    """For people, to three digits; empty where there are none."""
+    """Seconds as text in milliseconds, with three digits; empty for None."""
     if seconds is None:
         return ""
     value = 1e3 * seconds
@@ -172,5 +174,5 @@ def milliseconds(seconds: float | None, unit: str = " ms") -> str:
 
 
 def number(value: float | None, unit: str) -> str:
-    """For people; empty where there is none."""
+    """A number as text with its unit; empty for None."""
     return "" if value is None else f"{value:.1f}{unit}"

@@ -1,4 +1,5 @@
-"""The report's plots, each an SVG element to be set into a page: text and axes take the page's own colour and font."""
+"""The plots of the report. Each is an SVG element for the page; its text and axes have the colour and font of the
+page."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from unet_seg_ros.replay.source.drive import Array
 Values = NDArray[np.float64]
 
 INK = "#010203"
-"""Stands for the page's text colour: no plot uses it otherwise."""
+"""Placeholder for the text colour of the page; no plot uses this colour for anything else."""
 BLUE, RED, ORANGE, GREEN, GREY = "#3b82c4", "#d64545", "#e08a1e", "#3f9d6b", "#8a8f98"
 STAGE_COLORS = {
     "transport": "#8a8f98",
@@ -27,11 +28,12 @@ STAGE_COLORS = {
     "forward": "#3b82c4",
     "postprocess": "#e0a030",
 }
-"""In the order in which they are drawn, from the axis up."""
+"""The stages are drawn in this order, from the axis upwards."""
 SMALL = 0.005
-"""Classes whose mean share is below this are drawn together."""
+"""Classes with a smaller mean share are drawn together as one area."""
 POINTS = 600
-"""A line has no more: a longer drive is drawn by the means of so many equal parts of it."""
+"""Largest number of points of a line. A longer drive is divided into this many equal parts, and their means are
+drawn."""
 WIDTH, HEIGHT = 10.4, 2.7
 
 _numbers = itertools.count()
@@ -39,7 +41,7 @@ _numbers = itertools.count()
 
 @contextmanager
 def _axes(rows: int = 1, height: float = HEIGHT) -> Iterator[tuple[Any, Any]]:
-    """A figure of one axis below the other; its SVG is what `_svg` makes of it."""
+    """A figure with its axes, one below the other. ``_svg`` makes the SVG element from it."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -56,7 +58,7 @@ def _axes(rows: int = 1, height: float = HEIGHT) -> Iterator[tuple[Any, Any]]:
 
 
 def _svg(figure: Any) -> str:
-    """The figure as an element for a page that holds several: ids of its own, no size but its proportions."""
+    """The figure as an SVG element. Its ids are unique in the page, and the page sets its size."""
     figure.subplots_adjust(
         left=0.07, right=0.83, bottom=0.48 / figure.get_figheight(), top=1 - 0.1 / figure.get_figheight()
     )
@@ -75,7 +77,7 @@ def _svg(figure: Any) -> str:
 
 
 def thin(times: Values, *lines: Values) -> tuple[Values, ...]:
-    """Times and lines over them with at most `POINTS` points; NaN is left out of the means."""
+    """The times and the lines over them, reduced to at most ``POINTS`` points. The means are taken without NaN."""
     if len(times) <= POINTS:
         return times, *lines
     parts = np.array_split(np.arange(len(times)), POINTS)
@@ -94,8 +96,9 @@ def _legend(axis: Any, reverse: bool = False) -> None:
 
 
 def frame_times(name: str, times: Values, seconds: Values, stages: Mapping[str, Values], dropped: Values) -> str:
-    """Milliseconds of each frame over the drive's time in s. ``seconds`` is float64[n], called ``name``, NaN where
-    there is none; ``stages`` the same of each stage by name; ``dropped`` are the times of frames that have none."""
+    """Plot the milliseconds of each frame over the time of the drive in seconds. ``seconds``, float64[n], is the total
+    of each frame and is labelled ``name``, NaN if it is not known; ``stages`` are the same for each stage, by name.
+    ``dropped`` are the times of the frames that were dropped."""
     with _axes() as (figure, (axis,)):
         names = [name for name in STAGE_COLORS if name in stages and not np.isnan(stages[name]).all()]
         answered = ~np.isnan(seconds)
@@ -120,7 +123,8 @@ def frame_times(name: str, times: Values, seconds: Values, stages: Mapping[str, 
 
 
 def coverage(times: Values, shares: Values, names: Sequence[str], palette: Array) -> str:
-    """Stacked shares of the image over the drive's time in s: ``shares`` float64[frames, classes], 0..1."""
+    """Plot the share of each class over the time of the drive in seconds; ``shares`` is float64[frames, classes],
+    0..1."""
     with _axes(height=3.4) as (figure, (axis,)):
         at, *lines = thin(times, *shares.T)
         stack = 100 * np.array(lines)
@@ -141,7 +145,7 @@ def coverage(times: Values, shares: Values, names: Sequence[str], palette: Array
 
 
 def lines(times: Values, named: Mapping[str, Values], unit: str = "%", scale: float = 100.0) -> str:
-    """Lines by name over the drive's time in s, ``scale`` times their values."""
+    """Plot lines, by name, over the time of the drive in seconds. The values are multiplied by ``scale``."""
     with _axes(height=2.3) as (figure, (axis,)):
         for color, (name, values) in zip(itertools.cycle((BLUE, ORANGE, GREEN, RED, GREY)), named.items()):
             at, thinned = thin(times, values)
@@ -156,7 +160,7 @@ def lines(times: Values, named: Mapping[str, Values], unit: str = "%", scale: fl
 
 
 def resources(times: Values, cores: Values, memory: Values) -> str:
-    """CPU in cores and memory in bytes of the node's process over seconds."""
+    """Plot the CPU use in cores and the memory in bytes of the node's process over the time in seconds."""
     with _axes(2, 3.2) as (figure, (top, bottom)):
         for axis, values, label, color in (
             (top, cores, "CPU (cores)", BLUE),
@@ -173,11 +177,12 @@ def resources(times: Values, cores: Values, memory: Values) -> str:
 
 
 def reliability(confidence: Values, accuracy: Values, share: Values) -> str:
-    """How often the network is right at each confidence: means of the bins and their ``share`` of the pixels, 0..1."""
+    """Plot how often the prediction is correct at each confidence. All values are those of the bins of confidence,
+    0..1; ``share`` is the bin's share of the pixels."""
     with _axes(height=3.0) as (figure, (axis,)):
         axis.plot([0, 100], [0, 100], "--", color=GREY, linewidth=1, label="well calibrated")
         axis.bar(100 * confidence, 100 * share, width=4, color=BLUE, alpha=0.35, label="share of pixels")
-        axis.plot(100 * confidence, 100 * accuracy, "o-", color=RED, markersize=4, linewidth=1.2, label="right")
+        axis.plot(100 * confidence, 100 * accuracy, "o-", color=RED, markersize=4, linewidth=1.2, label="correct")
         axis.set_xlim(0, 100)
         axis.set_ylim(0, 100)
         axis.set_xlabel("confidence (%)")

@@ -1,4 +1,4 @@
-"""Writes a report: as JSON, as an HTML page, with the table of frames and a short video of each camera."""
+"""Writes a report: the figures as JSON, the HTML page, the table of frames, and a short video of each camera."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from unet_seg_ros.text import cell, last_words, one_line
 
 
 def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) -> None:
-    """Fill the folder: the figures first, which are there whatever becomes of the pictures. Raises OSError."""
+    """Write all files of a report to the folder ``output``. The figures are written first, so that they exist even if
+    the pictures fail. Raises OSError."""
     _write_figures(output, result)
     write_atomically(output / TABLE, result.frames.map(cell).to_csv(index=False))
     told = len(result.report["problems"])
@@ -25,13 +26,13 @@ def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) ->
         try:
             speed = write_video(path, film)
             videos[camera] = path.read_bytes(), speed
-        except Exception as error:  # OpenCV's and the disk's
-            result.report["problems"].append(one_line(f"{path}: no video: {last_words(error)}"))
+        except Exception as error:  # errors of OpenCV and of the disk
+            result.report["problems"].append(one_line(f"{path}: the video was not written: {last_words(error)}"))
     try:
         html = page.render(result.report, result.frames, gallery, videos, grouping, result.class_names)
         write_atomically(output / PAGE, html)
-    except Exception as error:  # those of the plots as well
-        result.report["problems"].append(one_line(f"{output / PAGE}: not written: {last_words(error)}"))
+    except Exception as error:  # errors of the plots too
+        result.report["problems"].append(one_line(f"{output / PAGE}: the page was not written: {last_words(error)}"))
     if len(result.report["problems"]) > told:
         _write_figures(output, result)
 

@@ -1,4 +1,4 @@
-"""Offline: every frame of a drive goes through the Segmenter, as fast as the machine can."""
+"""Offline replay: segments every frame of a drive in this process, as fast as the machine can."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ class Offline:
         self.against = _loaded(options.against, options) if options.against else None
         names, model_id = self.segmenter.manifest.class_names, self.segmenter.model_id
         if self.against and self.against.manifest.class_names != names:
-            raise ValueError(f"against: {self.against.model_id} has other classes than {model_id}")
+            raise ValueError(f"against: {self.against.model_id} must have the same classes as {model_id}")
         self.evaluation.class_names, self.evaluation.model_id = names, model_id
         self.evaluation.gallery.palette = palette(self.segmenter.manifest.palette)
         if strange := options.ignore.keys() - drive.cameras.keys():
-            there = f"there are {', '.join(drive.cameras)}"
-            self.problems.add("ignore", f"ignore: {listed(sorted(strange))} is no camera of {drive.source}; {there}")
+            there = f"the drive {drive.source} has {', '.join(drive.cameras)}"
+            self.problems.add("ignore", f"ignore: unknown camera {listed(sorted(strange))}; {there}")
         self.ignored = {camera: Ignored(entries, camera) for camera, entries in options.ignore.items()}
         manifest = self.segmenter.manifest
         self.monitors = {camera: Monitor(manifest) for camera in drive.cameras}
@@ -75,7 +75,7 @@ class Offline:
         self.seconds = 0.0
 
     def run(self, recorder: Recorder | None, stopped: Event) -> None:
-        """All frames, until the drive ends or ``stopped`` is set."""
+        """Segment and evaluate the frames until the drive ends or ``stopped`` is set."""
         colors = self.evaluation.gallery.palette
         outputs = OutputRecorder(recorder, self.drive, self.segmenter.model_id, colors) if recorder else None
         self.recorder = recorder
@@ -120,13 +120,13 @@ class Offline:
         self.evaluation.add(frame, {"work": sum(seen.stages.values()), **stages}, figures, health)
 
     def _health(self, seen: Seen) -> Health:
-        """As the node judges it, but for the age, which nothing has offline."""
+        """The frame's health, as in the node, but without its age, which does not exist offline."""
         if seen.segmentation is None:
             return unsegmented(seen.dropped)
         return self.monitors[seen.frame.camera].look(seen.segmentation, seen.frame.stamp_ns)
 
     def _look(self, frame: FrameId, seen: Seen, health: Health, outputs: OutputRecorder | None) -> dict[str, Any]:
-        """The segmented frame's part of its row."""
+        """Evaluate a segmented frame. Returns its figures for the table of frames."""
         assert seen.segmentation is not None
         assert seen.image is not None
         ignored, label = self.ignored.get(frame.camera), seen.label
@@ -147,13 +147,13 @@ class Offline:
         return figures
 
     def select(self, frames: pd.DataFrame) -> str:
-        """Write the frames that are most worth labelling; ``frames`` is the table of the replay. Returns what went
-        wrong, empty if nothing did."""
+        """Write the frames that are most worth labelling; ``frames`` is the table of the replay. Returns the problem,
+        empty if there was none."""
         if self.selection is None or self.options.select is None:
             return ""
         chosen, folder = self.selection.chosen(), self.options.select[1]
         if not chosen:
-            return "select: there is no frame that could be labelled"
+            return "select: the drive has no frame that can be labelled"
 
         def segment(camera: str, image: Array) -> Segmentation:
             found = self.segmenter([image])[0]
@@ -168,7 +168,7 @@ class Offline:
     def result(self, resources: list[Sample]) -> Result:
         """The report. Raises SourceError if there were no frames, OSError."""
         if not self.sent:
-            raise SourceError("; ".join(self.problems.lines()) or f"{self.drive.source}: no frames")
+            raise SourceError("; ".join(self.problems.lines()) or f"{self.drive.source}: the drive has no frames")
         model = model_file(self.options.model, self.segmenter.model_id)
         model |= {"device": self.segmenter.engine.device, "precision": self.segmenter.engine.precision}
         made = made_by(self.drive, self.options, model, hashed=not self.evaluation.interrupted)
@@ -185,7 +185,7 @@ def _loaded(model: str, options: Options) -> Segmenter:
 
 
 def replay_offline(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
-    """Evaluate the drive; of what it leaves only drive.mcap is written to ``output``. Raises ReplayError, one line."""
+    """Evaluate the drive. Only drive.mcap is written to ``output``. Raises ReplayError with a text of one line."""
     try:
         offline = Offline(open_drive(source, options), options)
         meter = Meter(os.getpid())
