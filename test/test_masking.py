@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -88,6 +89,23 @@ def test_a_file_that_is_no_picture(tmp_path: Path) -> None:
     path.write_bytes(b"\x89PNG nothing")
     with pytest.raises(ValueError, match="nor a picture that can be read"):
         Ignored((str(path),))
+
+
+def test_a_picture_is_read_as_all_pictures_are(tmp_path: Path) -> None:
+    """Also under a name that is not UTF-8; and one that is cut short is refused, although a decoder fills it up."""
+    name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
+    picture = np.zeros((64, 64, 3), np.uint8)
+    picture[40:, :, 0] = 1  # the last rows are almost black
+    data = cv2.imencode(".png", picture)[1].tobytes()
+    Path(name).write_bytes(data)
+    np.testing.assert_array_equal(Ignored((name,)).pixels(64, 64), picture.any(axis=2))
+    Path(name).write_bytes(data[:-20])
+    with pytest.raises(ValueError, match=r"nor a picture that can be read: .* cut short"):
+        Ignored((name,))
+    bomb = Path(name).with_name("bomb.png")
+    bomb.write_bytes(data[:16] + (32768).to_bytes(4, "big") * 2 + data[24:])
+    with pytest.raises(ValueError, match="more than 16777216 pixels"):
+        Ignored((str(bomb),))
 
 
 @given(arrays(np.uint8, (5, 7)), st.floats(0, 1))

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data.dataset import read_pair
 from training.data.label_sets import LabelSets
-from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, splits
+from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, shared_labels, splits
 from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import LABELS, VOID
 from unet_seg_ros.text import never_fail_to_print
@@ -73,6 +73,7 @@ class Split:
         """One line for each problem."""
         found = [problem for frame in self.frames for problem in frame.problems]
         found += [f"{path}: no image for this label" for path in self.strays]
+        found += shared_labels(self.pairs)
         cities = {pair.image.parent.name for pair in self.pairs}
         expected = CITYSCAPES.get(self.name, 0)
         if ITS_CITIES.get(self.name) in cities and len(self.pairs) != expected:

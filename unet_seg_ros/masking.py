@@ -10,8 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_seg_ros.data.image_files import MAX_BYTES, PictureError, decode
 from unet_seg_ros.data.labels import VOID
-from unet_seg_ros.files import of_user
+from unet_seg_ros.files import of_user, read_bytes
 from unet_seg_ros.metrics.coverage import Point, Region
 from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.text import LINE, quoted
@@ -86,10 +87,12 @@ def polygon(entry: str, name: str) -> Region | None:
 
 
 def _picture(path: Path, name: str) -> NDArray[np.bool_]:
-    picture = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE) if path.is_file() else None
-    if picture is None:
+    try:
+        picture = decode(read_bytes(path, MAX_BYTES), grey=True).pixels
+    except (OSError, PictureError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         raise ValueError(
             f"{name}: {quoted(str(path), LINE)} is neither a polygon (numbers x0 y0 x1 y1 …) nor a picture that can be "
-            "read"
-        )
-    return np.asarray(picture) > 0
+            f"read: {reason or error}"
+        ) from error
+    return np.asarray(picture.reshape(*picture.shape[:2], -1).any(axis=2))

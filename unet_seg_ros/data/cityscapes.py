@@ -94,12 +94,12 @@ def missing_labels(root: Path, split: str, labels: str = "gtFine") -> str:
 
 
 def unpaired(root: Path, split: str, pairs: list[Pair]) -> list[str]:
-    """A sentence for the images without a label where others have one, and a sentence for the labels without an
-    image."""
+    """A sentence for the images that share a label, for those without a label where others have one, and for the labels
+    without an image."""
     used = {pair.label for pair in pairs if pair.label}
     without = [pair.image for pair in pairs if pair.label is None]
     strays = [path for path in label_files(root, split) if path not in used]
-    found = []
+    found = shared_labels(pairs)
     if used and without:
         found.append(f"{without[0]}: {len(without)} of {len(pairs)} images have no label file, this is the first")
     if strays:
@@ -107,10 +107,19 @@ def unpaired(root: Path, split: str, pairs: list[Pair]) -> list[str]:
     return found
 
 
+def shared_labels(pairs: list[Pair]) -> list[str]:
+    """A sentence for the images that have the same label file, because their names differ only in the suffix or in
+    capitals."""
+    owners = Counter(pair.label for pair in pairs if pair.label)
+    shared = [pair.image for pair in pairs if owners[pair.label] > 1]
+    return [f"{shared[0]}: {len(shared)} images have a label file that another image has too"] if shared else []
+
+
 def _files(folder: Path) -> list[Path]:
-    """The files in the cities below ``folder``, sorted, without hidden ones."""
+    """The files in the cities below ``folder``, sorted, without hidden ones. A link to a file that is missing is one of
+    them, so that reading it tells."""
     if not folder.is_dir():
         return []
     cities = [city for city in folder.iterdir() if city.is_dir() and not city.name.startswith(".")]
-    found = [path for city in cities for path in city.iterdir() if not path.name.startswith(".") and path.is_file()]
+    found = [path for city in cities for path in city.iterdir() if not path.name.startswith(".") and not path.is_dir()]
     return sorted(found, key=lambda path: (path.parent.name, natural_order(path)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import pytest
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
+from training.prepare import verify
+from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
 from unet_seg_ros.data.ros_images import to_rgb
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import camera_names
@@ -97,6 +100,52 @@ def test_a_flat_folder_plays_by_name_and_rate(tmp_path: Path) -> None:
     assert [frame.at_ns for frame in frames] == [0, 250_000_000, 500_000_000]
     assert all(np.array_equal(message_pixels(f.message), drives.picture(i)) for i, f in enumerate(frames))
     assert all(frame.label is None for frame in frames)
+
+
+def test_links_to_nothing_and_pipes_count_as_frames_that_cannot_be_read(tmp_path: Path) -> None:
+    """As a data set of git-annex has them before its files are fetched."""
+    drives.write_image(tmp_path / "else.bmp", drives.picture(0))
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    (folder / "0.png").symlink_to(tmp_path / "else.bmp")
+    (folder / "1.png").symlink_to(tmp_path / "nothing.png")
+    (folder / "2.png").symlink_to("2.png")
+    os.mkfifo(folder / "3.png")
+    (folder / "4.png").mkdir()
+    (folder / "circle").symlink_to(folder)
+    found = [(frame.name, frame.problem) for frame in open_source(folder).frames()]
+    assert [name for name, _ in found] == ["0", "1", "2", "3"]
+    assert [bool(problem) for _, problem in found] == [False, True, True, True]
+    assert "1.png: not an image that can be read" in found[1][1]
+
+
+def test_links_to_nothing_in_cityscapes_layout_are_told(tmp_path: Path) -> None:
+    drives.write_cityscapes(tmp_path, "val", 3, 3)
+    for file in (image_path(tmp_path, "val", "town", "town_000000_000001"),
+                 label_path(tmp_path, "val", "town", "town_000000_000002")):  # fmt: skip
+        file.unlink()
+        file.symlink_to("/nothing.png")
+    drive = open_source(tmp_path)
+    assert [bool(frame.problem) for frame in drive.frames()] == [False, True, False]
+    assert [pair.label is None for pair in find_pairs(tmp_path, "val")] == [False] * 3
+    assert len(verify(tmp_path, "val", "gtFine").problems) == 2
+
+
+def test_images_with_the_same_label_are_told(tmp_path: Path) -> None:
+    drives.write_cityscapes(tmp_path, "val", 2, 2)
+    image = image_path(tmp_path, "val", "town", "town_000000_000000")
+    shutil.copy(image, image.with_suffix(".PNG"))
+    (problem,) = open_source(tmp_path).problems
+    assert problem.endswith("2 images have a label file that another image has too")
+    assert problem in verify(tmp_path, "val", "gtFine").problems
+
+
+@STORAGES
+def test_the_suffix_of_a_bag_may_be_in_capitals(tmp_path: Path, storage: StoragePlugin) -> None:
+    drives.write_bag(tmp_path / "bag", {drives.FRONT: [drives.raw(0), drives.raw(1)]}, storage)
+    file = next(file for file in (tmp_path / "bag").iterdir() if file.suffix in (".mcap", ".db3"))
+    loud = file.rename(tmp_path / file.name.upper())
+    assert len(list(open_source(loud).frames())) == 2
 
 
 def test_grey_cameras_of_16_bits_are_played(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def _bags_in(folder: Path) -> list[Path]:
     folders = [path for path in entries if path.is_dir() and is_bag(path) and not (path / FIGURES).exists()]
     if not folders and len(files) < 2:
         return []
-    others = [path.name for path in entries if path not in (*files, *folders) and path.suffix not in NO_DRIVES]
+    others = [path.name for path in entries if path not in (*files, *folders) and path.suffix.lower() not in NO_DRIVES]
     if others:
         logger.warning("%s: its bags are replayed; left out, since they are none: %s", folder, listed(others))
     return sorted([*files, *folders])

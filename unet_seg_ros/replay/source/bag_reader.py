@@ -59,7 +59,7 @@ def bag_files(path: Path) -> list[Path]:
 
 def is_bag_name(file: Path) -> bool:
     """Whether a file is a bag's by its name, also one that was compressed as a whole. Hidden files are none."""
-    return file.name.removesuffix(PACKED).endswith(BAG_SUFFIXES) and not file.name.startswith(".")
+    return file.name.lower().removesuffix(PACKED).endswith(BAG_SUFFIXES) and not file.name.startswith(".")
 
 
 def topics(path: Path) -> dict[str, Topic]:
@@ -158,9 +158,9 @@ def _opened(file: Path) -> Iterator[BagFile]:
         try:
             damage = ""
             open_regular(file).close()  # refuses a pipe, at which sqlite would wait for ever
-            if file.suffix == PACKED:
+            if file.suffix.lower() == PACKED:
                 file, damage = _unpacked(file, stack)
-            bag = SqliteFile(file) if ".db3" in file.suffixes[-1:] else McapFile(file)
+            bag = SqliteFile(file) if file.suffix.lower() == ".db3" else McapFile(file)
         except OSError as error:
             raise Damaged(one_line(error.strerror or error)) from error
         stack.callback(bag.close)

@@ -119,7 +119,7 @@ def open_folder(path: Path, rate: float) -> Drive:
         problems += [missing_labels(path, split), *unpaired(path, split, pairs)]
         problems += [left_out((path / IMAGE_FOLDER / split).glob("*/*"))]
     else:
-        there = sorted((file for file in path.iterdir() if file.is_file()), key=natural_order)
+        there = sorted((file for file in path.iterdir() if not file.is_dir()), key=natural_order)
         files = [(file, None) for file in there if is_picture(file)]
         problems += [left_out(there)]
     if not files:
