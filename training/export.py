@@ -135,12 +135,7 @@ def _checker(
 
 
 def export(
-    run: Path,
-    output: Path,
-    name: str,
-    metrics: dict[str, Any],
-    frames: Sequence[Frame] = (),
-    onnx: Path | None = None,
+    run: Path, output: Path, name: str, metrics: dict[str, Any], frames: Sequence[Frame] = (), onnx: Path | None = None
 ) -> Bundle:
     """Write the averaged network of ``run`` (a folder or a checkpoint) as a bundle and, with ``onnx``, as ONNX.
 

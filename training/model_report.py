@@ -104,10 +104,7 @@ def class_table(evaluation: Evaluation) -> str:
     """IoU and boundary IoU of each class, in percent."""
     lines = [_row(["class", "IoU", "boundary IoU"]), _row(["---"] * 3)]
     rows = zip(
-        evaluation.score.grouping.names,
-        evaluation.score.confusion.iou(),
-        evaluation.score.boundary.iou(),
-        strict=True,
+        evaluation.score.grouping.names, evaluation.score.confusion.iou(), evaluation.score.boundary.iou(), strict=True
     )
     return "\n".join([*lines, *(_row([name, percent(iou), percent(boundary)]) for name, iou, boundary in rows)])
 

@@ -67,10 +67,7 @@ class DamagedCheckpoint(BundleError):
 
 
 def write_checkpoint(
-    path: Path,
-    weights: Mapping[str, Mapping[str, Tensor]],
-    optimizer: Optimizer,
-    values: Mapping[str, Any],
+    path: Path, weights: Mapping[str, Mapping[str, Tensor]], optimizer: Optimizer, values: Mapping[str, Any]
 ) -> None:
     """Write everything that a run needs to resume: sets of weights by name, the optimiser's state, plain JSON
     ``values``, and a digest of them. Raises OSError; an old file of that name is then unchanged."""

@@ -32,10 +32,7 @@ def moved(cells: Cells, source: Grid, was: Place, target: Grid, now: Place, fill
     cos, sin = math.cos(turn), math.sin(turn)
     east, north = now.x - was.x, now.y - was.y
     shift = np.array(
-        [
-            math.cos(was.yaw) * east + math.sin(was.yaw) * north,
-            math.cos(was.yaw) * north - math.sin(was.yaw) * east,
-        ]
+        [math.cos(was.yaw) * east + math.sin(was.yaw) * north, math.cos(was.yaw) * north - math.sin(was.yaw) * east]
     )
     rotation = np.array([[cos, -sin], [sin, cos]])
     corner = rotation @ (target.x_min + target.resolution / 2, target.y_min + target.resolution / 2) + shift

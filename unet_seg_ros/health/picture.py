@@ -156,10 +156,7 @@ def _blocks(middle: Array, small: Array) -> Signals:
     response = cv2.resize(middle, BLOCKS, interpolation=cv2.INTER_AREA)
     light = cv2.resize(np.ascontiguousarray(small[..., 1]), BLOCKS, interpolation=cv2.INTER_AREA)
     empty = response < 2
-    return {
-        "blocked": _share(empty & (light < 25)),
-        "smooth": _share((empty & (light < 235))[3:12]),
-    }
+    return {"blocked": _share(empty & (light < 25)), "smooth": _share((empty & (light < 235))[3:12])}
 
 
 def _steps(grey: Array) -> float:

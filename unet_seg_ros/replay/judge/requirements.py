@@ -28,10 +28,7 @@ PLAIN = (
     *("repeated", "backward", "gaps"),
     *("trust.p05", "trust.p50", "trust.distrusted"),
 )
-ONLY = {
-    "offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES),
-    "live": ("latency", ("jitter",), STAGES),
-}
+ONLY = {"offline": ("work", ("agreement", "agreement_miou"), WORK_STAGES), "live": ("latency", ("jitter",), STAGES)}
 """Metrics of only one mode: the name of its time per frame, single metrics, and stages."""
 
 

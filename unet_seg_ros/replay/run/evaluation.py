@@ -109,12 +109,7 @@ class Evaluation:
         self._bags.append(result.report)
 
     def result(
-        self,
-        made_by: MadeBy,
-        counted: Frames,
-        speed: Speed,
-        seconds: float,
-        resources: Sequence[Sample] | None = None,
+        self, made_by: MadeBy, counted: Frames, speed: Speed, seconds: float, resources: Sequence[Sample] | None = None
     ) -> Result:
         """The result so far. ``seconds`` is the duration of the replay. ``resources`` are those of the segmenting
         process, None if there are several."""

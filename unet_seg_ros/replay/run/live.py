@@ -67,12 +67,7 @@ def _play(drive: Drive, output: Path, options: Options) -> Live:
 
 
 def _look_through(
-    drive: Drive,
-    live: Live,
-    output: Path,
-    evaluation: Evaluation,
-    truth: Truth,
-    where: GroundSettings | None,
+    drive: Drive, live: Live, output: Path, evaluation: Evaluation, truth: Truth, where: GroundSettings | None
 ) -> None:
     """Evaluate the frames that have masks. Adds overlays to the recording and, if ``where`` holds the cameras'
     positions, grids. Raises OSError, ValueError."""

@@ -75,11 +75,7 @@ def versions() -> dict[str, str]:
 def _commit() -> str:
     """The commit of the clone, with -dirty if files were changed; empty if this is not a clone or git is missing."""
     git = ["git", "-C", str(Path(__file__).parent)]
-    ours = [
-        "ls-files",
-        "--error-unmatch",
-        Path(__file__).name,
-    ]  # false where this is only installed
+    ours = ["ls-files", "--error-unmatch", Path(__file__).name]  # false where this is only installed
     describe = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
         for command in (ours, describe):
