@@ -17,8 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.true_grid import finer, intersection_and_union, true_grid
 from training.synthetic import Drive, DriveConfig, Scene
-from training.town.grid import finer, intersection_and_union, true_grid
 from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID
 from unet_seg_ros.ground.camera import Camera
 from unet_seg_ros.ground.costs import Costs, load_costs

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from training.data.sampling import evenly
 from training.evaluate import percent
 from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
 from training.evaluation.report import frame_panels, group_legend, write_report
@@ -72,17 +73,8 @@ def summary_table(
     measured: Sequence[tuple[LabelledSet, Evaluation]], drives: Mapping[str, Streamed] | None = None
 ) -> str:
     """A row of figures for each set, in percent; ``drives`` are those that were played, by title."""
-    columns = [
-        "data",
-        "frames",
-        "classes",
-        "mIoU",
-        "boundary mIoU",
-        "categories",
-        "pixel accuracy",
-        "calibration error",
-        f"mIoU when the mask arrives, at {_beside(f'{rate:g}' for rate in RATES)} Hz",
-    ]
+    columns = ["data", "frames", "classes", "mIoU", "boundary mIoU", "categories", "pixel accuracy"]
+    columns += ["calibration error", f"mIoU when the mask arrives, at {_beside(f'{rate:g}' for rate in RATES)} Hz"]
     lines = [_row(columns), _row(["---"] * len(columns))]
     for labelled, evaluation in measured:
         grouping, figures = evaluation.score.grouping, evaluation.summary()
@@ -147,11 +139,6 @@ def measure(segmenter: Segmenter, labelled: LabelledSet, data: Path, output: Pat
     return evaluation
 
 
-def _streamed(segmenter: Segmenter, labelled: LabelledSet, data: Path) -> Streamed:
-    root, grouping = data / labelled.folder, GROUPINGS[labelled.grouping]
-    return streamed(segmenter, root, labelled.split, grouping, labelled.class_map)
-
-
 def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
     """Name and files of each camera without labels: pictures whose names begin the same, and each video."""
     pictures: dict[str, list[Path]] = {}
@@ -162,17 +149,13 @@ def unlabelled(data: Path) -> Iterator[tuple[str, list[Path]]]:
     yield from ((path.stem, [path]) for path in sorted(data.glob("*")) if path.suffix.lower() in VIDEOS)
 
 
-def _spread(count: int) -> set[int]:
-    return set(np.linspace(0, count - 1, min(SHOWN, count)).round().astype(int).tolist())
-
-
 def frames_of(files: Sequence[Path]) -> Iterator[Image]:
     """At most ``SHOWN`` evenly spaced frames of a video or of picture files. Raises SourceError or ValueError."""
     if files[0].suffix.lower() not in VIDEOS:
-        yield from (read_image(files[index]) for index in sorted(_spread(len(files))))
+        yield from map(read_image, evenly(files, SHOWN))
         return
     drive = open_source(files[0])
-    wanted = _spread(drive.length)
+    wanted = set(evenly(range(drive.length), SHOWN))
     yield from (message_pixels(frame.message) for index, frame in enumerate(drive.frames()) if index in wanted)
 
 
@@ -196,7 +179,11 @@ def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
     for labelled in SETS:
         if labelled not in there:
             print(f"left out, because {data / labelled.folder} does not exist: {labelled.title}", file=sys.stderr)
-    drives = {labelled.title: _streamed(segmenter, labelled, data) for labelled in there if labelled.drive}
+    drives = {
+        one.title: streamed(segmenter, data / one.folder, one.split, GROUPINGS[one.grouping], one.class_map)
+        for one in there
+        if one.drive
+    }
     text = card(segmenter, [(labelled, measure(segmenter, labelled, data, output)) for labelled in there], drives)
     write_atomically(output / "card.md", text)
     for name, files in unlabelled(data):

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -68,8 +67,7 @@ class Views:
         self._cities: dict[tuple[int, str], str] = {}
         for index, drive in enumerate(self.drives):
             for camera in drive.cameras:
-                name = f"{drive.source.stem}-{camera}" if len(drive.cameras) > 1 else drive.source.stem
-                city = "pseudo-" + (re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "drive")
+                city = f"pseudo-{drive.city(camera)}"
                 taken = city in self._cities.values()
                 self._cities[index, camera] = f"{city}-{index}" if taken else city
 

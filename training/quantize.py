@@ -13,7 +13,8 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from training.exporting.int8 import Split, calibrate, check, evenly, refuse_unless_passed, with_int8
+from training.data.sampling import evenly
+from training.exporting.int8 import Split, calibrate, check, refuse_unless_passed, with_int8
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
 from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.data.labels import GROUPINGS

@@ -11,9 +11,10 @@ import torch
 
 from test.model.test_fold import trained
 from training import quantize
+from training.data.sampling import evenly
 from training.exporting import int8
-from training.exporting.int8 import Check, evenly, refuse_unless_passed
-from unet_seg_ros.data.cityscapes import Pair, find_pairs
+from training.exporting.int8 import Check, refuse_unless_passed
+from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.model.bundle import BundleError, Manifest, load_bundle, save_bundle, write_bundle
 from unet_seg_ros.model.config import UNetConfig
@@ -123,9 +124,3 @@ def test_what_is_asked_wrongly(
 def test_data_that_is_not_there_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="nowhere"):
         command(monkeypatch, bundle, tmp_path / "out", *splits(tmp_path / "nowhere"))
-
-
-@pytest.mark.parametrize(("most", "expected"), [(0, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
-def test_frames_are_evenly_spread(most: int, expected: list[int]) -> None:
-    pairs = [Pair(str(n), Path("a"), None) for n in range(5)]
-    assert [int(pair.name) for pair in evenly(pairs, most)] == expected

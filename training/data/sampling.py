@@ -1,8 +1,9 @@
-"""Which frame a sample shows, and which part of it."""
+"""Chooses frames, and the part of a frame that a sample shows."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -10,6 +11,16 @@ from numpy.typing import NDArray
 
 MIN_PIXELS = 64
 """A frame shows a set if it has at least so many pixels of it."""
+
+
+T = TypeVar("T")
+
+
+def evenly(items: Sequence[T], most: int) -> list[T]:
+    """At most ``most`` of the items, evenly spread from the first to the last; all for 0."""
+    if not most or most >= len(items):
+        return list(items)
+    return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
 
 
 class UniformChoice:

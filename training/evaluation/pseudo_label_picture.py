@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from training.data.dataset import labelled_pairs, read_pair
+from training.data.sampling import evenly
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, ID_TO_TRAIN_ID, palette
 from unet_seg_ros.draw import colorize, contact_sheet, legend, overlay
 
@@ -28,9 +29,9 @@ def kept_picture(root: Path, split: str, classes: Mapping[str, Mapping[str, floa
     ``root`` is a data set in Cityscapes layout; ``classes`` are by name ``of_all``, ``kept`` and ``least_confidence``,
     each 0..1 (``kept`` is None for a class that was not seen). Returns uint8[H, 1600, 3] RGB.
     """
-    pairs, colors, rows = labelled_pairs(root, split), palette(CLASS_COLORS), []
-    for index in np.linspace(0, len(pairs) - 1, min(FRAMES, len(pairs))).round().astype(int):
-        image, label_ids = read_pair(pairs[index])
+    colors, rows = palette(CLASS_COLORS), []
+    for pair in evenly(labelled_pairs(root, split), FRAMES):
+        image, label_ids = read_pair(pair)
         labels = ID_TO_TRAIN_ID[label_ids]
         rows.append(np.hstack([image, overlay(image, labels, colors), colorize(labels, colors)]))
     sheet, names = contact_sheet(rows, 2, WIDTH), legend(CLASS_NAMES, CLASS_COLORS, WIDTH)

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from training.data.sampling import evenly
 from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.engine import Scores
@@ -85,6 +86,4 @@ def spread(root: Path, split: str, count: int = 4) -> list[Frame]:
 
     Raises FileNotFoundError if there are none, ValueError for one that cannot be read.
     """
-    pairs = find_pairs(root, split)
-    chosen = sorted({round(place) for place in np.linspace(0, len(pairs) - 1, count)})
-    return [read_image(pairs[index].image) for index in chosen]
+    return [read_image(pair.image) for pair in evenly(find_pairs(root, split), count)]

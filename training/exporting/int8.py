@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from training.data.dataset import labelled_pairs, read_pair
 from training.data.label_sets import to_train_ids
-from unet_seg_ros.data.cityscapes import Pair
+from training.data.sampling import evenly
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.engine.openvino_graph import build_graph
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
@@ -59,13 +59,6 @@ class Check(NamedTuple):
             f"{self.data}, {self.frames} frames: masks agree on {100 * self.agreement:.2f} % of the pixels, "
             f"mIoU {100 * self.miou_int8:.2f} in int8, {100 * self.miou_fp32:.2f} in fp32"
         )
-
-
-def evenly(items: Sequence[Pair], most: int) -> list[Pair]:
-    """At most ``most`` of the items, evenly spread; all for 0."""
-    if not most or most >= len(items):
-        return list(items)
-    return [items[round(place)] for place in np.linspace(0, len(items) - 1, most)]
 
 
 def calibrate(bundle: Bundle, frames: Iterable[Frame]) -> dict[str, Range]:

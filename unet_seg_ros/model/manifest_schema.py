@@ -67,11 +67,7 @@ def _ranges(value: Any) -> bool:
     )
 
 
-def _boolean(value: Any) -> bool:
-    return type(value) is bool
-
-
-_BOOLEAN = _Field(_boolean, "true or false")
+_BOOLEAN = _Field(lambda value: type(value) is bool, "true or false")
 MANIFEST = {
     "name": _Field(lambda value: bool(value) and _NAME.holds(value), _NAME.must_be),
     "config": _Field(lambda value: isinstance(value, Mapping), "an object"),

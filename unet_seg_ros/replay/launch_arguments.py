@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from unet_seg_ros.ros.bringup import Argument
+from unet_seg_ros.ros.bringup import Argument, with_defaults
 from unet_seg_ros.text import quoted
 
 ARGUMENTS = (
@@ -24,11 +24,7 @@ def command_line(arguments: Mapping[str, str]) -> list[str]:
 
     Raises ValueError with one line that names the argument and what would be right.
     """
-    values = {argument.name: argument.default for argument in ARGUMENTS}
-    for name, value in arguments.items():
-        if name not in values:
-            raise ValueError(f"{name}: there is no such argument; the arguments are {', '.join(values)}")
-        values[name] = value.strip()
+    values = with_defaults(arguments, ARGUMENTS)
     if not values["source"]:
         raise ValueError("source: name the drive, for example source:=drive.mcap")
     try:

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,16 @@ class Bringup:
     rviz_remappings: list[tuple[str, str]]
 
 
+def with_defaults(arguments: Mapping[str, str], known: Sequence[Argument]) -> dict[str, str]:
+    """The value of each ``known`` argument by name. Raises ValueError, which names an argument that is not known."""
+    values = {argument.name: argument.default for argument in known}
+    for name, value in arguments.items():
+        if name not in values:
+            raise ValueError(f"{name}: there is no such argument; the arguments are {', '.join(values)}")
+        values[name] = value.strip()
+    return values
+
+
 def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = None) -> Bringup:
     """Turn launch arguments into a Bringup. ``arguments`` are strings by the names in ``ARGUMENTS``; a missing one has
     its default.
@@ -104,11 +114,7 @@ def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = No
     ``environ`` is the caller's environment (default: this process's). Raises ValueError with one line that names the
     argument and says what is wrong and what would be right.
     """
-    values = {argument.name: argument.default for argument in ARGUMENTS}
-    for name, value in arguments.items():
-        if name not in values:
-            raise ValueError(f"{name}: there is no such argument; the arguments are {', '.join(values)}")
-        values[name] = value.strip()
+    values = with_defaults(arguments, ARGUMENTS)
     for name, known in (("transport", TRANSPORTS), ("log_level", LOG_LEVELS)):
         if values[name] not in ("", *known):
             raise ValueError(f"{name}: {quoted(values[name])} is not one of {', '.join(known)}")

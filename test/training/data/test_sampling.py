@@ -8,9 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from training.data.augment import crop_at_scale
-from training.data.sampling import MIN_PIXELS, UniformChoice, pixel_of, window_at
+from training.data.sampling import MIN_PIXELS, UniformChoice, evenly, pixel_of, window_at
 
 seeds = st.integers(0, 10**6)
+
+
+@pytest.mark.parametrize(("most", "expected"), [(0, [0, 1, 2, 3, 4]), (9, [0, 1, 2, 3, 4]), (3, [0, 2, 4]), (1, [0])])
+def test_items_are_evenly_spread(most: int, expected: list[int]) -> None:
+    assert evenly(range(5), most) == expected
 
 
 def test_sets_come_up_equally_often() -> None:

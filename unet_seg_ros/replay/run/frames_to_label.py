@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +68,7 @@ def write_selection(
         if index not in chosen:
             continue
         image = message_pixels(frame.message)
-        city = _city(drive, frame.camera)
+        city = drive.city(frame.camera)
         name = frame_name(city, index)
         path = image_path(folder, SPLIT, city, name)
         write_image(path, image)
@@ -84,8 +83,3 @@ def write_selection(
 
 
 _TOLD = [name for name in COLUMNS if name not in ("image", "doubt")]
-
-
-def _city(drive: Drive, camera: str) -> str:
-    name = f"{drive.source.stem}-{camera}" if len(drive.cameras) > 1 else drive.source.stem
-    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "drive"

@@ -9,6 +9,7 @@ import itertools
 import logging
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -34,22 +35,11 @@ from unet_seg_ros.text import last_words, listed, never_fail_to_print, one_line
 
 logger = logging.getLogger(__name__)
 
-NO_DRIVES = (
-    ".txt",
-    ".md",
-    ".csv",
-    ".json",
-    ".yaml",
-    ".yml",
-    ".log",
-    ".sh",
-    ".py",
-    ".html",
-    ".pdf",
-    ".db3-wal",
-    ".db3-shm",
-)
-"""Suffixes of files that nobody takes for drives."""
+NO_DRIVES = {
+    *(".txt", ".md", ".csv", ".json", ".yaml", ".yml", ".html", ".pdf"),
+    *(".log", ".sh", ".py", ".db3-wal", ".db3-shm"),
+}
+"""Suffixes of files that are certainly not drives."""
 
 
 @dataclass(frozen=True)
@@ -218,14 +208,13 @@ def _total(
 
 
 def _frames(parts: Sequence[Frames]) -> Frames:
-    dropped: dict[str, int] = {}
+    dropped: Counter[str] = Counter()
     for part in parts:
-        for reason, count in part["dropped"].items():
-            dropped[reason] = dropped.get(reason, 0) + count
+        dropped.update(part["dropped"])
     received = [part["received"] for part in parts]
     return {
         "sent": sum(part["sent"] for part in parts),
         "received": None if None in received else sum(count or 0 for count in received),
         "processed": sum(part["processed"] for part in parts),
-        "dropped": dropped,
+        "dropped": dict(dropped),
     }

@@ -148,24 +148,24 @@ def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topi
     return played
 
 
+def _first(topic: Topic) -> Any | None:
+    """The first message of a topic; None if it is damaged."""
+    try:
+        return TYPES.deserialize_cdr(topic.first, topic.kind)
+    except Exception:  # rosbags does not check its input, so it raises errors of any type
+        return None
+
+
 def _encoding(topic: Topic) -> str:
     """The encoding of a topic of raw images, from its first message; empty if that message is damaged."""
-    try:
-        message: Any = TYPES.deserialize_cdr(topic.first, IMAGE)
-    except Exception:  # rosbags checks nothing: whatever comes of it
-        return ""
-    return one_line(message.encoding, VALUE)
+    message = _first(topic)
+    return one_line(message.encoding, VALUE) if message else ""
 
 
 def _is_compressed_depth(topic: Topic) -> bool:
     """Whether a topic holds compressed depth images, by the format of its first message."""
-    if topic.kind != COMPRESSED_IMAGE:
-        return False
-    try:
-        message: Any = TYPES.deserialize_cdr(topic.first, COMPRESSED_IMAGE)
-    except Exception:  # rosbags checks nothing: whatever comes of it
-        return False
-    return bool(not_a_picture(message.format))
+    message = _first(topic) if topic.kind == COMPRESSED_IMAGE else None
+    return bool(message and not_a_picture(message.format))
 
 
 def _stamps(path: Path, cameras: dict[str, str]) -> Iterator[tuple[str, int]]:
@@ -193,7 +193,7 @@ def _message(raw: Raw) -> Any:
     """Deserialise a message. A damaged one becomes a message without pixels, which the node refuses too."""
     try:
         return TYPES.deserialize_cdr(raw.cdr, raw.kind)
-    except Exception:  # rosbags checks nothing: whatever comes of it
+    except Exception:  # rosbags does not check its input, so it raises errors of any type
         empty = image_message(np.zeros((0, 0, 3), np.uint8), "rgb8", header_stamp(raw.cdr, raw.time_ns), "")
         if raw.kind == IMAGE:
             return empty

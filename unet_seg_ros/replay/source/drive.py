@@ -6,6 +6,7 @@ the same fields, so no ROS is imported.
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -101,6 +102,11 @@ class Drive:
     def topic(self, camera: str) -> str:
         """The topic of the camera's images."""
         return self.cameras[camera] + ("/compressed" if self.transport == "compressed" else "")
+
+    def city(self, camera: str) -> str:
+        """The name of the camera's city, if its frames are written in Cityscapes layout: a-z, 0-9 and hyphens."""
+        name = f"{self.source.stem}-{camera}" if len(self.cameras) > 1 else self.source.stem
+        return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-") or "drive"
 
     @property
     def message_type(self) -> str:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.true_grid import finer, intersection_and_union, true_grid
 from training.synthetic import Drive, DriveConfig, write_drive
-from training.town.grid import finer, intersection_and_union, true_grid
 from unet_seg_ros.data.labels import CLASS_NAMES, ID_TO_TRAIN_ID
 from unet_seg_ros.ground.camera import Camera
 from unet_seg_ros.ground.costs import load_costs
