@@ -7,6 +7,7 @@ import os
 import struct
 import subprocess
 import sys
+import tracemalloc
 import zlib
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,7 +19,15 @@ import pytest
 from PIL import Image as Pillow
 
 from unet_seg_ros.data import image_files
-from unet_seg_ros.data.image_files import PictureError, decode, is_picture, read_image, read_picture, write_image
+from unet_seg_ros.data.image_files import (
+    PictureError,
+    decode,
+    decode_label,
+    is_picture,
+    read_image,
+    read_picture,
+    write_image,
+)
 from unet_seg_ros.data.ros_images import ImageError, compressed_to_rgb
 
 
@@ -43,6 +52,23 @@ def by_pillow(mode: str, kind: str, **options: Any) -> bytes:
     return out.getvalue()
 
 
+def by_pillow_as(image: Any, kind: str) -> bytes:
+    out = io.BytesIO()
+    image.save(out, kind)
+    return out.getvalue()
+
+
+def apart() -> bytes:
+    """A baseline JPEG with a scan for each component: the scans of three grey JPEGs under one frame header."""
+    luma, red, blue = np.moveaxis(cv2.cvtColor(picture(), cv2.COLOR_RGB2YCrCb), 2, 0)
+    greys = [encode(np.ascontiguousarray(channel)) for channel in (luma, blue, red)]
+    scans = [grey[grey.index(b"\xff\xda") + 10 : -2] for grey in greys]
+    before, _, after = greys[0][: greys[0].index(b"\xff\xda")].partition(b"\xff\xc0")
+    frame = b"\xff\xc0\0\x11" + after[2:7] + b"\3\1\x11\0\2\x11\0\3\x11\0"
+    coded = [b"\xff\xda\0\x08\1" + bytes([i]) + b"\0\0\x3f\0" + scan for i, scan in enumerate(scans, 1)]
+    return before + frame + after[11:] + b"".join(coded) + b"\xff\xd9"
+
+
 WHOLE = {
     "baseline": encode(picture()),
     "progressive": encode(picture(), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1),
@@ -56,6 +82,7 @@ WHOLE = {
     "4:1:1": encode(picture(), ".jpg", cv2.IMWRITE_JPEG_SAMPLING_FACTOR, 0x411111),
     "grey": encode(picture()[..., 0], ".jpg", cv2.IMWRITE_JPEG_RST_INTERVAL, 2),
     "CMYK": by_pillow("CMYK", "JPEG"),
+    "components apart": apart(),
     "PNG": encode(picture(), ".png"),
     "PNG of 16 bits": bytes(cv2.imencode(".png", picture()[..., ::-1].astype(np.uint16) * 257)[1].tobytes()),
     "PNG with a palette": by_pillow("P", "PNG"),
@@ -139,13 +166,94 @@ def test_compressed_texts_are_not_unpacked() -> None:
         ([HEADER, chunk(b"acTL", bytes(8)), PIXELS, END], "animated"),
         ([HEADER, PIXELS[:-1] + b"x", END], "checksum"),
         ([HEADER, PIXELS], "cut short"),
-        ([HEADER, END], "can't be decoded"),
-        ([HEADER, chunk(b"IDAT", zlib.compress(bytes(8 * 12))), END], "can't be decoded"),
+        ([HEADER, END], "a part of its pixels is missing"),
+        ([HEADER, chunk(b"IDAT", zlib.compress(bytes(8 * 12))), END], "a part of its pixels is missing"),
+        ([HEADER, chunk(b"IDAT", zlib.compress(bytes(8 * 25))[:-4]), END], "a part of its pixels is missing"),
+        ([HEADER, chunk(b"IDAT", zlib.compress(bytes(8 * 25))[:-4] + b"none"), END], "incorrect data check"),
+        ([HEADER, chunk(b"IDAT", zlib.compress(b"\5" * 8 * 25)), END], "unknown filter"),
+        ([HEADER, chunk(b"IDAT", b"no zlib"), END], "its pixels are damaged"),
+        ([chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 8, 3, 0, 0, 0)), PIXELS, END], "its palette is missing"),
+        ([chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 1, 3, 0, 0, 0)), chunk(b"PLTE", bytes(9)), END], "palette"),
     ],
-)
-def test_what_is_not_understood_in_a_png_is_refused(chunks: list[bytes], says: str) -> None:
+)  # fmt: skip
+def test_what_is_not_understood_in_a_png_is_refused(chunks: list[bytes], says: str, capfd: Any) -> None:
     with pytest.raises(PictureError, match=says):
         decode(START + b"".join(chunks))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_no_more_is_unpacked_of_a_png_than_its_header_states() -> None:
+    """A hundred kilobytes that a decoder would unpack to a hundred megabytes, and then throw away."""
+    bomb = chunk(b"IDAT", zlib.compress(bytes(10**8)))
+    tracemalloc.start()
+    with pytest.raises(PictureError, match="PNG of 8×8 holds more pixels than its header states"):
+        decode(START + HEADER + bomb + END)
+    assert tracemalloc.get_traced_memory()[1] < 2**20
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize(("color", "depth", "channels"), [(0, 8, 1), (0, 16, 1), (2, 8, 3), (6, 16, 4), (0, 2, 1)])
+@pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (16, 8), (33, 17)])
+def test_interlaced_pngs_hold_the_same_picture(color: int, depth: int, channels: int, size: tuple[int, int]) -> None:
+    width, height = size
+    samples = np.random.default_rng(1).integers(0, 1 << depth, (height, width, channels)).astype(np.uint16)
+
+    def rows(part: Any) -> bytes:
+        if depth < 8:
+            bits = np.unpackbits(part.astype(np.uint8)[..., 0][..., None], axis=2)[..., 8 - depth :]
+            return b"".join(b"\0" + np.packbits(line.ravel()).tobytes() for line in bits)
+        return b"".join(b"\0" + line.astype(">u2" if depth == 16 else np.uint8).tobytes() for line in part)
+
+    passes = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+    parts = [samples[y::dy, x::dx] for x, y, dx, dy in passes]
+    found = []
+    for interlaced, raw in ((0, rows(samples)), (1, b"".join(rows(part) for part in parts if part.size))):
+        header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, interlaced))
+        found.append(decode(START + header + chunk(b"IDAT", zlib.compress(raw)) + END).pixels)
+    assert np.array_equal(*found)
+    if depth >= 8:
+        shown = samples[..., :3] if depth == 8 else samples[..., :3] >> 8
+        assert np.array_equal(found[0], np.broadcast_to(shown, (height, width, 3)))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4])
+def test_labels_of_fewer_than_8_bits_are_refused_since_a_decoder_stretches_them(depth: int) -> None:
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, depth, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(8 * (1 + depth))))
+    with pytest.raises(PictureError, match="not an 8-bit single-channel image"):
+        decode_label(START + header + pixels + END)
+
+
+def test_labels_are_ids_as_they_are_stored_or_refused() -> None:
+    ids = np.random.default_rng(1).integers(0, 34, (20, 30)).astype(np.uint8)
+    grey = Pillow.fromarray(ids)
+    for save in ("PNG", "BMP"):
+        assert np.array_equal(decode_label(by_pillow_as(grey, save)), ids)
+    paletted = Pillow.fromarray(ids)
+    for palette in ([255 - i // 3 for i in range(768)], [i % 251 for i in range(768)]):
+        paletted.putpalette(palette)
+        for save in ("PNG", "BMP"):
+            with pytest.raises(PictureError, match="not an 8-bit single-channel image"):
+                decode_label(by_pillow_as(paletted, save))
+    with pytest.raises(PictureError, match="a JPEG changes the ids of labels"):
+        decode_label(by_pillow_as(grey, "JPEG"))
+
+
+def test_a_jpeg_without_one_of_its_colours_is_refused() -> None:
+    """A baseline file whose components have a scan each, and of which the last scan is left out."""
+    data = apart()
+    assert np.abs(decode(data).pixels.astype(int) - picture()).mean() < 6
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(PictureError, match="a part of its colours is missing"):
+        decode(data[:last] + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("colors", [257, 2**31, 2**32 - 1])
+def test_a_bmp_with_too_many_colours_is_refused_without_a_word_on_the_terminal(colors: int, capfd: Any) -> None:
+    data = by_pillow("L", "BMP")
+    with pytest.raises(PictureError, match=f"BMP: it has {colors} colours, 256 at most"):
+        decode(data[:46] + struct.pack("<I", colors) + data[50:])
+    assert capfd.readouterr() == ("", "")
 
 
 def many_scans(count: int, width: int = 64, height: int = 64) -> bytes:

@@ -111,7 +111,7 @@ def shared_labels(pairs: list[Pair]) -> list[str]:
     """A sentence for the images that have the same label file, because their names differ only in the suffix or in
     capitals."""
     owners = Counter(pair.label for pair in pairs if pair.label)
-    shared = [pair.image for pair in pairs if owners[pair.label] > 1]
+    shared = [pair.image for pair in pairs if pair.label and owners[pair.label] > 1]
     return [f"{shared[0]}: {len(shared)} images have a label file that another image has too"] if shared else []
 
 

@@ -128,7 +128,9 @@ def read_label(path: Path) -> Array:
 
 
 def decode_label(data: bytes) -> Array:
-    """A picture of label ids as H×W uint8. Raises PictureError if it is not a single-channel 8-bit image."""
+    """A picture of label ids as H×W uint8. Raises PictureError if it is not a single-channel 8-bit image, or a JPEG."""
+    if data.startswith(jpeg.START):
+        raise PictureError("a JPEG changes the ids of labels: make it a PNG")
     pixels = decode(data, grey=True).pixels
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise PictureError(NO_LABEL)
@@ -160,7 +162,8 @@ def _jpeg(data: bytes, grey: bool) -> Picture:
 def _png(data: bytes, grey: bool) -> Picture:
     header = png.read_header(data)
     check_size(header.width, header.height)
-    single = grey and header.channels == 1 and not header.palette
+    # a decoder stretches grey of fewer bits to 0..255, and a label id must stay as it is
+    single = grey and header.channels == 1 and header.depth >= 8 and not header.palette
     try:
         return Picture(_by_opencv(png.checked(data), cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
     except PictureError as error:
@@ -174,12 +177,19 @@ def _bmp(data: bytes, grey: bool) -> Picture:
     width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)
     check_size(width, height)
-    if size < 40 or compression not in (0, 3) or bits not in (1, 4, 8, 16, 24, 32):
+    if size < 40 or compression not in ((0, 3) if bits in (16, 32) else (0,)) or bits not in (1, 4, 8, 16, 24, 32):
         raise PictureError("BMP: its kind is not supported")
+    colors = struct.unpack_from("<I", data, 46)[0] or 1 << bits
+    if bits <= 8 and colors > 1 << bits:
+        raise PictureError(f"BMP: it has {colors} colours, {1 << bits} at most")
     row = (width * bits + 31) // 32 * 4
     if offset < 54 or len(data) < offset + row * height:
         raise PictureError(f"BMP of {width}×{height} is cut short: its pixels need {offset + row * height} bytes")
-    single = grey and _by_opencv(data, cv2.IMREAD_UNCHANGED).ndim == 2
+    # the pixels of a label are ids: the colours must be those of grey, in order
+    table = np.frombuffer(data[14 + size :][: 4 * colors], np.uint8) if bits <= 8 else np.zeros(0, np.uint8)
+    single = (
+        grey and bits == 8 and np.array_equal(table.reshape(-1, 4)[:, :3], np.arange(colors).repeat(3).reshape(-1, 3))
+    )
     return Picture(_by_opencv(data, cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
 
 

@@ -54,6 +54,7 @@ class _Walk:
         self.sampling: dict[int, tuple[int, int]] = {}
         self.restart_interval = 0
         self.scans = 0
+        self.seen: set[int] = set()
         self.orientation = 1
 
     def run(self) -> JpegHeader:
@@ -67,6 +68,8 @@ class _Walk:
             at = self._after_scan(at + 2, end) if marker == 0xDA else end
         if self.header is None or not self.scans:
             raise PictureError("it has no frame header or no scan")
+        if self.seen != set(self.sampling):
+            raise PictureError("a part of its colours is missing: not every component has a scan")
         return self.header._replace(orientation=self.orientation)
 
     def _marker(self, at: int) -> tuple[int, int]:
@@ -132,6 +135,7 @@ class _Walk:
         components = [self.data[start + 1 + 2 * i] for i in range(count)]
         if not set(components) <= set(self.sampling):
             raise PictureError("a scan is of a component that there is not")
+        self.seen.update(components)
         for restarts, found in enumerate(_MARKER_IN_SCAN.finditer(self.data, end)):
             marker = self.data[found.start() + 1]
             if not 0xD0 <= marker <= 0xD7:

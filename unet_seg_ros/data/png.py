@@ -1,8 +1,8 @@
 """The header of a PNG file (ISO/IEC 15948), read strictly: a file with anything unknown in it is refused.
 
-The length of each chunk must lie within the data, and its checksum must be right. The decoder then gets only the chunks
-that hold the picture, because compressed texts and colour profiles can expand to gigabytes. The decoder itself refuses
-a file with too few pixels.
+The length of each chunk must lie within the data, and its checksum must be right. The pixels are unpacked here, up to
+the size that the header states, because 1 MB of data can expand to 1 GB, which a decoder unpacks and then throws away.
+The decoder gets a file that holds nothing but these pixels, and so has no reason to print warnings.
 """
 
 from __future__ import annotations
@@ -12,25 +12,39 @@ import zlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import numpy as np
+
 from unet_seg_ros.data.jpeg import PictureError
 
 START = b"\x89PNG\r\n\x1a\n"
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel, by colour type: grey, RGB, palette, grey with alpha, RGB with alpha."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
+_FILTERS = 5
+"""A row begins with the number of its filter, which is less than this."""
+_ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
+"""The first column and row of each pass of an interlaced picture, and the steps to the next ones."""
 
 
 class PngHeader(NamedTuple):
     """``width`` and ``height`` in pixels; ``channels`` (1 grey or palette, 2, 3, 4); ``depth`` is the bits of a sample;
-    ``palette``: the pixels are indices into a table of colours."""
+    ``palette``: the pixels are indices into a table of colours; ``interlaced``: as Adam7."""
 
     width: int
     height: int
     channels: int
     depth: int
     palette: bool
+    interlaced: bool = False
+
+    def passes(self) -> list[tuple[int, int]]:
+        """The number of rows, and the bytes of a row, of each part that the pixels consist of."""
+        parts = _ADAM7 if self.interlaced else ((0, 0, 1, 1),)
+        sizes = [(-(-(self.width - x) // dx), -(-(self.height - y) // dy)) for x, y, dx, dy in parts]
+        bits = self.channels * self.depth
+        return [(rows, 1 + (columns * bits + 7) // 8) for columns, rows in sizes if columns > 0 and rows > 0]
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -45,7 +59,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
             raise PictureError("it is cut short, or a chunk's length is wrong")
         if not kind.isalpha():
             raise PictureError(f"there is no chunk at byte {at}")
-        if kind in _KEPT and zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+        if kind in _READ and zlib.crc32(data[at + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise PictureError(f"the checksum of its chunk {kind.decode()} is wrong")
         yield kind, start, end
         if kind == b"IEND":
@@ -60,20 +74,53 @@ def read_header(data: bytes) -> PngHeader:
     width, height, depth, color, compression, filters, interlace = struct.unpack_from(">IIBBBBB", data, 16)
     if color not in _CHANNELS or depth not in _DEPTHS[color] or compression or filters or interlace > 1:
         raise PictureError(f"PNG of {len(data)} bytes: its header is damaged")
-    return PngHeader(width, height, _CHANNELS[color], depth, color == 3)
+    return PngHeader(width, height, _CHANNELS[color], depth, color == 3, interlace == 1)
 
 
 def checked(data: bytes) -> bytes:
-    """The file without chunks that are not needed for the pixels; each chunk is checked. Raises PictureError."""
-    kept = [START]
+    """The file with nothing but its pixels, not compressed; each chunk is checked. Raises PictureError."""
+    header, colors = read_header(data), b""
+    packed: list[bytes] = []
     for number, (kind, start, end) in enumerate(_chunks(data)):
         if (kind == b"IHDR") != (number == 0):
             raise PictureError("its header must be the first chunk, and the only one")
         if kind in _ANIMATION:
             raise PictureError("it is animated: a frame must be a single picture")
-        if kind not in _KEPT:
-            if kind[:1].isupper():
-                raise PictureError(f"its chunk {kind.decode('ascii')} is not known")
-            continue
-        kept.append(data[start - 8 : end + 4])
-    return b"".join(kept)
+        if kind not in _READ and kind[:1].isupper():
+            raise PictureError(f"its chunk {kind.decode('ascii')} is not known")
+        if kind == b"IDAT":
+            packed.append(data[start:end])
+        elif kind == b"PLTE":
+            colors = data[start:end]
+    if header.palette and (not colors or len(colors) % 3 or len(colors) > 3 << header.depth):
+        raise PictureError("its palette is missing or damaged")
+    table = [(b"PLTE", colors.ljust(3 << header.depth, b"\0"))] if header.palette else []
+    pixels = zlib.compress(_unpacked(packed, header), 0)
+    chunks = [(b"IHDR", data[16:29]), *table, (b"IDAT", pixels), (b"IEND", b"")]
+    parts = [START]
+    for kind, contents in chunks:
+        checksum = zlib.crc32(contents, zlib.crc32(kind))
+        parts += [struct.pack(">I", len(contents)), kind, contents, struct.pack(">I", checksum)]
+    return b"".join(parts)
+
+
+def _unpacked(packed: list[bytes], header: PngHeader) -> bytearray:
+    """The pixels with their filters, exactly as many as the header states."""
+    passes = header.passes()
+    size = sum(rows * row for rows, row in passes)
+    inflate, pixels = zlib.decompressobj(), bytearray()
+    try:
+        for part in packed:
+            pixels += inflate.decompress(part, size + 1 - len(pixels))
+            if len(pixels) > size:
+                raise PictureError("it holds more pixels than its header states")
+    except zlib.error as error:
+        raise PictureError(f"its pixels are damaged: {error}") from error
+    if len(pixels) < size or not inflate.eof:
+        raise PictureError("a part of its pixels is missing")
+    at = 0
+    for rows, row in passes:
+        if np.frombuffer(pixels, np.uint8, rows * row, at)[::row].max() >= _FILTERS:
+            raise PictureError("its pixels are damaged: a row has an unknown filter")
+        at += rows * row
+    return pixels
