@@ -1,9 +1,10 @@
-"""Each engine on a machine that is idle and on one that is busy: ``python -m benchmarks.busy [BUNDLE] [--json FILE]``.
+"""Measures each engine on an idle and on a busy machine: ``python -m benchmarks.busy [BUNDLE] [--json FILE]``.
 
-Every engine segments the same frames in a process of its own, beside 0 to N processes that keep a core busy each: back
-to back, and paced as cameras of 10 and 30 Hz, where the frames that come while the network works are dropped but for
-the newest. Milliseconds count from the moment that a frame is there. CPU time and page faults are the process's. Masks
-are compared with the network's in double precision: only right ones count.
+Every engine segments the same frames in its own process, while 0 to N other processes each keep one core busy. The
+frames come back to back or at the rate of a camera (10 and 30 Hz). At a rate, frames that arrive while the network
+works are dropped except the newest. The time is measured from the arrival of a frame. CPU time and page faults are
+those of the engine's process. Masks are compared with those of the network in double precision; an engine whose masks
+are wrong does not count.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def _burn() -> None:
 
 @contextmanager
 def busy(processes: int) -> Iterator[None]:
-    """So many processes that keep a core busy each."""
+    """Start this number of processes, each of which keeps one core busy, for the duration of the block."""
     burning = [PROCESSES.Process(target=_burn, daemon=True) for _ in range(processes)]
     for process in burning:
         process.start()
@@ -48,8 +49,8 @@ def main() -> None:
         "--size", type=frame_size, default="480x360", metavar="WIDTHxHEIGHT", help="default: %(default)s"
     )
     parser.add_argument("--engines", nargs="+", choices=ENGINES, default=list(ENGINES), metavar="ENGINE")
-    parser.add_argument("--busy", type=int, default=usable_cores(), help="beside 0 to so many processes")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each line (default: 5)")
+    parser.add_argument("--busy", type=int, default=usable_cores(), help="largest number of busy processes")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each line (default: 5)")
     given = parser.parse_args()
     frames = street(*pixels(given.size))
     with contest(given.bundle, given.engines) as found:

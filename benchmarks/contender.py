@@ -1,6 +1,7 @@
-"""An engine in a process of its own, so that no engine's threads, memory or settings are another's.
+"""Runs an engine in its own process, so that engines do not share threads, memory or settings.
 
-The process imports this module, and so no library that an engine brings: what an engine sets for one has its effect.
+The process imports this module, which loads no library of an engine. So an engine can set environment variables before
+its library is loaded.
 """
 
 from __future__ import annotations
@@ -24,18 +25,19 @@ from unet_seg_ros.text import one_line
 
 PROCESSES = multiprocessing.get_context("spawn")
 WARM = 10
-"""Frames that are not counted."""
+"""Number of first frames that are not counted."""
 REASON = 160
-"""Characters of why an engine cannot run."""
+"""Largest number of characters of the reason why an engine cannot run."""
 AGREEMENT = 0.97
-"""On what share of the pixels an engine's masks must be those of the reference, else its times do not count: one that
-is fast and wrong agrees on far less. What int8 may lose is checked on real frames (``training.quantize``)."""
+"""Smallest share of the pixels on which an engine's masks must agree with the reference; else its times do not count.
+A wrong engine agrees on a much smaller share. The loss by int8 is checked on real frames by ``training.quantize``."""
 Figures = dict[str, float]
 T = TypeVar("T")
 
 
 class Pace(NamedTuple):
-    """``rate`` in Hz, 0 is back to back, for ``seconds``; ``together`` frames at a time, one of each camera."""
+    """Frames at ``rate`` in Hz (0: back to back) for ``seconds``; ``together`` frames at the same time, one for each
+    camera."""
 
     rate: float
     seconds: float
@@ -43,11 +45,11 @@ class Pace(NamedTuple):
 
 
 class CannotRun(Exception):
-    """Why an engine gives no figures, on one line."""
+    """An engine cannot run. The text is the reason in one line."""
 
 
 class Contender:
-    """The engine ``name`` (see ``benchmarks.engines``), to be closed after use."""
+    """The engine ``name`` (see ``benchmarks.engines``) in its own process. It must be closed after use."""
 
     def __init__(self, name: str, bundle: Path) -> None:
         self.name = name
@@ -55,20 +57,20 @@ class Contender:
         self._process = ProcessPoolExecutor(1, PROCESSES)
 
     def masks(self, frames: Sequence[Frame]) -> list[NDArray[np.uint8]]:
-        """Of frames uint8[H, W, 3]. Raises CannotRun."""
+        """The masks of frames uint8[H, W, 3]. Raises CannotRun."""
         return self._answer(self._process.submit(_masks, self.name, self._bundle, frames))
 
     def measure(self, frames: Sequence[Frame], pace: Pace) -> Figures:
-        """Milliseconds from the moment that a frame is there to its mask: ``p50``, ``p95``, ``p99``, ``max``; medians
-        of the stages; CPU time and page faults of a frame. Frames that come while the network works are dropped but
-        for the newest. Raises CannotRun."""
+        """Milliseconds from the arrival of a frame to its mask: ``p50``, ``p95``, ``p99``, ``max``; medians of the
+        stages; CPU time and page faults for each frame. Frames that arrive while the network works are dropped except
+        the newest. Raises CannotRun."""
         return self._answer(self._process.submit(_measure, self.name, self._bundle, frames, pace))
 
     def _answer(self, asked: Future[T | str]) -> T:
         try:
             answer = asked.result()
         except BrokenProcessPool as error:
-            raise CannotRun("its process ended") from error
+            raise CannotRun("the process of the engine ended unexpectedly") from error
         if isinstance(answer, str):
             raise CannotRun(answer)
         return answer
@@ -78,7 +80,7 @@ class Contender:
 
 
 def agreement(masks: Sequence[NDArray[np.uint8]], expected: Sequence[NDArray[np.uint8]]) -> float:
-    """The share of pixels that are the same."""
+    """The share of pixels with the same class."""
     return float(np.mean([np.mean(mask == other) for mask, other in zip(masks, expected, strict=True)]))
 
 
@@ -97,7 +99,7 @@ def _masks(name: str, bundle: Path, frames: Sequence[Frame]) -> list[NDArray[np.
     try:
         segment = _segment(name, bundle)
         return [segment([frame])[0].mask for frame in frames]
-    except Exception as error:  # whatever the library says is what the table says
+    except Exception as error:  # the table shows the error of the library
         return one_line(f"{type(error).__name__}: {error}", REASON)
 
 
@@ -109,7 +111,7 @@ def _measure(name: str, bundle: Path, frames: Sequence[Frame], pace: Pace) -> Fi
 
 
 def measured(segment: Segment, frames: Sequence[Frame], pace: Pace) -> Figures:
-    """See ``Contender.measure``, in this process."""
+    """The same as ``Contender.measure``, in this process."""
     batches = [[frames[(place + i) % len(frames)] for i in range(pace.together)] for place in range(len(frames))]
     for number in range(WARM):
         segment(batches[number % len(batches)])
@@ -121,7 +123,7 @@ def measured(segment: Segment, frames: Sequence[Frame], pace: Pace) -> Figures:
     while time.perf_counter() - start < pace.seconds:
         came = time.perf_counter()
         if pace.rate:
-            tick = max(tick + 1, int((came - start) * pace.rate))  # the newest that is there, else the next one
+            tick = max(tick + 1, int((came - start) * pace.rate))  # the newest frame, else the next one
             came = start + tick / pace.rate
             time.sleep(max(0.0, came - time.perf_counter()))
         stages.append(segment(batches[len(taken) % len(batches)])[0].timings)
@@ -135,6 +137,6 @@ def measured(segment: Segment, frames: Sequence[Frame], pace: Pace) -> Figures:
 
 
 def percentiles(values: Sequence[float]) -> Figures:
-    """``p50``, ``p95``, ``p99`` and ``max``; not a number where there are no values."""
+    """``p50``, ``p95``, ``p99`` and ``max``; NaN if there are no values."""
     p50, p95, p99, most = np.percentile(values, [50, 95, 99, 100]).tolist() if len(values) else [float("nan")] * 4
     return {"p50": p50, "p95": p95, "p99": p99, "max": most}

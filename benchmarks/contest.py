@@ -1,4 +1,4 @@
-"""The engines that are compared in one run: those that run here and are right, and why the others do not count."""
+"""Compares several engines in one run. An engine that cannot run here gets a row with the reason."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ FRAMES = 3
 
 
 def street(width: int, height: int) -> list[Frame]:
-    """Frames of a drive through the synthetic town, uint8[height, width, 3]: as many edges as a street has."""
+    """Frames of a drive through the synthetic town, uint8[height, width, 3]. They have about as many edges as frames of
+    a real street."""
     config = DriveConfig(seed=7, width=width, height=height, fps=1, seconds=FRAMES)
     return [frame.image for frame in drive(config)]
 
 
 class Contest:
-    """``rows`` are what was found so far, as they are kept: each names its engine and what else ``about`` says."""
+    """``rows`` are the results so far. Each has the name of its engine and the values of ``about``."""
 
     def __init__(self, bundle: Path, names: Sequence[str]) -> None:
         self.rows: list[dict[str, Any]] = []
@@ -31,8 +32,8 @@ class Contest:
         self._agreed: dict[str, float] = {}
 
     def begin(self, frames: Sequence[Frame], about: dict[str, Any]) -> None:
-        """Compare each engine's masks of ``frames`` with the reference; those that cannot run get a row that says so
-        and are left out from here on."""
+        """Compare each engine's masks of ``frames`` with the reference. An engine that cannot run gets a row with the
+        reason and is left out from then on."""
         reference = Contender(REFERENCE, self._bundle)
         try:
             expected = reference.masks(frames)
@@ -45,7 +46,7 @@ class Contest:
                 self._leave_out(contender, about, str(error))
 
     def measure(self, frames: Sequence[Frame], pace: Pace, about: dict[str, Any]) -> None:
-        """A row for each engine."""
+        """Add a row for each engine."""
         for contender in list(self._contenders):
             try:
                 found = contender.measure(frames, pace)
@@ -54,7 +55,7 @@ class Contest:
                 continue
             agreed = self._agreed[contender.name]
             self.rows.append({**about, "engine": contender.name, **found, "agreement": agreed})
-            wrong = "" if agreed >= AGREEMENT else f", WRONG: masks agree on {100 * agreed:.1f} % only"
+            wrong = "" if agreed >= AGREEMENT else f", WRONG: masks agree on only {100 * agreed:.1f} % of the pixels"
             said = ", ".join(f"{name} {found[name]:.1f}" for name in ("p50", "p95", "max"))
             print(f"{_words(about)}: {contender.name}: {said} ms{wrong}", file=sys.stderr, flush=True)
 
@@ -75,7 +76,7 @@ def _words(about: dict[str, Any]) -> str:
 
 @contextmanager
 def contest(bundle: Path, names: Sequence[str]) -> Iterator[Contest]:
-    """The engines' processes end with the block."""
+    """A contest whose processes end with the block."""
     found = Contest(bundle, names)
     try:
         yield found

@@ -1,8 +1,7 @@
-"""Every way to run a bundle on this CPU, each as a function from frames to segmentations, and what they must agree
-with.
+"""The engines that are compared: each is a function from frames to segmentations. One of them is the reference.
 
-Those that the node does not use are here only to be compared: ONNX Runtime, torch.compile, and ``plain``, the loop that
-one writes first. No library is loaded before it is needed.
+The node does not use ONNX Runtime, torch.compile and ``plain``, a simple loop in PyTorch; they are here for comparison
+only. No library is loaded before it is needed.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ ENGINES = (
     *("pytorch bf16", "pytorch bf16 spinning", "pytorch fp32"),
     *("torch.compile bf16", "torch.compile fp32", "onnxruntime fp32"),
 )
-"""Library and precision. ``spinning`` is PyTorch with OpenMP's own way to wait."""
+"""Names of library and precision. ``spinning`` is PyTorch with OpenMP's default waiting."""
 
 
 def made(name: str, bundle: Bundle) -> Segment:
-    """One of ``ENGINES``, ``REFERENCE``, ``PLAIN`` or ``AUTO`` (what ``device: cpu`` takes), in a process that has not
-    loaded PyTorch before.
+    """Make one of ``ENGINES``, ``REFERENCE``, ``PLAIN`` or ``AUTO`` (the engine of ``device: cpu``). The process must
+    not have loaded PyTorch before.
 
-    Raises whatever keeps it from running here.
+    Raises the library's error if the engine cannot run here.
     """
     library, _, precision = name.partition(" ")
     if not precision.endswith(" spinning") and "OMP_WAIT_POLICY" not in os.environ:
@@ -65,7 +64,7 @@ def _pytorch(bundle: Bundle, precision: str) -> Engine:
 
 
 def _compiled(bundle: Bundle, precision: str) -> Engine:
-    """Its weights are constants of what is compiled, for each shape anew."""
+    """torch.compile with frozen weights. It compiles again for each shape."""
     import torch
     from torch._inductor import config
 
@@ -78,7 +77,7 @@ def _compiled(bundle: Bundle, precision: str) -> Engine:
 
 
 class _Compared:
-    """An engine that knows the logits alone: ``run`` makes float32[N, C, h, w] of uint8[N, H, W, 3]."""
+    """An engine that computes only logits: ``run`` makes float32[N, C, h, w] from uint8[N, H, W, 3]."""
 
     device = "cpu"
 
@@ -117,7 +116,7 @@ def _onnxruntime(bundle: Bundle, precision: str) -> Engine:
 
 
 def _float64(bundle: Bundle, precision: str) -> Engine:
-    """The network as it was trained, not folded, in double precision."""
+    """The trained network in double precision, with its batch normalisations."""
     import torch
 
     network = bundle.build().double()
@@ -141,8 +140,8 @@ def _plain(bundle: Bundle) -> Segment:
 
 
 def plain(bundle: Bundle, device: str = "cpu") -> Callable[[Frame], tuple[Frame, Frame]]:
-    """By the shortest code: frame uint8[H, W, 3] → mask and confidence. The same network under autocast to the device's
-    precision, then logits, softmax and maximum at the frame's full size."""
+    """The simplest code from a frame uint8[H, W, 3] to mask and confidence: the same network under autocast in the
+    device's precision, then logits, softmax and maximum at the frame's full size."""
     import torch
     from torch.nn import functional as F
 

@@ -1,9 +1,9 @@
-"""The ground grid, how fast and how right: ``python -m benchmarks.ground [BUNDLE]``.
+"""Measures the time and the accuracy of the grid on the ground: ``python -m benchmarks.ground [BUNDLE]``.
 
-Time: from a mask to a grid of 200×200 cells, beside what one writes first: the image warped to the ground by the
-homography (``cv2.warpPerspective``), which knows no feet, no confidence and no distortion. Truth: drives through the
-synthetic town, the grids of true masks and of the bundle's masks against the town's own geometry, as IoU of the free
-cells and of the cells with a foot, up to several distances.
+Time: from a mask to a grid of 200×200 cells. The baseline warps the mask to the ground by a homography
+(``cv2.warpPerspective``), without feet, confidence and distortion. Accuracy: on drives through the synthetic town, the
+grids from true masks and from the bundle's masks are compared with the geometry of the town, as IoU of the free cells
+and of the cells with a foot, up to several distances.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ Mask = NDArray[np.uint8]
 
 
 def view_of(drive: Drive, pitch: float) -> View:
-    """A drive's camera with this pitch, over ``GRID``."""
+    """The view of a drive's camera with this pitch on ``GRID``."""
     lens = drive.lens
     camera = Camera(lens.width, lens.height, lens.fx, lens.fy, lens.cx, lens.cy)
     pose = Pose.from_angles(0, 0, drive.height, 0, pitch, 0)
@@ -45,7 +45,7 @@ def view_of(drive: Drive, pitch: float) -> View:
 
 
 def homography(view: View, lens: Camera, height: float, pitch: float) -> NDArray[np.float64]:
-    """From cells (column, row) to pixels, float64[3, 3]."""
+    """The homography from cells (column, row) to pixels, float64[3, 3]."""
     cos, sin = np.cos(pitch), np.sin(pitch)
     cell = np.array([[GRID.resolution, 0, GRID.x_min], [0, GRID.resolution, GRID.y_min], [0, 0, 1]])
     to_camera = np.array([[0, -1, 0], [-sin, 0, height * cos], [cos, 0, height * sin]])
@@ -76,7 +76,7 @@ def speed(costs: Costs) -> None:
         for name, values in times.items():
             p50, p95 = np.percentile(values, (50, 95))
             print(f"{width}×{height:<5}  {name:<10}  {p50:7.2f}  {p95:7.2f}  {p50 / median:6.1f}")
-        print(f"{'':>10}  the lookup is built once in {built:.0f} ms")
+        print(f"{'':>10}  the tables of the projection are made once in {built:.0f} ms")
 
 
 def drives(width: int, height: int) -> Iterator[tuple[Drive, Scene]]:

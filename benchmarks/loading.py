@@ -1,8 +1,8 @@
-"""From the disk to a random crop: ``python -m benchmarks.loading``.
+"""Measures the time from the disk to a random crop: ``python -m benchmarks.loading``.
 
-Compared in the same run on frames that it writes itself: our cache, our reader of the files, and the data set one
-writes first (imread of both files, then a slice). Prints milliseconds a crop and the ratio of the medians to the
-cache's; then whole augmented samples a second through PyTorch's loader.
+The same run compares the cache, the reader of the files, and a simple data set (imread of both files, then a slice), on
+frames that the benchmark writes. It prints milliseconds for each crop, the ratio of the medians to the cache, and the
+number of augmented samples per second through PyTorch's loader.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def from_frames(frames: Frames, crop: tuple[int, int]) -> Crop:
 
 
 def plain(root: Path, crop: tuple[int, int]) -> Crop:
-    """The baseline, by the shortest code."""
+    """The baseline: the simplest code."""
     pairs = find_pairs(root, "train")
 
     def draw(rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -60,7 +60,7 @@ def plain(root: Path, crop: tuple[int, int]) -> Crop:
 
 
 def crops(ways: dict[str, Crop]) -> dict[str, NDArray[np.float64]]:
-    """Milliseconds of each crop, turn by turn; the first round is left out."""
+    """Milliseconds of each crop. The ways take turns, and the first round is left out."""
     rng = np.random.default_rng(0)
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):

@@ -1,9 +1,9 @@
-"""Offline replay of a bag: ``python -m benchmarks.replay [BUNDLE] [--frames 36]``.
+"""Measures the offline replay of a bag: ``python -m benchmarks.replay [BUNDLE] [--frames 36]``.
 
-Compared in the same run with the loop that one writes first: rosbags, OpenCV, the same model at the same precision,
-mask, confidence and class counts of each frame. The replay does that too, and flicker, confidence and coverage of each
-frame, the worst frames and the pictures of its report. Prints milliseconds a frame over several rounds and the ratio of
-the medians.
+The same run measures a simple loop: rosbags, OpenCV, the same model at the same precision, and mask, confidence and
+class counts of each frame. The replay does this too, and also computes flicker, confidence and coverage of each frame,
+the worst frames and the pictures of its report. The benchmark prints milliseconds for each frame over several rounds
+and the ratio of the medians.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Round = Callable[[], float]
 
 
 def write_bag(path: Path, size: tuple[int, int], count: int, storage: StoragePlugin) -> Path:
-    """A bag of ``count`` bgr8 images, as most cameras send them, at 10 Hz."""
+    """Write a bag of ``count`` bgr8 images at 10 Hz; bgr8 is what most cameras send."""
     width, height = size
     config = DriveConfig(seed=7, width=width, height=height, fps=10, seconds=DISTINCT / 10)
     frames = itertools.cycle([np.ascontiguousarray(frame.image[:, :, ::-1]) for frame in drive(config)])
@@ -52,7 +52,7 @@ def write_bag(path: Path, size: tuple[int, int], count: int, storage: StoragePlu
 
 
 def looped(bag: Path, model: Path) -> Round:
-    """Seconds that the loop takes."""
+    """A function that runs the loop and returns its seconds."""
     bundle = load_bundle(model)
     segment = plain(bundle, Segmenter.load(bundle).engine.device)
 
@@ -70,14 +70,15 @@ def looped(bag: Path, model: Path) -> Round:
 
 
 def replayed(bag: Path, model: Path, output: Path) -> Round:
-    """Seconds from the first frame to the last, as the loop's are: model and warm-up are not in it."""
+    """A function that runs the replay and returns the seconds from the first frame to the last one. As for the loop,
+    loading the model and warming up are not included."""
     return lambda: replay_offline(bag, output, Options(model=str(model), record=False))[0].seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("models/unet_nano.safetensors"))
-    parser.add_argument("--frames", type=int, default=36, help="in each bag (%(default)s)")
+    parser.add_argument("--frames", type=int, default=36, help="number of frames of each bag (%(default)s)")
     arguments = parser.parse_args()
     engine = Segmenter.load(arguments.bundle).engine
     print(f"{arguments.bundle.stem} on {engine.device}, {engine.precision}, PyTorch {torch.__version__}")

@@ -1,7 +1,7 @@
-"""What a benchmark found, with all that it takes to measure it again: printed as a table, and kept as JSON.
+"""Prints the results of a benchmark as a table and stores them as JSON, with everything that is needed to repeat it.
 
-A file is of one machine and holds the last run of each benchmark there, by its name; ``benchmarks/results`` has those
-of the machines where they ran.
+A file belongs to one machine and has the last run of each benchmark on it, by the benchmark's name. These files are in
+``benchmarks/results``.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Row = dict[str, Any]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What all of these benchmarks have: ``bundle`` and ``json``."""
-    about = "model bundle: a file, or the name of one that ships (default: %(default)s)"
+    """Add the arguments ``bundle`` and ``json``, which all of these benchmarks have."""
+    about = "model bundle: a file, or the name of a shipped model (default: %(default)s)"
     parser.add_argument("bundle", type=_bundle, nargs="?", default="unet_nano", help=about)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="keep the results in this file of the machine")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="store the results in this file of the machine")
 
 
 def _bundle(text: str) -> Path:
-    """The file of a bundle that can be loaded."""
+    """The file of a bundle, after a check that it can be loaded."""
     try:
         path = shipped_or_path(text)
         load_bundle(path)
@@ -44,7 +44,7 @@ def _bundle(text: str) -> Path:
 
 
 def conclude(benchmark: str, given: argparse.Namespace, rows: Sequence[Row]) -> None:
-    """Print the table of a run with the arguments ``given`` and, if they say so, keep it."""
+    """Print the table of a run with the arguments ``given``, and store it if ``--json`` was given."""
     result = {"made_by": made_by(given), "rows": [_clean(row) for row in rows]}
     print(rendered(benchmark, result))
     if given.json:
@@ -53,7 +53,7 @@ def conclude(benchmark: str, given: argparse.Namespace, rows: Sequence[Row]) -> 
 
 
 def made_by(given: argparse.Namespace) -> Row:
-    """Model, settings, versions, machine and how busy it was."""
+    """The model, the settings, the versions, the machine and its load."""
     runtime = {"onnxruntime": version("onnxruntime")} if find_spec("onnxruntime") else {}
     settings = {name: value for name, value in vars(given).items() if name not in ("bundle", "json")}
     return {
@@ -67,7 +67,7 @@ def made_by(given: argparse.Namespace) -> Row:
 
 
 def _clean(row: Row) -> Row:
-    """As JSON can hold it: four digits, and None for what is not a number."""
+    """A row in a form that JSON can hold: four digits, and None for NaN."""
     found = {name: _number(value) if isinstance(value, float) else value for name, value in row.items()}
     return {name: _clean(value) if isinstance(value, dict) else value for name, value in found.items()}
 

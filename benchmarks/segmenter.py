@@ -1,8 +1,9 @@
-"""From a frame to mask and confidence: ``python -m benchmarks.segmenter [BUNDLE] [--json FILE]``.
+"""Measures the time from a frame to mask and confidence: ``python -m benchmarks.segmenter [BUNDLE] [--json FILE]``.
 
-Every engine inside the ``Segmenter``, and ``plain``, what one writes first: the same network under autocast, then
-logits, softmax and maximum at the frame's full size. Back to back on an idle machine; the ratio is to the engine that
-``device: cpu`` takes. Masks are compared with the network's in double precision: only right ones have a ratio.
+It measures every engine in the ``Segmenter``, and ``plain``, a simple loop: the same network under autocast, then
+logits, softmax and maximum at the frame's full size. The frames come back to back on an idle machine. The ratio
+compares with the engine of ``device: cpu``. Masks are compared with those of the network in double precision; an engine
+whose masks are wrong has no ratio.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ SIZES = ["480x360", "640x480", "1280x720", "2048x1024"]
 
 
 def frame_size(text: str) -> str:
-    """The text itself, checked, for argparse."""
+    """Check a size for argparse and return it unchanged."""
     if not re.fullmatch(r"\d{2,4}x\d{2,4}", text) or min(pixels(text)) < 32:
         raise argparse.ArgumentTypeError(f"{text!r} is not WIDTHxHEIGHT, each 32 to 9999 pixels, such as 640x480")
     return text
 
 
 def pixels(size: str) -> tuple[int, int]:
-    """Width and height of ``frame_size``."""
+    """Width and height of a checked size."""
     width, height = map(int, size.split("x"))
     return width, height
 
@@ -38,7 +39,7 @@ def main() -> None:
         "--sizes", nargs="+", type=frame_size, default=SIZES, metavar="WIDTHxHEIGHT", help="default: %(default)s"
     )
     parser.add_argument("--engines", nargs="+", choices=(*ENGINES, PLAIN), default=[*ENGINES, PLAIN], metavar="ENGINE")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each line (default: 5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="duration of each line (default: 5)")
     given = parser.parse_args()
     with contest(given.bundle, given.engines) as found:
         for size in given.sizes:

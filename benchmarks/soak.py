@@ -1,8 +1,10 @@
-"""Does the node stay as it is? ``python -m benchmarks.soak --minutes 60``.
+"""Checks whether the node's use of resources stays constant over a long time: ``python -m benchmarks.soak --minutes
+60``.
 
-The node runs in a process of its own; two cameras send it good and malformed frames over DDS, faster than it can take
-them. Its memory, threads, open files, log lines a second and the age of its outputs are sampled; the table and the plot
-show them over time, and the last line compares the end with the beginning (after a first tenth to warm up).
+The node runs in its own process. Two cameras send good and malformed frames over DDS, faster than the node can process
+them. The benchmark samples the node's memory, threads, open files, log lines per second and the age of its outputs. The
+table and the plot show them over time, and the last lines compare the end with the beginning, without the first tenth
+of the run.
 """
 
 from __future__ import annotations
@@ -28,23 +30,23 @@ from unet_seg_ros.ros.bringup import bringup
 
 CAMERAS = ("front", "rear")
 SAMPLES = 240
-"""Of a run, at most: a long one is sampled less often."""
+"""Largest number of samples. A long run is sampled less often."""
 ROWS = 12
-"""Of the table."""
+"""Number of rows of the table."""
 MALFORMED = ("step", "encoding", "short", "empty", "huge", "long text")
 FLAT = 0.02
-"""By how much the end may differ from the beginning, as a share."""
+"""Largest relative difference between the end and the beginning."""
 
 
 def isolate() -> None:
-    """A DDS domain of its own, this machine only, and big images through shared memory."""
+    """Set the environment: a separate DDS domain on this machine only, and shared memory for large images."""
     os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randrange(1, 102))
     os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
     os.environ.update(bringup({}, environ={}).environment)
 
 
 def node_process(log: Path, model: str) -> subprocess.Popen[bytes]:
-    """The node, its output going to ``log``."""
+    """Start the node; its output is written to ``log``."""
     parameters = [
         f"cameras:=[{', '.join(CAMERAS)}]",
         "device:=cpu",
@@ -58,7 +60,7 @@ def node_process(log: Path, model: str) -> subprocess.Popen[bytes]:
 
 
 def spoilt(message: Any, kind: str) -> Any:
-    """The frame made malformed in one of the ways of ``MALFORMED``."""
+    """A malformed copy of the frame; ``kind`` is one of ``MALFORMED``."""
     if kind == "step":
         message.step = 1
     elif kind == "encoding":
@@ -75,7 +77,8 @@ def spoilt(message: Any, kind: str) -> Any:
 
 
 class Sender:
-    """Sends frames of both cameras at ``rate`` Hz each, every third of them malformed, and notes the outputs' ages."""
+    """Sends frames of both cameras at ``rate`` Hz each, and stores the ages of the outputs. Every third frame is
+    malformed."""
 
     def __init__(self, rate: float, height: int, width: int) -> None:
         import rclpy
@@ -96,7 +99,7 @@ class Sender:
             self.node.create_subscription(ClassCoverage, topic, lambda m: self.ages.append(m.age), QoSProfile(depth=5))
 
     def send_until(self, end: float) -> None:
-        """Until that time of ``time.monotonic``."""
+        """Send until ``end``, a time of ``time.monotonic``."""
         due = time.monotonic()
         while due < end:
             for camera in CAMERAS:
@@ -121,7 +124,7 @@ class Sender:
 
 
 def soak(sender: Sender, process: subprocess.Popen[bytes], log: Path, minutes: float) -> pd.DataFrame:
-    """A row for each sample. Raises RuntimeError if the node ends."""
+    """Returns a row for each sample. Raises RuntimeError if the node ends."""
     about = psutil.Process(process.pid)
     start, rows, lines = time.monotonic(), [], _lines(log)
     interval = max(5.0, 60 * minutes / SAMPLES)
@@ -155,7 +158,7 @@ def _lines(log: Path) -> int:
 
 
 def verdict(rows: pd.DataFrame) -> pd.DataFrame:
-    """Median of the second and of the last tenth of the run, and by what share they differ."""
+    """The medians of the second and of the last tenth of the run, and their relative difference."""
     tenth = max(1, len(rows) // 10)
     first, last = rows[tenth : 2 * tenth].median(), rows[-tenth:].median()
     table = pd.DataFrame({"second tenth": first, "last tenth": last, "change (%)": 100 * (last - first) / first})
@@ -163,7 +166,7 @@ def verdict(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def plot(rows: pd.DataFrame, path: Path) -> None:
-    """The columns over time, as a PNG."""
+    """Plot the columns over time as a PNG."""
     names = [name for name in rows if name != "minutes"]
     figure = Figure(figsize=(8, 1.4 * len(names)), layout="constrained")
     for axes, name in zip(figure.subplots(len(names), sharex=True), names, strict=True):
@@ -177,7 +180,7 @@ def plot(rows: pd.DataFrame, path: Path) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.soak", description=__doc__)
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="frames a second of each camera")
+    parser.add_argument("--rate", type=float, default=200.0, metavar="HZ", help="frames per second of each camera")
     parser.add_argument("--size", type=int, nargs=2, default=(120, 160), metavar=("HEIGHT", "WIDTH"))
     parser.add_argument("--model", default="", help="a shipped model's name or a bundle's path (default: the node's)")
     parser.add_argument("--output", type=Path, default=Path("out/soak"), help="folder for soak.csv, soak.png, node.log")

@@ -1,7 +1,7 @@
-"""Results as Markdown tables: ``python -m benchmarks.table FILE... [--page docs/performance.md]``.
+"""Prints results as Markdown tables: ``python -m benchmarks.table FILE... [--page docs/performance.md]``.
 
-Prints the tables of every benchmark in the files; with ``--page`` they replace what stands there between the lines
-``<!-- results -->`` and ``<!-- end of results -->``.
+It prints the tables of every benchmark in the files. With ``--page`` they replace the text of that page between the
+lines ``<!-- results -->`` and ``<!-- end of results -->``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ BEGIN, END = "<!-- results -->", "<!-- end of results -->"
 
 
 def rendered(benchmark: str, result: Mapping[str, Any]) -> str:
-    """The table or tables of a benchmark, under what they were measured with."""
+    """The table or tables of a benchmark, below a line with the model, the machine and the versions."""
     made, rows = result["made_by"], result["rows"]
     about = made["machine"]
     where = f"{about['cores']} cores of {about['processor']}"
@@ -62,7 +62,7 @@ def _segmenter(rows: Sequence[Row]) -> list[str]:
     first: dict[str, float] = {}
     lines = []
     for row in _measured(rows):
-        ours = first.setdefault(row["frame"], row["p50"])  # what `device: cpu` takes comes first
+        ours = first.setdefault(row["frame"], row["p50"])  # the engine of `device: cpu` comes first
         stages = [number(row[stage]) for stage in ("preprocess", "forward", "postprocess")]
         ratio = number(row["p50"] / ours, 2) if _right(row) else "–"
         times = [number(row[name]) for name in ("p50", "p95")]
@@ -85,7 +85,7 @@ def _busy(rows: Sequence[Row]) -> list[str]:
 
 
 def _node(rows: Sequence[Row]) -> list[str]:
-    """Two tables: at the given rate, and all else."""
+    """Two tables: the times at the given rate, and all other figures."""
     paced, rest = [], []
     for row in _measured(rows):
         case = [f"{row['width']}x{row['height']}", row["cameras"], row["transport"]]
@@ -108,7 +108,7 @@ TABLES: dict[str, Callable[[Sequence[Row]], list[str]]] = {"segmenter": _segment
 
 
 def into_page(page: str, tables: str) -> str:
-    """The page with its tables replaced. Raises ValueError if it has no place for them."""
+    """The page with its tables replaced. Raises ValueError if the two lines are not in the page."""
     if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(BEGIN) > page.index(END):
         raise ValueError(f"the page needs one line {BEGIN} and, after it, one line {END}")
     return re.sub(f"{BEGIN}.*{END}", lambda _: f"{BEGIN}\n{tables}{END}", page, flags=re.DOTALL)

@@ -1,8 +1,8 @@
-"""A training step: ``python -m benchmarks.training [--model nano] [--crop 352 480] [--batch 8]``.
+"""Measures a training step: ``python -m benchmarks.training [--model nano] [--crop 352 480] [--batch 8]``.
 
-Compared in the same run with what one writes first: contiguous memory format, fp32, logits upsampled to the labels'
-size, cross-entropy and dice over all pixels by one-hot labels. Prints images per second and the ratio of the medians;
-on a GPU also the share of the time in which it was busy.
+The same run measures a simple training step: contiguous memory format, fp32, logits upsampled to the labels' size,
+cross-entropy and dice over all pixels with one-hot labels. The benchmark prints images per second and the ratio of the
+medians, and on a GPU also the share of the time in which the GPU was busy.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def plain(config: TrainConfig, device: torch.device, images: Tensor, labels: Ten
 
 
 def busy(step: Step) -> float:
-    """The share of a step's time in which the GPU computes."""
+    """The share of a step's time in which the GPU is busy."""
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profiled:
         start = perf_counter()
         step()
@@ -68,7 +68,7 @@ def busy(step: Step) -> float:
 
 
 def measured(ways: dict[str, Step]) -> dict[str, list[float]]:
-    """Seconds of each step, turn by turn; the first two of each way are left out."""
+    """Seconds of each step. The ways take turns, and the first two steps of each are left out."""
     times: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         for name, step in ways.items():

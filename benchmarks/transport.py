@@ -1,8 +1,9 @@
-"""What an image costs on its way from a camera's process to the node's: ``python -m benchmarks.transport``.
+"""Measures the transport of an image from the camera's process to the node's: ``python -m benchmarks.transport``.
 
-A process publishes images at 10 Hz (RELIABLE), another receives them as the node does: typed, and for comparison as
-serialised bytes (a raw subscription) that NumPy views without a copy. Each pair runs in turn, with and without the
-shared-memory profile. Prints milliseconds from publishing to the array, and the receiver's CPU time for each image.
+One process publishes images at 10 Hz (RELIABLE). Another receives them as the node does, as typed messages, and for
+comparison as serialised bytes (a raw subscription), which NumPy views without a copy. Each pair of processes runs with
+and without the shared-memory profile. The benchmark prints milliseconds from publishing to the array, and the CPU time
+of the receiver for each image.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ Array = NDArray[np.uint8]
 
 
 def viewed(message: bytes) -> tuple[float, Array]:
-    """Stamp in seconds and pixels of a serialised rgb8 Image (CDR, fields aligned to their size after 4 bytes)."""
+    """The stamp in seconds and the pixels of a serialised rgb8 Image. In CDR, the fields are aligned to their size
+    after the first 4 bytes."""
     order = "<" if message[1] & 1 else ">"
 
     def words(at: int, count: int) -> tuple[tuple[int, ...], int]:
@@ -44,7 +46,7 @@ def viewed(message: bytes) -> tuple[float, Array]:
 
 
 def send(width: int, height: int) -> None:
-    """Until nobody receives any more."""
+    """Send images until nobody receives them any more."""
     import rclpy
     from sensor_msgs.msg import Image
 
@@ -63,7 +65,7 @@ def send(width: int, height: int) -> None:
 
 
 def receive(way: str, images: int) -> None:
-    """Prints the latencies in ms and the CPU time in ms an image, as JSON."""
+    """Receive images and print, as JSON, the latencies in ms and the CPU time in ms for each image."""
     import rclpy
     from rclpy.executors import SingleThreadedExecutor
     from sensor_msgs.msg import Image
@@ -92,7 +94,7 @@ def receive(way: str, images: int) -> None:
 
 
 def measured(width: int, height: int, way: str, images: int, environment: dict[str, str]) -> tuple[list[float], float]:
-    """Of one sender and one receiver in processes of their own."""
+    """The latencies and the CPU time of one sender and one receiver, each in its own process."""
     this = [sys.executable, "-m", "benchmarks.transport"]
     sender = subprocess.Popen([*this, "--send", str(width), str(height)], env=environment)
     try:
@@ -107,7 +109,7 @@ def measured(width: int, height: int, way: str, images: int, environment: dict[s
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--images", type=int, default=40, help="images of each run (%(default)s)")
+    parser.add_argument("--images", type=int, default=40, help="number of images of each run (%(default)s)")
     parser.add_argument("--send", type=int, nargs=2, help=argparse.SUPPRESS)
     parser.add_argument("--receive", help=argparse.SUPPRESS)
     given = parser.parse_args()

@@ -1,10 +1,11 @@
-"""From a camera's process to the mask in another's: ``python -m benchmarks.node [BUNDLE] [--json FILE]``.
+"""Measures the node end to end, from publishing a frame to receiving its mask in another process:
+``python -m benchmarks.node [BUNDLE] [--json FILE]``.
 
-A client publishes frames over DDS to the node, which runs in a process of its own, and waits for the masks; shared
-memory is on, as in the launch file. For each size, number of cameras and transport: milliseconds from publishing a
-frame to having its mask, beside the bare Segmenter at the same pace in the same run; from the start of the process to
-``active``; the first frame; the node's memory before it and at the end; and the highest rate at which at most 1 % of
-the frames are dropped.
+A client publishes frames over DDS to the node, which runs in its own process, and waits for the masks. Shared memory is
+used, as in the launch file. For each size, number of cameras and transport the benchmark measures: milliseconds from
+publishing a frame to receiving its mask, compared with the Segmenter alone at the same rate in the same run; the time
+from the start of the process until the node is ``active``; the time of the first frame; the node's memory before the
+first frame and at the end; and the highest rate at which at most 1 % of the frames are dropped.
 """
 
 from __future__ import annotations
@@ -32,9 +33,14 @@ def parse() -> argparse.Namespace:
     add("--sizes", nargs="+", type=frame_size, default=SIZES, metavar="WIDTHxHEIGHT", help="default: %(default)s")
     add("--cameras", nargs="+", type=int, choices=range(1, 9), default=[1, 2, 4], metavar="N", help="default: 1 2 4")
     add("--transports", nargs="+", choices=("raw", "compressed"), default=["raw", "compressed"], help="default: both")
-    add("--rate", type=float, default=10.0, metavar="HZ", help="of each camera (default: 10)")
-    add("--seconds", type=float, default=10.0, help="at that rate (default: 10)")
-    add("--search-seconds", type=float, default=5.0, help="at each rate of the search; 0: no search (default: 5)")
+    add("--rate", type=float, default=10.0, metavar="HZ", help="rate of each camera (default: 10)")
+    add("--seconds", type=float, default=10.0, help="duration at that rate (default: 10)")
+    add(
+        "--search-seconds",
+        type=float,
+        default=5.0,
+        help="at each rate of the search; 0: no search (default: 5)",
+    )
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""One case of the benchmark: so many cameras of one size and transport, with a node process of its own."""
+"""Measures one case: a number of cameras with one size and transport, and a separate process of the node."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from unet_seg_ros.replay.live.ros_domain import isolate, on_the_graph
 from unet_seg_ros.ros.bringup import bringup
 
 KEPT = 0.01
-"""The share of the frames that may be dropped at a rate that the node is said to keep."""
+"""Largest share of dropped frames at a rate that counts as reached."""
 SENT = 0.97
-"""What share of a rate the client must have sent; else it is the client that does not keep it."""
+"""Smallest share of a rate that the client must send. If it sends less, the client is too slow, not the node."""
 SETTLED = 5
-"""Frames after the first that are not counted either."""
+"""Number of frames after the first one that are not counted."""
 
 
 class Case(NamedTuple):
-    """``width`` and ``height`` of the frames, how many ``cameras``, ``transport`` (raw or compressed)."""
+    """``width`` and ``height`` of the frames, number of ``cameras``, ``transport`` (raw or compressed)."""
 
     width: int
     height: int
@@ -43,8 +43,8 @@ class Case(NamedTuple):
 
 @dataclass(frozen=True)
 class Plan:
-    """How every case is measured: ``rate`` in Hz for ``seconds``, then, for ``search_seconds`` at each rate (0: not),
-    the search. ``say`` tells the user what is being done."""
+    """How every case is measured: at ``rate`` in Hz for ``seconds``; then the search for the highest rate, with
+    ``search_seconds`` at each rate (0: no search). ``say`` shows the user the present step."""
 
     bundle: Path
     rate: float
@@ -54,7 +54,7 @@ class Plan:
 
 
 def measured(case: Case, plan: Plan) -> dict[str, Any]:
-    """A row of results. Raises TimeoutError or NodeError where the node does not work."""
+    """Measure a case and return a row of results. Raises TimeoutError or NodeError if the node does not work."""
     frames = street(case.width, case.height)
     plan.say("the bare Segmenter")
     bare = _bare(case, plan, frames)
@@ -81,7 +81,7 @@ def measured(case: Case, plan: Plan) -> dict[str, Any]:
 
 
 def _bare(case: Case, plan: Plan, frames: list[Frame]) -> Figures:
-    """The Segmenter without ROS at the same pace, with the frames of all cameras at once."""
+    """Measure the Segmenter without ROS at the same rate, with the frames of all cameras together."""
     contender = Contender(AUTO, plan.bundle)
     try:
         return contender.measure(frames, Pace(plan.rate, plan.seconds, case.cameras))
@@ -90,7 +90,7 @@ def _bare(case: Case, plan: Plan, frames: list[Frame]) -> Figures:
 
 
 def _driven(client: Client, process: psutil.Process, plan: Plan) -> dict[str, Any]:
-    """First frame, memory, latencies, drops and CPU time at the plan's rate."""
+    """Measure the first frame, and memory, latencies, drops and CPU time at the plan's rate."""
     client.wait_until_matched()
     time.sleep(0.5)
     row: dict[str, Any] = {"memory_before_mb": process.memory_info().rss / 1e6}
@@ -109,7 +109,7 @@ def _driven(client: Client, process: psutil.Process, plan: Plan) -> dict[str, An
 
 
 def _stages(answers: Answers) -> dict[str, Any]:
-    """Medians of what the node tells of its first camera, in ms; ``transport`` is the rest of the way."""
+    """The medians of the node's stages of its first camera, in ms; ``transport`` is the rest of the latency."""
     found = {stage: 1000 * float(np.median(values)) for stage, values in answers.stages.items()}
     inside = sum(value for stage, value in found.items() if stage != "publish")
     if found and answers.latencies:
@@ -118,8 +118,8 @@ def _stages(answers: Answers) -> dict[str, Any]:
 
 
 def _searched(client: Client, plan: Plan, first: float) -> dict[str, Any]:
-    """``highest``: the highest rate in Hz at which at most ``KEPT`` of the frames are dropped, and ``limit``: whether
-    the node or the client ended the search."""
+    """``highest`` is the highest rate in Hz at which at most the share ``KEPT`` of the frames is dropped; ``limit``
+    says whether the node or the client was too slow above it."""
     limit = "node"
 
     def holds(rate: float) -> bool:

@@ -1,7 +1,8 @@
-"""Another process's view of the node: frames go out over DDS, masks come back, and a clock says when.
+"""Sends frames to the node over DDS from another process, receives the masks, and measures the time.
 
-Frames are serialised before the clock starts; only their stamps are written when they are sent. Masks are received as
-bytes. What is left of the client's own work, copying frames into shared memory and masks out of it, is in the figures.
+Frames are serialised before the time starts; only their stamps are written when they are sent. Masks are received as
+bytes. The rest of the client's work, copying frames into shared memory and masks out of it, is part of the measured
+time.
 """
 
 from __future__ import annotations
@@ -29,19 +30,19 @@ from unet_seg_ros.vocabulary import NODE_STAGES
 
 RELIABLE = ReliabilityPolicy.RELIABLE
 STAMP = 4
-"""Where a serialised message has its stamp: after the four bytes of CDR's own."""
+"""Position of the stamp in a serialised message: after the four bytes of the CDR header."""
 SILENCE = 2.0
-"""Seconds without an answer after which no more is expected."""
+"""After this many seconds without an answer, no more answers are expected."""
 START = 120.0
 """Seconds that the node may take to become active."""
 SETTLE = 5.0
-"""Seconds that the node may take to subscribe reliably: it looks once a second at what the publishers offer."""
+"""Seconds that the node may take to subscribe reliably. It checks the publishers' QoS once a second."""
 
 
 @dataclass
 class Answers:
-    """What came back of ``sent`` frames that were sent at ``rate`` Hz in fact: ``latencies`` in seconds from publishing
-    a frame to having its mask, and the node's own seconds by stage."""
+    """The answers to ``sent`` frames, which were sent at ``rate`` Hz (measured): ``latencies`` in seconds from
+    publishing a frame to receiving its mask, and the node's own seconds by stage."""
 
     sent: int
     rate: float
@@ -50,17 +51,17 @@ class Answers:
 
     @property
     def dropped(self) -> float:
-        """The share of the frames whose masks did not come."""
+        """The share of the frames without a mask."""
         return 1 - len(self.latencies) / self.sent
 
 
 def topic(camera: str) -> str:
-    """Where a camera's images are sent."""
+    """The topic of a camera's images."""
     return f"/benchmark/{camera}/image"
 
 
 def serialised(frame: Frame, transport: str) -> bytearray:
-    """A frame uint8[H, W, 3] as an ``Image``, or as a ``CompressedImage`` in JPEG of quality 90."""
+    """Serialise a frame uint8[H, W, 3] as an ``Image``, or as a ``CompressedImage`` with a JPEG of quality 90."""
     if transport == "raw":
         message = Image()
         fill(message, frame)
@@ -73,7 +74,7 @@ def serialised(frame: Frame, transport: str) -> bytearray:
 
 
 class Client:
-    """Sends ``frames`` in turn as every one of ``cameras``; to be made before the node starts."""
+    """Sends ``frames`` in turn for each of ``cameras``. It must be made before the node starts."""
 
     def __init__(self, node: Any, cameras: Sequence[str], frames: Sequence[Frame], transport: str) -> None:
         self._node = node
@@ -95,7 +96,7 @@ class Client:
         self._received = 0
 
     def wait_until_active(self) -> None:
-        """Until the node answers that it is active. Raises TimeoutError."""
+        """Wait until the node answers that it is active. Raises TimeoutError."""
         end, asked = time.monotonic() + START, None
         while time.monotonic() < end:
             self._executor.spin_once(timeout_sec=0.002)
@@ -108,7 +109,8 @@ class Client:
         raise TimeoutError(f"the node was not active within {START:.0f} s")
 
     def wait_until_matched(self) -> None:
-        """Until the node takes every camera, reliably, and its masks are taken. Raises TimeoutError."""
+        """Wait until the node subscribes to every camera reliably and its masks are subscribed to. Raises
+        TimeoutError."""
         end = time.monotonic() + START
         matched_at = 0.0
         while time.monotonic() < end:
@@ -129,8 +131,8 @@ class Client:
         return bool(infos) and all(info.qos_profile.reliability == RELIABLE for info in infos)
 
     def drive(self, rate: float, frames: int) -> Answers:
-        """Send so many frames of each camera, all cameras' at the same moment, ``rate`` times a second, and wait for
-        the answers. A client that is late sends at once and does not catch up."""
+        """Send this number of frames of each camera, those of all cameras at the same time, ``rate`` times per second,
+        and wait for the answers. If the client is late, it sends at once and does not send faster later."""
         self._waiting.clear()
         self._answers = Answers(0, 0.0)
         first = due = time.monotonic()
@@ -146,11 +148,11 @@ class Client:
             before = self._received
             self._executor.spin_once(timeout_sec=0.05)
             last = time.monotonic() if self._received > before else last
-        self._spin_until(time.monotonic() + 0.05)  # the timing follows the mask
+        self._spin_until(time.monotonic() + 0.05)  # the timing arrives after the mask
         return self._answers
 
     def _spin_until(self, due: float) -> None:
-        """Take all that has come, and what comes before ``due``."""
+        """Receive all messages that have arrived and that arrive before ``due``."""
         before = -1
         while (left := due - time.monotonic()) > 0 or before != self._received:
             before = self._received
@@ -168,7 +170,7 @@ class Client:
         now = time.monotonic()
         self._received += 1
         sent = self._waiting.pop((camera, header_stamp(mask, 0)), None)
-        if sent is not None:  # else it is of an earlier drive
+        if sent is not None:  # else it belongs to an earlier drive
             self._answers.latencies.append(now - sent)
 
     def _told(self, cdr: bytes) -> None:

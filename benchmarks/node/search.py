@@ -1,4 +1,4 @@
-"""The highest rate that holds: upwards or downwards until it changes, then halving the interval."""
+"""Searches the highest rate that the node reaches: upwards or downwards until the result changes, then by bisection."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 FACTOR = 1.25
 NEAR = 1.05
-"""The search ends when a rate that holds and one that does not are this near to each other."""
+"""The search ends when the ratio of a rate that is not reached and one that is reached is at most this large."""
 LOWEST, HIGHEST = 0.5, 240.0
-"""Hz: no camera is slower or faster."""
+"""Lowest and highest rate of the search in Hz."""
 
 
 def highest_rate(holds: Callable[[float], bool], first: float) -> float:
-    """In Hz; 0 if not even ``LOWEST`` holds. ``first`` is tried first; a rate above one that does not hold is taken not
-    to hold either."""
+    """The highest rate in Hz; 0 if not even ``LOWEST`` is reached. ``first`` is tried first. It is assumed that no rate
+    above one that is not reached can be reached."""
     low, high = 0.0, float("inf")
     rate = min(max(first, LOWEST), HIGHEST)
     while True:

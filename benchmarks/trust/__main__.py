@@ -1,10 +1,11 @@
-"""Whether trust is to be trusted: ``python -m benchmarks.trust [BUNDLE] [--choose] [--table FILE]``.
+"""Measures how well trust predicts accuracy: ``python -m benchmarks.trust [BUNDLE] [--choose] [--table FILE]``.
 
-Frames of the data sets and videos under the folder UNET_SEG_DATA, clean and corrupted in five severities, go through
-the Segmenter and the health signals. Printed, as Markdown: how many corrupted frames are detected, how many clean ones
-are suspected, how far trust predicts a frame's mIoU; beside the rules of Autoware's image diagnostics and the mean
-confidence alone in the same run. Thresholds come from ``config/health.yaml``; ``--choose`` chooses them anew on the
-sets that are for choosing, and writes that file. Labelled sets are taken as drives with a frame a second.
+Frames of the data sets and videos in the folder UNET_SEG_DATA are segmented, clean and corrupted in five severities,
+and their health signals are measured. The benchmark prints, as Markdown, how many corrupted frames are detected, how
+many clean frames give false alarms, and how well trust predicts the mIoU of a frame. The same run compares with the
+rules of Autoware's image diagnostics and with the mean confidence alone. The thresholds are those of
+``config/health.yaml``; ``--choose`` chooses new ones on other data sets and writes this file. Labelled data sets are
+treated as drives with one frame per second.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ THRESHOLDS = share_folder() / "config" / "health.yaml"
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, nargs="?", default=Path("models/unet_nano.safetensors"))
-    parser.add_argument("--clean", type=int, default=200, help="clean frames of each source at most (%(default)s)")
-    parser.add_argument("--corrupted", type=int, default=20, help="of these, how many are corrupted (%(default)s)")
+    parser.add_argument("--clean", type=int, default=200, help="most clean frames of each source (%(default)s)")
+    parser.add_argument("--corrupted", type=int, default=20, help="number of these that are corrupted (%(default)s)")
     parser.add_argument("--severities", type=int, nargs="+", default=list(SEVERITIES), choices=SEVERITIES)
-    parser.add_argument("--table", type=Path, help="file (.npz) of measurements: read if it is there, else written")
+    parser.add_argument("--table", type=Path, help="file (.npz) of measurements; it is read if it exists, else written")
     parser.add_argument("--choose", action="store_true", help=f"choose thresholds and write {THRESHOLDS.name}")
     arguments = parser.parse_args()
     try:
@@ -65,7 +66,7 @@ def _table(arguments: argparse.Namespace) -> Table:
 
 
 def _time(segmenter: Segmenter) -> None:
-    """Milliseconds of all health signals and their judgement, beside those of the segmentation."""
+    """Print the milliseconds of the health (signals and judgement) and of the segmentation."""
     monitor = Monitor(segmenter.manifest)
     health, segmentation = [], []
     for number, image in enumerate(read(JUDGE[0], 100).images):
@@ -76,7 +77,7 @@ def _time(segmenter: Segmenter) -> None:
         health.append(1000 * (perf_counter() - middle))
         segmentation.append(1000 * (middle - start))
     for name, times in (("health", health), ("segmentation", segmentation)):
-        print(f"{name}: {np.median(times):.2f} ms a frame (median), {np.percentile(times, 95):.2f} (p95)")
+        print(f"{name}: {np.median(times):.2f} ms per frame (median), {np.percentile(times, 95):.2f} (p95)")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""The peer: the rules of Autoware's image diagnostics (autoware_image_diagnostics), written again.
+"""The rules of Autoware's image diagnostics (autoware_image_diagnostics), implemented again for comparison.
 
-The grey picture is shrunk to 480 rows and divided into 5×5 blocks. A block is dark if its mean is below 10; else
-blocked if over 90 % of its pixels are at most 10 and its frequency value is below 0.3; else of low visibility if the
+The grey image is shrunk to 480 rows and divided into 5×5 blocks. A block is dark if its mean is below 10; else blocked
+if more than 90 % of its pixels are at most 10 and its frequency value is below 0.3; else of low visibility if the
 frequency value is below 4 and the mean below 230; else backlit if the mean is above 230. The frequency value is the
 mean of the logarithm of the real part of the block's Fourier transform. More than 10 dark, 3 blocked, 2 low-visibility
-or 2 backlit blocks are a warning, more than 20, 5, 4 or 3 an error. What the real part's negative values come to is not
-documented; here they count as OpenCV's logarithm has it.
+or 2 backlit blocks are a warning, more than 20, 5, 4 or 3 an error. The documentation does not say how negative real
+parts count; here they get the result of OpenCV's logarithm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ ROWS = 480
 BLOCKS = 5
 WARN = (10, 3, 2, 2)
 ERROR = (20, 5, 4, 3)
-"""Blocks that are dark, blocked, of low visibility, backlit."""
+"""Largest numbers of dark, blocked, low-visibility and backlit blocks."""
 
 
 def level(frame: NDArray[np.uint8]) -> int:

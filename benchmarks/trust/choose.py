@@ -1,7 +1,7 @@
-"""Bounds and weights of the health signals from measurements: what is written into ``config/health.yaml``.
+"""Chooses bounds and weights of the health signals from measurements, for ``config/health.yaml``.
 
-A bound lies beyond all clean frames, by a margin. The weights are those with which trust comes closest to what is left
-of a frame's mIoU: non-negative least squares of the logarithm.
+A bound is beyond the values of almost all clean frames, with a margin. The weights are chosen so that trust is as close
+as possible to the remaining share of a frame's mIoU, by non-negative least squares of the logarithm.
 """
 
 from __future__ import annotations
@@ -19,43 +19,43 @@ from benchmarks.trust.measure import CLEAN, FROZEN, Table
 from unet_seg_ros.health.rules import LEAD, RULES, Bound, Rule, Thresholds, penalty
 
 GIVEN = ("broken", "frozen", "stuck", "missing_rows", "void", "flicker", "gap", "backwards", "age")
-"""Signals whose bounds are not a matter of pictures: they are kept as they are."""
+"""Signals whose bounds do not depend on the camera's images. Their bounds and weights are not changed."""
 CLEAN_SHARE = 0.99
-"""The quantile of clean frames beyond which a bound lies,"""
+"""A bound is beyond this quantile of the clean frames."""
 MARGIN = 0.3
-"""by how much: as a share of the quantile's distance from the median."""
+"""Distance of the bound from that quantile, as a share of the quantile's distance from the median."""
 OF_THE_SCENE = dict.fromkeys(("variety", "confidence", "smooth", "blocked", "torn", "cast", "contrast"), 0.6)
-"""The same for signals that depend on what there is to see more than on the camera."""
+"""Larger margins for signals that depend more on the scene than on the camera."""
 LEAST_SCALE = {"steps": 0.03, "zipper": 0.3}
 SHARE_SCALE = 0.1
-"""No scale is smaller: one signal may not vary at all in clean frames."""
+"""Smallest scale as a share, because a signal may not vary at all in clean frames."""
 LEAST_RATIO = 0.03
-"""A mask that keeps less of its mIoU than this has lost all."""
+"""A smaller remaining share of the mIoU counts as this share."""
 Floats = NDArray[np.float64]
 
 
 def badness(rule: Rule, values: Floats) -> Floats:
-    """Values on the axis on which a rule's distances are taken: larger is worse."""
+    """The values on the axis of a rule's distances, on which larger is worse."""
     axis = np.log2(np.maximum(values, 0) + rule.log) if rule.log else values
     return axis if rule.high else -axis
 
 
 def choose(table: Table, given: Thresholds) -> Thresholds:
-    """Thresholds from a table of clean and corrupted frames; those of ``GIVEN`` signals stay."""
+    """Choose thresholds from a table of clean and corrupted frames; those of the ``GIVEN`` signals do not change."""
     clean = table.corruption == CLEAN
     bounds = dict(given.bounds)
     chosen = [rule for rule in RULES if rule.signal not in GIVEN]
     for rule in chosen:
         bad = badness(rule, _column(table, rule.signal))
         bad = bad[clean & np.isfinite(bad)]
-        if not bad.size:  # confidence, where the bundle has no reference
+        if not bad.size:  # the confidence of a bundle without a reference
             bounds[rule.signal] = Bound(math.inf, 1.0, 0.0)
             continue
         worst, median = (float(np.quantile(bad, share)) for share in (CLEAN_SHARE, 0.5))
         scale = max(worst - median, LEAST_SCALE.get(rule.signal, SHARE_SCALE))
         margin = OF_THE_SCENE.get(rule.signal, MARGIN) * scale
         limit = _value(rule, worst + margin)
-        if rule.signal == "confidence":  # trust begins to fall as soon as the network is less sure than its reference
+        if rule.signal == "confidence":  # trust begins to fall when the confidence is below the reference
             scale = max(scale, (1 - limit) / LEAD)
         bounds[rule.signal] = Bound(limit, scale, 0.0)
     usable = np.isfinite(table.miou) & np.isfinite(table.clean_miou) & (table.corruption != FROZEN)
@@ -73,7 +73,7 @@ def _column(table: Table, signal: str) -> Floats:
 
 
 def _value(rule: Rule, bad: float) -> float:
-    """From the axis of ``badness`` back to the signal's own."""
+    """Convert a value from the axis of ``badness`` to the signal."""
     axis = bad if rule.high else -bad
     return 2**axis - rule.log if rule.log else axis
 
@@ -83,7 +83,7 @@ def _penalties(rule: Rule, bound: Bound, table: Table) -> Floats:
 
 
 def write(path: Path, thresholds: Thresholds, sources: Sequence[str]) -> None:
-    """As the package reads them, four digits each."""
+    """Write the thresholds in the format of ``config/health.yaml``, with four digits."""
     head = (
         "# Bounds of the health signals (unet_seg_ros/health/rules.py says what each means): past its bound a signal\n"
         "# raises its flag; each scale's distance beyond it multiplies trust by exp(-weight). .inf: no bound.\n"

@@ -1,9 +1,9 @@
-"""Corruptions of one frame in five severities: the fifteen of Hendrycks & Dietterich 2019 (arXiv:1903.12261) and those
-that a car's camera has.
+"""Corruptions of one frame in five severities: the fifteen of Hendrycks & Dietterich 2019 (arXiv:1903.12261) and eight
+that occur in the camera of a car.
 
-Each takes a frame uint8[H, W, 3] RGB, a severity 1 to 5 and a random generator, and returns a frame of the same shape.
-The severities of the fifteen are the paper's. Its pictures of frost are not at hand: frost is drawn here. What needs
-several frames (a frozen camera, dirt that stays) is in ``drives``.
+Each function takes a frame uint8[H, W, 3] RGB, a severity from 1 to 5 and a random generator, and returns a frame of
+the same shape. The severities of the fifteen are those of the paper. The paper's images of frost are not available, so
+frost is drawn here. Corruptions over several frames (a frozen camera, dirt that stays) are in ``measure``.
 """
 
 from __future__ import annotations
@@ -126,7 +126,8 @@ def frost(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def plasma(height: int, width: int, decay: float, rng: np.random.Generator) -> Floats:
-    """A cloudy pattern float32[height, width], 0..1: noise of ever finer grain, each ``decay`` times weaker."""
+    """A cloudy pattern float32[height, width], 0..1: a sum of noise with finer and finer grain, each ``decay`` times
+    weaker."""
     total = np.zeros((height, width), np.float32)
     weight, cells = 1.0, 2
     while cells < max(height, width):
@@ -178,19 +179,19 @@ def jpeg_compression(frame: Frame, severity: int, rng: np.random.Generator) -> F
 
 
 def dark(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """Too short an exposure: fewer electrons, the reading noise stays, 8 bits."""
+    """An exposure that is too short: fewer electrons with the same reading noise, in 8 bits."""
     gain = (0.35, 0.22, 0.12, 0.06, 0.03)[severity - 1]
     return _bytes(gain * _unit(frame) + 0.006 * rng.standard_normal(frame.shape, np.float32))
 
 
 def washed_out(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """Too long an exposure, or the sun in the lens: most of the picture is white."""
+    """An exposure that is too long, or the sun in the lens: most of the image is white."""
     gain, veil = ((1.6, 0.05), (2.2, 0.1), (3.0, 0.2), (4.5, 0.3), (7.0, 0.4))[severity - 1]
     return _bytes(gain * _unit(frame) + veil)
 
 
 def color_cast(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """A white balance that is off: one channel too strong, another too weak."""
+    """A wrong white balance: one channel is too strong, another one too weak."""
     strength = (0.15, 0.25, 0.4, 0.55, 0.7)[severity - 1]
     gains = np.ones(3, np.float32)
     strong, weak = rng.permutation(3)[:2]
@@ -199,7 +200,7 @@ def color_cast(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def wrong_bayer(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """The sensor's mosaic RGGB decoded in another order; higher severities blend more of it in."""
+    """The sensor's mosaic RGGB is decoded in a wrong order; a higher severity mixes in more of the wrong image."""
     mosaic = frame[..., 1].copy()
     mosaic[::2, ::2], mosaic[1::2, 1::2] = frame[::2, ::2, 0], frame[1::2, 1::2, 2]
     codes = (cv2.COLOR_BayerRG2RGB, cv2.COLOR_BayerGR2RGB, cv2.COLOR_BayerGB2RGB)  # OpenCV's names are shifted by one
@@ -209,7 +210,7 @@ def wrong_bayer(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def tearing(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """From a row on, the picture is shifted sideways, as when lines are lost in the transfer."""
+    """Below a row, the image is shifted sideways, as if lines were lost in the transfer."""
     shift = int(frame.shape[1] * (0.03, 0.08, 0.15, 0.25, 0.4)[severity - 1])
     row = int(frame.shape[0] * rng.uniform(0.3, 0.7))
     torn: Frame = frame.copy()
@@ -218,7 +219,8 @@ def tearing(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def half_frame(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """The lower part never came: grey as a JPEG decoder leaves it, black, green as empty YUV, or the last row again."""
+    """The lower part is missing: it is grey as from a JPEG decoder, black, green as empty YUV, or repeats the last
+    row."""
     row = int(frame.shape[0] * (0.9, 0.8, 0.65, 0.5, 0.3)[severity - 1])
     cut: Frame = frame.copy()
     fills = (np.array([128, 128, 128]), np.array([0, 0, 0]), np.array([0, 135, 0]), frame[row - 1])
@@ -227,7 +229,8 @@ def half_frame(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def spots(height: int, width: int, share: float, rng: np.random.Generator) -> Floats:
-    """How much of the light gets past dirt on the lens, float32[height, width] 0..1: soft spots over ``share``."""
+    """The share of the light that passes dirt on the lens, float32[height, width], 0..1: soft spots on ``share`` of the
+    image."""
     cloud = plasma(height, width, 1.5, rng)
     edge = float(np.quantile(cloud, 1 - share))
     softness = 0.06
@@ -235,7 +238,8 @@ def spots(height: int, width: int, share: float, rng: np.random.Generator) -> Fl
 
 
 def dirtied(frame: Frame, passing: Floats, tone: Floats) -> Frame:
-    """A frame seen through dirt: where no light passes, the blurred scene and the dirt's ``tone`` (RGB 0..1) mix."""
+    """A frame seen through dirt: where no light passes, it shows a mix of the blurred scene and the colour ``tone`` of
+    the dirt (RGB 0..1)."""
     blurred = cv2.GaussianBlur(_unit(frame), (0, 0), max(2.0, frame.shape[0] / 24))
     veil = 0.25 * blurred + 0.75 * tone * float(blurred.mean()) * 2
     return _bytes(passing[..., None] * _unit(frame) + (1 - passing[..., None]) * veil)
@@ -251,7 +255,7 @@ def dirt(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
 
 
 def obstruction(frame: Frame, severity: int, rng: np.random.Generator) -> Frame:
-    """Something dark and out of focus close to the lens covers one side."""
+    """A dark object close to the lens, out of focus, covers one side."""
     share = (0.1, 0.2, 0.35, 0.55, 0.85)[severity - 1]
     height, width = frame.shape[:2]
     side = int(rng.integers(3))  # left, right, top
@@ -273,6 +277,6 @@ PAPER: dict[str, Corruption] = {
 CAMERA: dict[str, Corruption] = {
     f.__name__: f for f in (dark, washed_out, color_cast, wrong_bayer, tearing, half_frame, dirt, obstruction)
 }
-"""What goes wrong in a car's camera, by name."""
+"""Corruptions that occur in the camera of a car, by name."""
 CORRUPTIONS = {**PAPER, **CAMERA}
 SEVERITIES = (1, 2, 3, 4, 5)

@@ -1,4 +1,4 @@
-"""What the measurements say of trust: detection, false alarms, accuracy that is left, ranking."""
+"""Evaluates trust from the measurements: detection, false alarms, remaining accuracy and ranking."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from unet_seg_ros.health.monitor import Level, judge
 from unet_seg_ros.health.rules import Thresholds
 
 FALSE_ALARMS = 0.01
-"""Share of clean frames on which the peer that has a threshold may be wrong: it is chosen so."""
+"""The threshold of the mean confidence is chosen so that this share of clean frames gives a false alarm."""
 SEVERE = 3
-"""From this severity on a corruption must be detected."""
+"""A corruption of this severity or a higher one should be detected."""
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one way to judge says of each row: ``alarm``, and ``score``, larger is better."""
+    """The result of one method for each row: ``alarm`` and ``score``; a larger score is better."""
 
     name: str
     alarm: NDArray[np.bool_]
@@ -31,7 +31,8 @@ class Opinion:
 
 
 def opinions(table: Table, thresholds: Thresholds, chosen_on: Sequence[str]) -> list[Opinion]:
-    """Trust, Autoware's rules, and mean confidence with a threshold from the clean frames of ``chosen_on``."""
+    """The results of trust, of Autoware's rules, and of the mean confidence with a threshold from the clean frames of
+    ``chosen_on``."""
     health = [judge(dict(zip(table.names.tolist(), row.tolist(), strict=True)), thresholds) for row in table.signals]
     confidence = np.nan_to_num(table.signals[:, list(table.names).index("confidence")])
     own = np.isin(table.source, list(chosen_on)) & (table.corruption == CLEAN)
@@ -53,10 +54,10 @@ def _share(alarm: NDArray[np.bool_], where: NDArray[np.bool_]) -> str:
 
 
 def _detection(table: Table, ways: Sequence[Opinion], sources: Sequence[str]) -> str:
-    """Share of frames with an alarm at severities 3 to 5 and, of trust, at 1 and 2; mean trust and what is left of the
-    mIoU at 1, 3 and 5."""
+    """Share of frames with an alarm at severities 3 to 5 and, for trust, at 1 and 2; mean trust and the remaining share
+    of the mIoU at 1, 3 and 5."""
     judged = np.isin(table.source, list(sources))
-    # the first frame is not frozen yet; what stays is known by staying
+    # the first frames of a drive cannot show that the camera is frozen or that dirt stays
     early = np.where(np.isin(table.corruption, STAYING), KEPT, np.where(table.corruption == FROZEN, 1, 0))
     lines = [
         f"| corruption | {' | '.join(way.name for way in ways)} | trust at 1–2 | mean trust / mIoU left at 1, 3, 5 |",
@@ -126,7 +127,8 @@ def _aurc(table: Table, way: Opinion, rows: NDArray[np.bool_]) -> str:
 
 
 def _kept(table: Table, way: Opinion, rows: NDArray[np.bool_]) -> str:
-    """Mean of the frames' mIoU, in percent, over all corrupted frames and over those with a score of at least 0.5."""
+    """The mean mIoU of the frames, in percent, over all corrupted frames and over those with a score of at least
+    0.5."""
     these = _known(table, rows)
     if not these.any():
         return "–"

@@ -1,4 +1,4 @@
-"""Signals and accuracy of clean and corrupted frames, as one table of numbers."""
+"""Measures signals and accuracy of clean and corrupted frames, in one table of numbers."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from unet_seg_ros.segmenter import Segmenter
 CLEAN = "clean"
 FROZEN = "frozen"
 STAYING = ("dirt", "obstruction", "frost")
-"""Corruptions that stay where they are from frame to frame."""
+"""Corruptions that stay at the same place from frame to frame."""
 LONG = 24
-"""Frames that a drive with one of these has at least: what stays is known by its staying."""
+"""Smallest number of frames of a drive with one of these corruptions, which need several frames to be detected."""
 
 FACTS = ("source", "corruption", "severity", "frame", "miou", "clean_miou", "autoware", "place")
 """Columns of the table besides the signals."""
@@ -30,8 +30,8 @@ FACTS = ("source", "corruption", "severity", "frame", "miou", "clean_miou", "aut
 @dataclass(frozen=True)
 class Table:
     """One row for each frame under each corruption: names of source and corruption, severity (0 = clean), the frame's
-    number, its mIoU (NaN without a label), the mIoU of the same frame when clean, Autoware's level, how many frames of
-    the same drive came before, and the signals float64[rows, names]."""
+    number, its mIoU (NaN without a label), the mIoU of the clean frame, Autoware's level, the number of earlier frames
+    of the same drive, and the signals float64[rows, names]."""
 
     source: NDArray[np.str_]
     corruption: NDArray[np.str_]
@@ -60,7 +60,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Amount:
-    """Frames of each source at most: clean ones, and of these those that are corrupted; severities."""
+    """Largest numbers of frames of each source: clean frames, and how many of them are corrupted; the severities."""
 
     clean: int
     corrupted: int
@@ -68,8 +68,8 @@ class Amount:
 
 
 def with_reference(segmenter: Segmenter, sources: Sequence[Source]) -> Segmenter:
-    """The segmenter; where its bundle does not say how sure it is on its validation frames, with what it is on some of
-    those of ``sources`` that have labels."""
+    """The segmenter. If its bundle has no reference confidence, it gets the mean confidence on some labelled frames of
+    ``sources``."""
     if segmenter.manifest.reference_confidence:
         return segmenter
     means = [
@@ -82,7 +82,7 @@ def with_reference(segmenter: Segmenter, sources: Sequence[Source]) -> Segmenter
 
 
 def measured(segmenter: Segmenter, sources: Sequence[Source], amount: Amount) -> Table:
-    """Everything of the frames of each source. Pictures of many places are measured clean only."""
+    """Measure the frames of each source. Images of many places are measured clean only."""
     rows: list[Row] = []
     for source in sources:
         frames = read(source, amount.clean)
@@ -97,7 +97,7 @@ def measured(segmenter: Segmenter, sources: Sequence[Source], amount: Amount) ->
         corrupted = (run.frames(*what, every) for what, every in zip(runs, steps, strict=True))
         for row in itertools.chain(clean, *corrupted):
             rows.append(replace(row, source=source.name, clean_miou=reference[row.frame]))
-        print(f"{source.name}: {len(frames.images)} frames, each {step}th of them corrupted", flush=True)
+        print(f"{source.name}: {len(frames.images)} frames, every {step}th of them is corrupted", flush=True)
     names = list(rows[0].signals)
     facts = {fact: np.array([getattr(row, fact) for row in rows]) for fact in FACTS}
     signals = np.array([[row.signals[name] for name in names] for row in rows])
@@ -106,7 +106,7 @@ def measured(segmenter: Segmenter, sources: Sequence[Source], amount: Amount) ->
 
 @dataclass(frozen=True)
 class Row:
-    """One frame's measurements, as the table has them."""
+    """The measurements of one frame, a row of the table."""
 
     corruption: str
     severity: int
@@ -120,7 +120,7 @@ class Row:
 
 
 class Run:
-    """The frames of one source, one after another, as one camera sends them."""
+    """Measures the frames of one source in order, as one camera sends them."""
 
     def __init__(self, segmenter: Segmenter, frames: Frames, marks: Marks | None) -> None:
         self._segmenter = segmenter
@@ -128,7 +128,7 @@ class Run:
         self._marks = marks
 
     def frames(self, corruption: str, severity: int, step: int) -> list[Row]:
-        """Each ``step``th frame under a corruption."""
+        """Measure every ``step``th frame under a corruption."""
         camera = Measurement(self._segmenter.manifest)
         rows: list[Row] = []
         for number in range(0, len(self._frames.images), step):

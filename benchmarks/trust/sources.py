@@ -1,4 +1,5 @@
-"""The frames that trust is measured on: labelled sets, each taken as one drive, videos, and pictures without labels."""
+"""The frames for the measurement of trust: labelled data sets, each treated as one drive, videos, and images without
+labels."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ Array = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Source:
-    """``path`` is a folder in Cityscapes layout with its ``split`` and ``class_map``, a video, or a folder of
-    pictures, under the folder that the environment's UNET_SEG_DATA names."""
+    """``path`` is a folder in Cityscapes layout with its ``split`` and ``class_map``, a video, or a folder of images.
+    It is relative to the folder that the environment variable UNET_SEG_DATA names."""
 
     name: str
     path: str
@@ -29,13 +30,13 @@ class Source:
 
 
 MANY_PLACES = "California, Boston, Karlsruhe"
-"""Pictures by day and by night, no drive."""
+"""Single images by day and by night, which are not a drive."""
 CHOOSE = (
     Source("CamVid train", "camvid", "train", "camvid"),
     Source("IDD train", "idd", "train", "idd7"),
     Source("motorway video", "solidWhiteRight.mp4"),
 )
-"""Thresholds are chosen on these."""
+"""The thresholds are chosen on these sources."""
 JUDGE = (
     Source("CamVid val", "camvid", "val", "camvid"),
     Source("IDD val", "idd", "val", "idd7"),
@@ -43,12 +44,12 @@ JUDGE = (
     Source("city video", "carnd_test_video.mp4"),
     Source(MANY_PLACES, "unlabelled"),
 )
-"""And judged on these."""
+"""Trust is evaluated on these sources."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """``images`` uint8[H, W, 3] RGB in order, ``labels`` (label ids, or None) and seconds from one to the next."""
+    """``images`` uint8[H, W, 3] RGB in order, ``labels`` (label ids, or None), and the seconds between two frames."""
 
     images: list[Array]
     labels: list[Array | None]
@@ -56,7 +57,7 @@ class Frames:
 
 
 def data_folder() -> Path:
-    """Raises ValueError if UNET_SEG_DATA does not name a folder."""
+    """The folder of the data sets. Raises ValueError if UNET_SEG_DATA does not name a folder."""
     folder = Path(os.environ.get("UNET_SEG_DATA", ""))
     if not os.environ.get("UNET_SEG_DATA") or not folder.is_dir():
         raise ValueError("the environment variable UNET_SEG_DATA must name the folder of the data sets")
@@ -64,7 +65,8 @@ def data_folder() -> Path:
 
 
 def read(source: Source, most: int) -> Frames:
-    """At most ``most`` frames of a source, evenly spread. Raises ValueError or FileNotFoundError if there are none."""
+    """Read at most ``most`` evenly spread frames of a source. Raises ValueError or FileNotFoundError if there are
+    none."""
     path = data_folder() / source.path
     if source.split:
         pairs = _spread(find_pairs(path, source.split), most)
@@ -96,16 +98,16 @@ def _video(path: Path) -> tuple[list[Array], float]:
 
 
 class Marks:
-    """How right a mask is where a label stands for a set of classes: right is any class of the set.
+    """The accuracy of a mask if a label stands for a set of classes: each class of the set is correct.
 
-    Where no class is in two sets this is the usual IoU.
+    If no class is in two sets, this is the usual IoU.
     """
 
     def __init__(self, class_map: str) -> None:
         self.sets = read_class_map(class_map_path(class_map))
 
     def mean_iou(self, label: Array, mask: Array) -> float:
-        """Of one frame, over the labels that occur or that are predicted wrongly; NaN without labelled pixels.
+        """The mean IoU of one frame over the labels that occur or are predicted wrongly; NaN without labelled pixels.
 
         ``label`` holds the data set's ids, ``mask`` train ids, both uint8[H, W].
         """
