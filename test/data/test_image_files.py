@@ -256,6 +256,13 @@ def test_a_bmp_with_too_many_colours_is_refused_without_a_word_on_the_terminal(c
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize("size", [0, 39, 125, 2**32 - 1])
+def test_a_bmp_with_a_header_of_another_size_is_refused(size: int) -> None:
+    data = by_pillow("L", "BMP")
+    with pytest.raises(PictureError, match="BMP: its kind is not supported"):
+        decode(data[:14] + struct.pack("<I", size) + data[18:])
+
+
 def many_scans(count: int, width: int = 64, height: int = 64) -> bytes:
     """A progressive JPEG whose last scan is there ``count`` times."""
     data = size_of_progressive(

@@ -159,6 +159,23 @@ def test_without_a_manifest_or_of_another_format(path: Path) -> None:
     assert "has no manifest" in refusal(path)
 
 
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ({f"t{i}": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]} for i in range(150_000)}, "its header has "),
+        ({"__metadata__": {"manifest": "x" * 2**23}}, "its header has "),
+        ({"a": {"dtype": "F32", "shape": [1] * 1000, "data_offsets": [0, 4]}}, "maximum supported dimension"),
+        ({"a": {"dtype": "F8_E4M3", "shape": [4], "data_offsets": [0, 4]}}, "float8"),
+        ({"a": {"dtype": "BF16", "shape": [2], "data_offsets": [0, 4]}}, "bfloat16"),
+        ({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 4]}}, "overflow"),
+    ],
+)
+def test_headers_that_no_bundle_has(tmp_path: Path, header: dict[str, Any], says: str) -> None:
+    text = json.dumps(header).encode()
+    (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + b"1234")
+    assert says in refusal(tmp_path / "a")
+
+
 def test_an_edited_manifest_does_not_match(path: Path) -> None:
     tensors, metadata = read_tensors(path)
     edited = metadata["manifest"].replace('"free"', '"none"')

@@ -177,7 +177,8 @@ def _bmp(data: bytes, grey: bool) -> Picture:
     width, height, _, bits, compression = struct.unpack_from("<iiHHI", data, 18)
     height = abs(height)
     check_size(width, height)
-    if size < 40 or compression not in ((0, 3) if bits in (16, 32) else (0,)) or bits not in (1, 4, 8, 16, 24, 32):
+    compressions = (0, 3) if bits in (16, 32) else (0,)
+    if not 40 <= size <= 124 or compression not in compressions or bits not in (1, 4, 8, 16, 24, 32):
         raise PictureError("BMP: its kind is not supported")
     colors = struct.unpack_from("<I", data, 46)[0] or 1 << bits
     if bits <= 8 and colors > 1 << bits:
@@ -186,10 +187,11 @@ def _bmp(data: bytes, grey: bool) -> Picture:
     if offset < 54 or len(data) < offset + row * height:
         raise PictureError(f"BMP of {width}×{height} is cut short: its pixels need {offset + row * height} bytes")
     # the pixels of a label are ids: the colours must be those of grey, in order
-    table = np.frombuffer(data[14 + size :][: 4 * colors], np.uint8) if bits <= 8 else np.zeros(0, np.uint8)
-    single = (
-        grey and bits == 8 and np.array_equal(table.reshape(-1, 4)[:, :3], np.arange(colors).repeat(3).reshape(-1, 3))
-    )
+    single = False
+    if grey and bits == 8:
+        table = np.frombuffer(data[14 + size :][: 4 * colors], np.uint8)
+        greys = np.arange(colors).repeat(3).reshape(-1, 3)
+        single = table.size == 4 * colors and np.array_equal(table.reshape(-1, 4)[:, :3], greys)
     return Picture(_by_opencv(data, cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
 
 

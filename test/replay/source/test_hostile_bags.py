@@ -340,6 +340,21 @@ def test_many_jumps_of_a_clock_are_waited_for_five_minutes_in_all(tmp_path: Path
     assert [frame.note[-4:] for frame in frames] == [""] + 5 * ["60 s"] + 94 * ["time"]
 
 
+def test_few_messages_of_a_chunk_wait_to_be_brought_into_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A chunk of 300 KB can hold millions of empty messages."""
+    times = [SECOND * (1 + index) for index in range(200)]
+    bag = write_mcap(tmp_path / "bag.mcap", times=times, chunk_size=2**30)
+    made, message = [], mcap_file.message
+    monkeypatch.setattr(mcap_file, "message", lambda *about: made.append(about) or message(*about))
+    monkeypatch.setattr(mcap_file, "MAX_WAITING", 10 * (mcap_file.OVERHEAD + len(cdr(0))))
+    file = mcap_file.McapFile(bag)
+    found = file.messages({FRONT})
+    assert next(found).time_ns == times[0]
+    assert len(made) == 11
+    assert [raw.time_ns for raw in found] == times[1:]
+    file.close()
+
+
 def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)

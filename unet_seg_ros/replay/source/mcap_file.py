@@ -28,6 +28,8 @@ MAX_INDEX = 2**28
 """Largest size in bytes of the index at the end of a file."""
 MAX_WAITING = 2**28
 """Most bytes of messages that are kept to bring messages of overlapping chunks into order."""
+OVERHEAD = 500
+"""Bytes that a message takes in memory besides its contents. A chunk can hold millions of empty ones."""
 _OPCODES = {*Opcode, *range(0x80, 0x100)}
 """Opcodes of the specification and of applications."""
 _RECORD = struct.Struct("<BQ")
@@ -94,15 +96,19 @@ class McapFile:
         waiting: list[tuple[int, int, Raw]] = []
         size = number = 0
         for place in self._chunks:
-            while waiting and (waiting[0][0] <= place.start_time or size > MAX_WAITING):
+            while waiting and waiting[0][0] <= place.start_time:
                 *_, raw = heapq.heappop(waiting)
-                size -= len(raw.cdr)
+                size -= OVERHEAD + len(raw.cdr)
                 yield raw
             if not self._may_hold(place, wanted):
                 continue
             for raw in self._kept(self._at(place), wanted):
                 heapq.heappush(waiting, (raw.time_ns, number, raw))
-                number, size = number + 1, size + len(raw.cdr)
+                number, size = number + 1, size + OVERHEAD + len(raw.cdr)
+                while size > MAX_WAITING and len(waiting) > 1:
+                    *_, raw = heapq.heappop(waiting)
+                    size -= OVERHEAD + len(raw.cdr)
+                    yield raw
         while waiting:
             yield heapq.heappop(waiting)[2]
 
