@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import sqlite3
 import struct
@@ -21,7 +20,7 @@ from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source import mcap_file, records
 from unet_seg_ros.replay.source.bag import camera_names
-from unet_seg_ros.replay.source.bag_reader import bag_files, messages
+from unet_seg_ros.replay.source.bag_reader import messages
 from unet_seg_ros.replay.source.drive import MAX_STEP, TYPES, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import IMAGE
@@ -353,35 +352,6 @@ def test_few_messages_of_a_chunk_wait_to_be_brought_into_order(tmp_path: Path, m
     assert len(made) == 11
     assert [raw.time_ns for raw in found] == times[1:]
     file.close()
-
-
-def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
-    loop = tmp_path / "loop"
-    loop.symlink_to(loop)
-    with pytest.raises(SourceError, match="no such file or folder"):
-        open_source(loop)
-    os.mkfifo(tmp_path / "pipe.mcap")
-    os.mkfifo(tmp_path / "pipe.db3")
-    os.mkfifo(tmp_path / "pipe.mp4")
-    for name in ("pipe.mcap", "pipe.db3", "pipe.mp4"):
-        with pytest.raises(SourceError, match="not a regular file"):
-            open_source(tmp_path / name)
-
-
-def test_hidden_files_are_no_part_of_a_bag(tmp_path: Path) -> None:
-    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, StoragePlugin.MCAP)
-    (bag / "._bag.mcap").write_bytes(b"\0\5\x16\7")
-    (bag / ".hidden.mcap").mkdir()
-    (bag / "folder.mcap").mkdir()
-    assert [file.name for file in bag_files(bag)] == ["bag.mcap"]
-
-
-@STORAGES
-def test_a_path_of_any_bytes_is_read(storage: StoragePlugin, tmp_path: Path) -> None:
-    odd = tmp_path / os.fsdecode(b"caf\xe9 #1?mode=rw%41")
-    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage)
-    bag.rename(odd)
-    assert drives.stamps(odd) == ([0], "")
 
 
 def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path) -> None:
