@@ -61,7 +61,7 @@ def test_a_process_that_ends_is_a_reason_too(tmp_path: Path) -> None:
     with pytest.raises(CannotRun, match=r"none\.safetensors: no such file"):
         contender.masks([noise(32, 32)])
     next(iter(contender._process._processes.values())).kill()
-    with pytest.raises(CannotRun, match="its process ended"):
+    with pytest.raises(CannotRun, match="the process of the engine ended unexpectedly"):
         contender.masks([noise(32, 32)])
     contender.close()
 
