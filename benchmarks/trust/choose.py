@@ -18,7 +18,7 @@ from scipy.optimize import nnls
 from benchmarks.trust.measure import CLEAN, FROZEN, Table
 from unet_seg_ros.health.rules import LEAD, RULES, Bound, Rule, Thresholds, penalty
 
-GIVEN = ("broken", "frozen", "stuck", "missing_rows", "void", "flicker", "gap", "backwards", "age")
+GIVEN = ("broken", "frozen", "veiled", "pattern", "missing_rows", "void", "flicker", "gap", "backwards", "age")
 """Signals whose bounds do not depend on the camera's images. Their bounds and weights are not changed."""
 CLEAN_SHARE = 0.99
 """A bound is beyond this quantile of the clean frames."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks.trust.measure import CLEAN, FROZEN, STAYING, Table
-from unet_seg_ros.health.history import KEPT
+from unet_seg_ros.health.lens import KEPT
 from unet_seg_ros.health.monitor import Level, judge
 from unet_seg_ros.health.rules import Thresholds
 

@@ -1,10 +1,9 @@
-"""Signals that compare a frame with earlier ones: a frozen image, dirt on the lens, flicker, and stamps that jump."""
+"""Signals that compare a frame with the last one: a frozen image, flicker, and stamps that jump."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Sequence
 from statistics import median
 
 import cv2
@@ -15,48 +14,34 @@ from unet_seg_ros.health.picture import Signals
 
 Array = NDArray[np.uint8]
 
-KEPT = 8
-"""Number of earlier small images that the present one is compared with."""
-APART = 0.5
-"""Seconds between two kept images."""
 SAME = 6
 """A cell counts as unchanged if it differs by less than this number of grey levels."""
 SOON = 0.5
 """Flicker is only measured between frames that are at most this many seconds apart. After a longer time a cell of the
 same brightness may show another object."""
-UPPER = 0.75
-"""Dirt is searched for only in this upper share of the image, because the car's own bonnet below does not move
-either."""
 GAPS = 30
 """The usual gap between stamps is the median of this many gaps."""
 
 
 class History:
-    """Compares one camera's frames over time. ``unchanging`` are the classes that can look the same for minutes, such
-    as road and sky."""
+    """Compares one camera's frames over time."""
 
-    def __init__(self, unchanging: Sequence[int] = ()) -> None:
-        self._unchanging = np.isin(np.arange(256), list(unchanging))
-        self._kept: deque[tuple[int, Array]] = deque(maxlen=KEPT)
-        self._range: tuple[Array, Array] = (np.empty(0, np.uint8), np.empty(0, np.uint8))
+    def __init__(self) -> None:
         self._gaps: deque[float] = deque(maxlen=GAPS)
         self._last: tuple[int, Array, Array, Array] | None = None
         self._changed_ns = 0
 
-    def signals(self, frame: Array, small: Array, classes: Array, stamp_ns: int) -> Signals:
-        """The signals of a frame uint8[H, W, 3], from its cells uint8[60, 80, 3], the cells' classes uint8[60, 80] and
-        its stamp in nanoseconds.
+    def signals(self, frame: Array, grey: Array, classes: Array, stamp_ns: int) -> Signals:
+        """The signals of a frame uint8[H, W, 3], from its cells in grey uint8[60, 80], the cells' classes uint8[60, 80]
+        and its stamp in nanoseconds.
 
-        ``frozen``: for how many seconds the pixels have been identical; ``stuck``: share of cells that did not change
-        since any kept image, although the rest of the image did; ``flicker``: share of the cells with unchanged pixels
-        whose class changed since the last frame; ``gap``: time since the last frame as a multiple of the usual time;
-        ``backwards``: by how many seconds the stamp is before the last one. A signal is NaN if there is no earlier
-        frame to compare with.
+        ``frozen``: for how many seconds the pixels have been identical; ``flicker``: share of the cells with unchanged
+        pixels whose class changed since the last frame; ``gap``: time since the last frame as a multiple of the usual
+        time; ``backwards``: by how many seconds the stamp is before the last one. A signal is NaN if there is no
+        earlier frame to compare with.
         """
-        grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
         seen = frame[::8]
-        signals = {"stuck": self._stuck(grey, classes, stamp_ns), "flicker": math.nan, "gap": math.nan}
-        signals["backwards"] = 0.0
+        signals = {"flicker": math.nan, "gap": math.nan, "backwards": 0.0}
         if self._last is None:
             self._changed_ns = stamp_ns
         else:
@@ -77,20 +62,6 @@ class History:
         if seconds > 0:
             self._gaps.append(seconds)
         return {"gap": seconds / usual if seconds > 0 else math.nan, "backwards": max(0.0, -seconds)}
-
-    def _stuck(self, grey: Array, classes: Array, stamp_ns: int) -> float:
-        share = math.nan
-        if len(self._kept) == KEPT:
-            low, high = self._range
-            most = cv2.max(cv2.subtract(grey, low), cv2.subtract(high, grey))[: int(UPPER * len(grey))]
-            moving = ~self._unchanging[classes[: len(most)]]
-            scene = float(np.median(most))
-            share = float((moving & (most < SAME)).mean()) if scene > 3 * SAME else 0.0
-        if not self._kept or abs(stamp_ns - self._kept[-1][0]) >= APART * 1e9:
-            self._kept.append((stamp_ns, grey))
-            pictures = np.stack([kept for _, kept in self._kept])
-            self._range = pictures.min(axis=0), pictures.max(axis=0)
-        return share
 
 
 def _flicker(grey: Array, before: Array, classes: Array, classes_before: Array) -> float:

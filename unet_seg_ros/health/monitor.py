@@ -6,7 +6,11 @@ import math
 from dataclasses import dataclass
 from enum import IntEnum
 
+import cv2
+import numpy as np
+
 from unet_seg_ros.health.history import History
+from unet_seg_ros.health.lens import Lens
 from unet_seg_ros.health.picture import Signals, cells, picture_signals, shrunk
 from unet_seg_ros.health.prediction import mask_cells, prediction_signals
 from unet_seg_ros.health.rules import RULES, Thresholds, load_thresholds, penalty
@@ -15,7 +19,7 @@ from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.vocabulary import Drop
 
 UNCHANGING = ("road", "sky")
-"""Classes that can look the same for minutes although the camera is in order."""
+"""Classes that can have no detail for minutes although the lens is clean."""
 SMALLEST = 16
 """The pixels of a frame are judged only if its height and its width are at least this many pixels."""
 UNKNOWN = {rule.signal: math.nan for rule in RULES}
@@ -62,7 +66,8 @@ class Measurement:
 
     def __init__(self, manifest: Manifest) -> None:
         names = manifest.class_names
-        self._history = History([names.index(name) for name in UNCHANGING if name in names])
+        self._history = History()
+        self._lens = Lens([names.index(name) for name in UNCHANGING if name in names])
         self._reference = manifest.reference_confidence or math.nan
 
     def signals(self, seen: Segmentation, stamp_ns: int, age: float = math.nan) -> Signals:
@@ -78,7 +83,9 @@ class Measurement:
         if min(frame.shape[:2]) >= SMALLEST:
             small = cells(frame)
             signals |= picture_signals(frame, small)
-            signals |= self._history.signals(frame, small, classes, stamp_ns)
+            grey = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2GRAY), np.uint8)
+            signals |= self._history.signals(frame, grey, classes, stamp_ns)
+            signals |= self._lens.signals(frame, grey, classes, stamp_ns)
         return signals
 
 
