@@ -77,7 +77,7 @@ class Lens:
         return _upper_quartile(cv2.absdiff(upper, last)) > MOVED * float(cv2.meanStdDev(upper)[1][0, 0])
 
     def _keep(self, frame: Array, upper: Array) -> None:
-        self._details.append(cv2.absdiff(upper, cv2.GaussianBlur(upper, (0, 0), REACH)))
+        self._details.append(np.asarray(cv2.absdiff(upper, cv2.GaussianBlur(upper, (0, 0), REACH)), np.uint8))
         fine = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), FINE, interpolation=cv2.INTER_AREA)
         fine = fine[: int(UPPER * len(fine))].astype(np.float32)
         self._structures.append(fine - cv2.GaussianBlur(fine, (0, 0), REACH))
