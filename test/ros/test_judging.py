@@ -16,9 +16,9 @@ from unet_seg_ros.ros import camera_stats
 from unet_seg_ros.ros.camera_checks import Publisher, Situation, check
 from unet_seg_ros.ros.camera_rate import Stream
 from unet_seg_ros.ros.camera_stats import CameraStats
+from unet_seg_ros.ros.diagnostic_levels import CLEAR_SECONDS, ERROR, OK, WARN, Finding, Troubles
 from unet_seg_ros.ros.settings import Limits
 from unet_seg_ros.ros.throttle import Throttle
-from unet_seg_ros.ros.troubles import CLEAR_SECONDS, ERROR, OK, WARN, Finding, Troubles
 
 MS = 10**6
 IMAGE = "sensor_msgs/msg/Image"

@@ -14,7 +14,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import CompressedImage, Image
 
 from test.ros.client import BEST_EFFORT, RELIABLE, Client, image, noise, running
-from unet_seg_ros.ros.troubles import CLEAR_SECONDS
+from unet_seg_ros.ros.diagnostic_levels import CLEAR_SECONDS
 from unet_seg_ros.share import share_folder
 
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"

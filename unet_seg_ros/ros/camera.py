@@ -22,13 +22,13 @@ from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.camera_checks import check
 from unet_seg_ros.ros.camera_info import CameraInfoRelay, beside
 from unet_seg_ros.ros.camera_stats import CameraStats
+from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, Troubles
 from unet_seg_ros.ros.diagnostics import Report, camera_values
 from unet_seg_ros.ros.health import Watch
 from unet_seg_ros.ros.image_input import POLICIES, ImageInput
 from unet_seg_ros.ros.outputs import Publishers, SegmentedFrame, announcements, frame_outputs
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.throttle import Throttle
-from unet_seg_ros.ros.troubles import ERROR, OK, Troubles
 from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.vocabulary import CAMERA_TASK, Drop
 

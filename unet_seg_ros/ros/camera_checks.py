@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from unet_seg_ros.ros.camera_stats import CameraStats
+from unet_seg_ros.ros.diagnostic_levels import WARN, Finding
 from unet_seg_ros.ros.settings import Limits
-from unet_seg_ros.ros.troubles import WARN, Finding
 
 SILENCE = 2.0
 """Seconds without an image after which a camera is silent."""

@@ -14,7 +14,7 @@ from rclpy.node import Node
 
 from unet_seg_ros.ros.camera_checks import Situation
 from unet_seg_ros.ros.camera_stats import CameraStats
-from unet_seg_ros.ros.troubles import ERROR, OK
+from unet_seg_ros.ros.diagnostic_levels import ERROR, OK
 from unet_seg_ros.text import one_line
 from unet_seg_ros.vocabulary import DROPPED, ENGINE_TASK, MODEL, PROCESSED, RECEIVED, TOPIC, Drop
 

@@ -25,11 +25,11 @@ from unet_seg_ros.ground.motion import Place
 from unet_seg_ros.ground.pose import Pose
 from unet_seg_ros.ground.projection import Calibration
 from unet_seg_ros.model.bundle import Manifest
+from unet_seg_ros.ros.diagnostic_levels import OK, WARN
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.ros.outputs import SegmentedFrame
 from unet_seg_ros.ros.settings import Settings
 from unet_seg_ros.ros.transforms import Transforms
-from unet_seg_ros.ros.troubles import OK, WARN
 from unet_seg_ros.text import quoted
 
 

@@ -13,8 +13,8 @@ from std_msgs.msg import Header
 from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.data.ros_images import stamp_ns
 from unet_seg_ros.health.monitor import Health, Level, Monitor
+from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, WARN
 from unet_seg_ros.ros.diagnostics import Report
-from unet_seg_ros.ros.troubles import ERROR, OK, WARN
 from unet_seg_ros.segmenter import Segmentation
 
 LEVELS = {Level.OK: OK, Level.DEGRADED: WARN, Level.BLIND: ERROR}

@@ -35,11 +35,11 @@ from rclpy.parameter import Parameter
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.ros import shared_memory
 from unet_seg_ros.ros.bringup import NODE_NAME
+from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, WARN
 from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, Report
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
-from unet_seg_ros.ros.troubles import ERROR, OK, WARN
 from unet_seg_ros.text import last_words, never_fail_to_print, one_line
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK
 
