@@ -30,8 +30,8 @@ def _cgroup_limit(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
 
 
 def _groups(root: Path, own: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Folders that may limit the process, each with the names of the files that say so. In a container the own group
-    may be named as the machine sees it, while ``root`` is the container's."""
+    """Folders that may limit the process, each with the names of the files that say so. In a container ``own`` can
+    give the group's path on the host, while ``root`` shows only the container's part of it."""
     try:
         lines = own.read_text().splitlines()
     except OSError:
