@@ -67,6 +67,8 @@ def test_the_frames_are_written_with_proposals_and_a_list(tmp_path: Path, model:
         np.testing.assert_array_equal(read_image(pair.image), image)
         assert pair.label is not None
         np.testing.assert_array_equal(read_label(pair.label), TRAIN_ID_TO_ID[segmenter([image])[0].mask])
+        for_tools = pair.label.with_name(pair.label.name.replace("labelIds", "instanceIds"))
+        assert for_tools.read_bytes() == pair.label.read_bytes()
         told = result.frames.set_index("index").loc[index]
         assert row["topic"] == FRONT
         assert row["trust"] == pytest.approx(told["trust"])

@@ -21,6 +21,8 @@ from unet_seg_ros.text import cell
 
 SPLIT = "train"
 LIST = "selected.csv"
+INSTANCES = "instanceIds"
+"""Label tools read this file of Cityscapes. A class whose objects are not told apart has its label id in it."""
 COLUMNS = ["image", "topic", "stamp_ns", "doubt", "trust", "flags", "reason"]
 NOTHING_TO_LABEL = frozenset({"frozen", "incomplete", "torn"})
 """Flags of pictures that no label makes useful."""
@@ -74,7 +76,9 @@ def write_selection(
         write_image(path, image)
         found = segment(frame.camera, image)
         if found.class_names == CLASS_NAMES:
-            write_image(label_path(folder, SPLIT, city, name), TRAIN_ID_TO_ID[found.mask])
+            proposal = label_path(folder, SPLIT, city, name)
+            for path_of_ids in (proposal, proposal.with_name(proposal.name.replace("labelIds", INSTANCES))):
+                write_image(path_of_ids, TRAIN_ID_TO_ID[found.mask])
         told = table.loc[index]
         rows.append({"image": path.relative_to(folder).as_posix(), "doubt": chosen[index], **told[_TOLD].to_dict()})
         if len(rows) == len(chosen):  # a damaged end is not read again
