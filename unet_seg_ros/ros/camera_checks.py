@@ -14,7 +14,7 @@ SILENCE = 2.0
 FEWEST = 5
 """Fewest frames for a ratio to be meaningful."""
 MIXED = 3
-"""So often must the images of several publishers alternate to be called mixed."""
+"""Images count as mixed if their publishers alternate at least this many times."""
 OTHER_CLOCK = 3600.0
 """At more seconds of age, the stamps must come from another clock."""
 LARGE = 500_000
@@ -93,7 +93,8 @@ def _why_silent(situation: Situation, stats: CameraStats) -> str:
 
 
 def _publishers(situation: Situation, stats: CameraStats) -> Finding:
-    """More than one publisher exists for 20 s after a driver was killed and started again, and that mixes nothing."""
+    """Whether images of several publishers are mixed. After a driver was killed and started again, its old publisher stays
+    listed for 20 s; that is not a fault."""
     count = len(situation.publishers)
     numbered = stats.number is not None or not stats.received
     changes = stats.totals()["alternating"] if numbered else MIXED
