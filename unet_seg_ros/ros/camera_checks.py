@@ -93,8 +93,8 @@ def _why_silent(situation: Situation, stats: CameraStats) -> str:
 
 
 def _publishers(situation: Situation, stats: CameraStats) -> Finding:
-    """Whether images of several publishers are mixed. After a driver was killed and started again, its old publisher stays
-    listed for 20 s; that is not a fault."""
+    """Whether images of several publishers are mixed. After a driver was killed and started again, its old publisher
+    stays listed for 20 s; that is not a fault."""
     count = len(situation.publishers)
     numbered = stats.number is not None or not stats.received
     changes = stats.totals()["alternating"] if numbered else MIXED
