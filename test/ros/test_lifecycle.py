@@ -107,6 +107,7 @@ def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
         "max_pixels": (-1, "max_pixels: must be 0 to 6.71089e+07, not -1"),
         "topic.camera": ("a b", "topic.camera: 'a b' is not a topic's name"),
         "confidence": (0.5, "confidence: there is no such parameter; did you mean confidence_threshold?"),
+        "min_rate": (5.0, "min_rate: there is no such parameter; did you mean diagnostics.min_rate?"),
     }
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (_, client):
         assert client.transition("configure")

@@ -80,7 +80,9 @@ class Parameters:
 
     def unknown(self, name: str) -> str:
         """A sentence that there is no such parameter, with the most similar name if there is one."""
-        near = difflib.get_close_matches(name, list(self.values()), n=1)
+        known = list(self.values())
+        same_ending = [other for other in known if other.endswith(f".{name}")]  # such as diagnostics.min_rate
+        near = same_ending or difflib.get_close_matches(name, known, n=1)
         return f"{name}: there is no such parameter" + (f"; did you mean {near[0]}?" if near else "")
 
     def unused(self) -> list[str]:
