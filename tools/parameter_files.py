@@ -107,7 +107,7 @@ def reference() -> str:
     ]
     for spec in TABLE:
         default = f"`{json.dumps(spec.default, ensure_ascii=False)}`"
-        bounds = f"{spec.low:g} to {spec.high:g}" if spec.low is not None and spec.high is not None else ""
+        bounds = f"{spec.low:.12g} to {spec.high:.12g}" if spec.low is not None and spec.high is not None else ""
         choices = ", ".join(f"`{choice}`" for choice in spec.choices)
         when = "at any time" if spec.live else "while not active"
         text = spec.description.replace("|", "\\|").replace("<", "&lt;")

@@ -104,7 +104,7 @@ def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
         "device": ("tpu", "device: must be auto, cpu, cuda or cuda:N, not 'tpu'"),
         "model": ("nosuch", "no shipped model of that name"),
         "cameras": (["a b"], "cameras: 'a b' is not a name"),
-        "max_pixels": (-1, "max_pixels: must be 0 to 6.71089e+07, not -1"),
+        "max_pixels": (-1, "max_pixels: must be 0 to 67108864, not -1"),
         "topic.camera": ("a b", "topic.camera: 'a b' is not a topic's name"),
         "confidence": (0.5, "confidence: there is no such parameter; did you mean confidence_threshold?"),
         "min_rate": (5.0, "min_rate: there is no such parameter; did you mean diagnostics.min_rate?"),

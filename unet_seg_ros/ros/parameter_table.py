@@ -146,7 +146,7 @@ def coerced(spec: Spec, name: str, value: Any) -> Any:
     if spec.choices and value not in spec.choices:
         raise ValueError(f"{name}: must be one of {', '.join(spec.choices)}, not {quoted(value)}")
     if spec.low is not None and spec.high is not None and not spec.low <= value <= spec.high:
-        raise ValueError(f"{name}: must be {spec.low:g} to {spec.high:g}, not {quoted(value)}")
+        raise ValueError(f"{name}: must be {spec.low:.12g} to {spec.high:.12g}, not {quoted(value)}")
     return value
 
 
