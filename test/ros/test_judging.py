@@ -179,6 +179,16 @@ def test_thresholds(clock: Clock) -> None:
     assert crossed(fed(clock, drop=1), max_drop_ratio=1.0) == {"slow"}
 
 
+def test_stamps_of_several_publishers_tell_no_losses(clock: Clock) -> None:
+    stats = CameraStats()
+    for i in range(60):  # pairs of images, a millisecond apart
+        clock.now += 0.1
+        stats.count_received((i // 2) * 200 * MS + (i % 2) * MS, i // 2)
+        stats.count_processed(0.05)
+    assert "lost" in crossed(stats)
+    assert crossed(stats, publishers=2 * SITUATION.publishers) == {"several publishers"}
+
+
 def numbered(clock: Clock, numbers: Iterable[int | None]) -> CameraStats:
     """After an image of each of the ``numbers`` that publishers gave them, 5 a second."""
     stats = CameraStats()

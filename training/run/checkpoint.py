@@ -150,5 +150,7 @@ def check_values(path: Path, values: Mapping[str, Any]) -> None:
     step, best, steps = values.get("step"), values.get("best"), values["config"].get("steps")
     if type(steps) is not int or type(step) is not int or not 0 <= step <= steps:
         raise DamagedCheckpoint(f"{path}: step must be a whole number from 0 to {steps}, not {quoted(step)}")
+    if (named := re.search(r"^checkpoint-(\d+)\.", path.name)) and int(named[1]) != step:
+        raise DamagedCheckpoint(f"{path}: it holds step {step}, so it was renamed or copied")
     if type(best) is not float or math.isnan(best) or best > 1:
         raise DamagedCheckpoint(f"{path}: best must be a number up to 1, not {quoted(best)}")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import io
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from unet_seg_ros.data.labels import CLASS_COLORS, VOID, palette
 from unet_seg_ros.draw import colorize
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
+from unet_seg_ros.text import last_words
 
 Image = NDArray[np.uint8]
 TABLE = "metrics.csv"
@@ -43,8 +46,7 @@ class Logbook:
 
     def __init__(self, folder: Path, step: int, columns: Sequence[str]) -> None:
         self.path = folder / TABLE
-        empty = not self.path.exists() or self.path.stat().st_size == 0
-        rows = pd.DataFrame(columns=["step", *columns]) if empty else pd.read_csv(self.path)
+        rows = _earlier_rows(self.path)
         kept = rows[rows["step"] <= step].reindex(columns=["step", *columns])  # the validation may have changed
         write_atomically(self.path, kept.to_csv(index=False))
         self._file = self.path.open("a", buffering=1, newline="")
@@ -74,6 +76,23 @@ class Logbook:
         self._file.close()
         self._board.close()  # type: ignore[no-untyped-call]
         plot(pd.read_csv(self.path), self.path.with_name("curves.png"))
+
+
+def _earlier_rows(path: Path) -> pd.DataFrame:
+    """The rows that a run wrote before, without a last one that was cut short. A file that cannot be read is moved aside,
+    because a log must not prevent a run from going on."""
+    none = pd.DataFrame(columns=["step"])
+    if not path.exists() or path.stat().st_size == 0:
+        return none
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = pd.read_csv(io.StringIO(text[: text.rfind("\n") + 1])).astype(float)
+        return rows.astype({"step": int})
+    except (ValueError, KeyError) as error:
+        aside = path.with_suffix(".damaged.csv")
+        path.replace(aside)
+        print(f"{path}: cannot be read ({last_words(error)}); it is now {aside.name}", file=sys.stderr)
+        return none
 
 
 def plot(rows: Any, path: Path) -> None:

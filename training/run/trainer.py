@@ -168,10 +168,14 @@ class Trainer:
         return Bundle(manifest, {name: value.cpu().numpy() for name, value in self.ema.items()}, f"{self.step:012}")
 
     def save(self) -> None:
-        """Write the checkpoint completely or not at all, then delete all but the last ``keep``."""
-        self._write(path_of(self.folder, self.step))
+        """Write the checkpoint completely or not at all, then delete all but the last ``keep`` up to this one.
+
+        Files of later steps are not the run's own: they were damaged or copied. They must not displace good ones.
+        """
+        mine = path_of(self.folder, self.step)
+        self._write(mine)
         if rank() == 0:
-            for old in checkpoints(self.folder)[: -self.config.keep]:
+            for old in [path for path in checkpoints(self.folder) if path <= mine][: -self.config.keep]:
                 old.unlink()
 
     def keep_best(self, score: float) -> None:

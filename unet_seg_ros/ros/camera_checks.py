@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.diagnostic_levels import WARN, Finding
@@ -51,8 +51,11 @@ def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[
     rate = stats.stream.rate
     patience = max(SILENCE, 3 / rate) if rate > 0 else SILENCE
     yield _silence(situation, stats, patience)
-    yield _publishers(situation, stats)
+    mixed = _publishers(situation, stats)
+    yield mixed
     yield from _stamps(situation, stats)
+    if mixed.excess:  # stamps of several publishers tell no rate, so nobody can say how many images are missing
+        limits = replace(limits, max_lost_ratio=1.0)
     yield from _ratios(stats, limits)
     masks = stats.output_rate.hertz()
     flowing = stats.received >= FEWEST and situation.silent <= patience

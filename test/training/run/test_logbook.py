@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,6 +30,35 @@ def test_rows_that_were_not_saved_are_written_again(tmp_path: Path) -> None:
     assert (tmp_path / "curves.png").stat().st_size > 1000
     with pytest.raises(ValueError, match="not in fieldnames"):
         Logbook(tmp_path, 30, columns).write(40, {"other": 1.0})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        b"\n",
+        b"epoch,train/loss\n1,2\n",
+        b"step,train/loss\na,2\n",
+        b"step,train/loss\n,2\n",
+        b"\xff\xfe\x00\n",
+        b"step\n1,2\n3,4,5\n",
+    ],
+)
+def test_a_table_that_cannot_be_read_is_moved_aside(damaged: bytes, tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "metrics.csv").write_bytes(damaged)
+    with Logbook(tmp_path, 10, ["train/loss"]) as logbook:
+        logbook.write(20, {"train/loss": 1.0})
+    assert pd.read_csv(tmp_path / "metrics.csv").to_numpy().tolist() == [[20, 1.0]]
+    assert (tmp_path / "metrics.damaged.csv").read_bytes() == damaged
+    said = capsys.readouterr().err
+    assert said.startswith(f"{tmp_path / 'metrics.csv'}: cannot be read (")
+    assert len(said.splitlines()) == 1
+
+
+def test_a_row_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("step,train/loss\n10,2.0\n2")
+    with Logbook(tmp_path, 20, ["train/loss"]) as logbook:
+        logbook.write(20, {"train/loss": 1.0})
+    assert pd.read_csv(tmp_path / "metrics.csv").to_numpy().tolist() == [[10, 2.0], [20, 1.0]]
 
 
 def test_a_run_without_validation_has_curves_too(tmp_path: Path) -> None:

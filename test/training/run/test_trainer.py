@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch import Tensor
 
 from training.config import TrainConfig, ValidationConfig
 from training.run import trainer as module
-from training.run.checkpoint import BEST, checkpoints, part, path_of, read_checkpoint
+from training.run.checkpoint import BEST, DamagedCheckpoint, checkpoints, part, path_of, read_checkpoint
 from training.run.trainer import NotFinite, Trainer, normalise
 from unet_seg_ros.model.bundle import (
     MEAN,
@@ -159,6 +160,20 @@ def test_checkpoints_that_are_not_its_own_are_refused(
     write_tensors(path, {"a": torch.zeros(1)}, {})
     with pytest.raises(BundleError, match=f"^{path}: not the checkpoint of a training run"):
         Trainer(tiny_run(), tmp_path, CPU).resume(path)
+
+
+def test_files_of_later_steps_displace_no_checkpoint(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
+    trainer.train_step(batch(trainer, 0))
+    trainer.save()
+    shutil.copy(path_of(tmp_path, 1), path_of(tmp_path, 5))
+    trainer.train_step(batch(trainer, 1))
+    trainer.save()
+    assert checkpoints(tmp_path) == [path_of(tmp_path, 2), path_of(tmp_path, 5)]
+    with pytest.raises(
+        DamagedCheckpoint, match=f"^{path_of(tmp_path, 5)}: it holds step 1, so it was renamed or copied"
+    ):
+        trainer.resume(path_of(tmp_path, 5))
 
 
 def test_it_starts_from_a_bundle_of_its_own_kind(tiny_run: MakeRun, tmp_path: Path) -> None:
