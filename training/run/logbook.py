@@ -79,8 +79,8 @@ class Logbook:
 
 
 def _earlier_rows(path: Path) -> pd.DataFrame:
-    """The rows that a run wrote before, without a last one that was cut short. A file that cannot be read is moved aside,
-    because a log must not prevent a run from going on."""
+    """The rows that a run wrote before, without a last one that was cut short. A file that cannot be read is moved
+    aside, because a log must not prevent a run from going on."""
     none = pd.DataFrame(columns=["step"])
     if not path.exists() or path.stat().st_size == 0:
         return none
