@@ -110,7 +110,8 @@ def stage(tiny: Path) -> Iterator[tuple[Client, dict[str, Source]]]:
         sources = {
             "stopped": Source(client, "stopped"),
             "two": Source(client, "two"),
-            "the other of two": Source(client, "two"),
+            # not at the same moments: of two images that come at once, the node takes the newer one alone
+            "the other of two": Source(client, "two", every=0.17),
             "lost": Source(client, "lost", lambda i: base + int(gaps[i]) * SECOND // 10),
             "bad": Source(client, "bad"),
             "slow": Source(client, "slow", every=0.7),
