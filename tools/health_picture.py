@@ -20,6 +20,8 @@ from unet_seg_ros import draw
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.replay.source.drive import message_pixels
+from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,13 +58,10 @@ def tile(segmenter: Segmenter, frame: Array, corruption: str) -> Array:
 
 
 def first_frame(video: str) -> Array:
-    """The first frame of a video, as a camera of this width would see it: uint8[H, W, 3] RGB. Raises ValueError."""
-    there, frame = cv2.VideoCapture(video).read()
-    if not there:
-        raise ValueError(f"{video}: not a video that can be read")
+    """The first frame of a video, as a camera of this width would see it: uint8[H, W, 3] RGB. Raises SourceError."""
+    frame = message_pixels(next(open_source(Path(video)).frames()).message)
     height = round(frame.shape[0] * WIDTH / frame.shape[1])
-    small = cv2.resize(frame, (WIDTH, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.cvtColor(small, cv2.COLOR_BGR2RGB), np.uint8)
+    return np.asarray(cv2.resize(frame, (WIDTH, height), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def main(arguments: list[str]) -> None:

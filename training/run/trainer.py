@@ -215,7 +215,9 @@ class Trainer:
         check_values(path, values)
         mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
         differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
-        may_change = MAY_CHANGE | (LENGTH.keys() if self._same_rates(before, values["step"]) else set())
+        may_change = set(MAY_CHANGE)
+        if LENGTH.keys() & set(differs) and self._same_rates(before, values["step"]):
+            may_change |= LENGTH.keys()
         if other := sorted(set(differs) - may_change):
             raise BundleError(
                 f"{path}: written with another configuration ({', '.join(other)}); use another run folder or that one"

@@ -37,9 +37,10 @@ def image_path(root: Path, split: str, city: str, name: str, suffix: str = ".png
     return root / IMAGE_FOLDER / split / city / f"{name}_{IMAGE_FOLDER}{suffix}"
 
 
-def label_path(root: Path, split: str, city: str, name: str, labels: str = "gtFine") -> Path:
-    """The path of the label ids of frame ``name`` (CITY_SEQ_FRAME); ``labels`` is one of ``LABEL_FOLDERS``."""
-    return root / labels / split / city / f"{name}_{labels}_labelIds.png"
+def label_path(root: Path, split: str, city: str, name: str, labels: str = "gtFine", ids: str = "labelIds") -> Path:
+    """The path of the label ids of frame ``name`` (CITY_SEQ_FRAME), or of its other ``ids``, such as ``instanceIds``;
+    ``labels`` is one of ``LABEL_FOLDERS``."""
+    return root / labels / split / city / f"{name}_{labels}_{ids}.png"
 
 
 def splits(root: Path) -> list[str]:

@@ -43,6 +43,12 @@ def batch(trainer: Trainer, step: int, parts: int = 1) -> list[tuple[Tensor, Ten
     return [(torch.stack([s[0] for s in group]), torch.stack([s[1] for s in group])) for group in samples]
 
 
+def train(trainer: Trainer, last: int, parts: int = 1) -> None:
+    """Do the steps from where the trainer is up to ``last``."""
+    for step in range(trainer.step, last):
+        trainer.train_step(batch(trainer, step, parts))
+
+
 def state(trainer: Trainer) -> dict[str, Tensor]:
     tensors = {**trainer.network.state_dict(), **{f"ema {name}": value for name, value in trainer.ema.items()}}
     return {name: value.clone() for name, value in tensors.items()}
@@ -55,15 +61,13 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
     config = tiny_run(steps=6)
     first = Trainer(config, tmp_path, CPU)
-    for step in range(6):
-        if step == 3:
-            first.save()
-        first.train_step(batch(first, step))
+    train(first, 3)
+    first.save()
+    train(first, 6)
     torch.manual_seed(99)  # a new process has another random state
     second = Trainer(config, tmp_path, CPU)
     second.resume(path_of(tmp_path, 3))
-    for step in range(3, 6):
-        second.train_step(batch(second, step))
+    train(second, 6)
     assert equal(state(first), state(second))
     second.save()
     first._write(tmp_path / "first.safetensors")
@@ -74,14 +78,12 @@ def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path)
 def test_a_compiled_network_in_parts_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
     config = tiny_run(steps=4, compile=True, accumulate=2)
     first = Trainer(config, tmp_path, CPU)
-    for step in range(4):
-        if step == 2:
-            first.save()
-        first.train_step(batch(first, step, parts=2))
+    train(first, 2, parts=2)
+    first.save()
+    train(first, 4, parts=2)
     second = Trainer(config, tmp_path, CPU)
     second.resume(path_of(tmp_path, 2))
-    for step in range(2, 4):
-        second.train_step(batch(second, step, parts=2))
+    train(second, 4, parts=2)
     assert equal(state(first), state(second))
 
 
@@ -102,14 +104,11 @@ def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: 
     short = tiny_run(steps=6, schedule="trapezoid", cooldown=2)
     long = tiny_run(steps=9, schedule="trapezoid", cooldown=4)
     planned, begun, ended = (Trainer(config, tmp_path, CPU) for config in (short, long, short))
-    for step in range(6):
-        planned.train_step(batch(planned, step))
-    for step in range(4):
-        begun.train_step(batch(begun, step))
+    train(planned, 6)
+    train(begun, 4)
     begun.save()
     ended.resume(path_of(tmp_path, 4))
-    for step in (4, 5):
-        ended.train_step(batch(ended, step))
+    train(ended, 6)
     assert equal(state(ended), state(planned))
     ended.save()
     with pytest.raises(BundleError, match=r"written with another configuration \(cooldown, steps\)"):
@@ -123,14 +122,11 @@ def test_a_run_that_has_ended_goes_on_after_a_restart(tiny_run: MakeRun, tmp_pat
         for steps, restarts in ((4, ()), (7, (4,)), (7, ()))
     )
     first, whole, second = (Trainer(config, tmp_path, CPU) for config in (ended, planned, planned))
-    for step in range(7):
-        whole.train_step(batch(whole, step))
-    for step in range(4):
-        first.train_step(batch(first, step))
+    train(whole, 7)
+    train(first, 4)
     first.save()
     second.resume(path_of(tmp_path, 4))
-    for step in range(4, 7):
-        second.train_step(batch(second, step))
+    train(second, 7)
     assert equal(state(second), state(whole))
     with pytest.raises(BundleError, match=r"written with another configuration \(steps\)"):
         Trainer(longer, tmp_path, CPU).resume(path_of(tmp_path, 4))
@@ -140,8 +136,7 @@ def test_checkpoints_that_are_not_its_own_are_refused(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
-    for step in range(3):
-        trainer.train_step(batch(trainer, step))
+    train(trainer, 3)
     trainer.save()
     path = path_of(tmp_path, 3)
     for fields in ({"steps": 7}, {"seed": 1}, {"crop": (32, 32)}):
@@ -164,10 +159,10 @@ def test_checkpoints_that_are_not_its_own_are_refused(
 
 def test_files_of_later_steps_displace_no_checkpoint(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
-    trainer.train_step(batch(trainer, 0))
+    train(trainer, 1)
     trainer.save()
     shutil.copy(path_of(tmp_path, 1), path_of(tmp_path, 5))
-    trainer.train_step(batch(trainer, 1))
+    train(trainer, 2)
     trainer.save()
     assert checkpoints(tmp_path) == [path_of(tmp_path, 2), path_of(tmp_path, 5)]
     with pytest.raises(

@@ -58,8 +58,8 @@ class Sent:
 class PlayedDrive:
     """A drive that was played. ``frames`` are in order of sending. ``counts`` of each camera are the node's own, since
     the start of the drive. ``engine`` is its last status of the engine, ``palette`` uint8[256, 3] the colours of its
-    classes, RGB by class id. ``problem`` says why the drive ended early,
-    empty if it did not; ``interrupted``: it ended by Ctrl-C."""
+    classes, RGB by class id. ``problem`` says why the drive ended early, empty if it did not; ``interrupted``: it ended
+    by Ctrl-C."""
 
     target: Target
     frames: list[Sent]

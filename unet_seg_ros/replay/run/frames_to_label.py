@@ -76,9 +76,9 @@ def write_selection(
         write_image(path, image)
         found = segment(frame.camera, image)
         if found.class_names == CLASS_NAMES:
-            proposal = label_path(folder, SPLIT, city, name)
-            for path_of_ids in (proposal, proposal.with_name(proposal.name.replace("labelIds", INSTANCES))):
-                write_image(path_of_ids, TRAIN_ID_TO_ID[found.mask])
+            proposal = TRAIN_ID_TO_ID[found.mask]
+            for ids in ("labelIds", INSTANCES):
+                write_image(label_path(folder, SPLIT, city, name, ids=ids), proposal)
         told = table.loc[index]
         rows.append({"image": path.relative_to(folder).as_posix(), "doubt": chosen[index], **told[_TOLD].to_dict()})
         if len(rows) == len(chosen):  # a damaged end is not read again
