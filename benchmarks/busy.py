@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
-from benchmarks.contender import PROCESSES, Pace
-from benchmarks.contest import contest, street
+from benchmarks.comparison import Comparison, street
+from benchmarks.engine_process import PROCESSES, Pace
 from benchmarks.engines import ENGINES
 from benchmarks.results import add_arguments, conclude
 from benchmarks.segmenter import frame_size, pixels
-from unet_seg_ros.engine.cpu_features import usable_cores
+from unet_seg_ros.engine.threads import usable_cores
 
 PACES = {"back to back": 0.0, "10 Hz": 10.0, "30 Hz": 30.0}
 
@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0, help="duration of each line (default: 5)")
     given = parser.parse_args()
     frames = street(*pixels(given.size))
-    with contest(given.bundle, given.engines) as found:
+    with closing(Comparison(given.bundle, given.engines)) as found:
         found.begin(frames, {})
         for processes in range(given.busy + 1):
             with busy(processes):

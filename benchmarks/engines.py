@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.engine import Engine, Scores
-from unet_seg_ros.engine.cpu_features import usable_cores
 from unet_seg_ros.engine.decode import decode, scores_of
+from unet_seg_ros.engine.threads import usable_cores
 from unet_seg_ros.model.bundle import MEAN_COLOR, Bundle
 from unet_seg_ros.model.geometry import Axis, working_size
 from unet_seg_ros.segmenter import Segmentation, Segmenter, Timings

@@ -20,7 +20,7 @@ from typing import Any
 from benchmarks.table import rendered
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.model.bundle import load_bundle
-from unet_seg_ros.model.catalog import shipped_or_path
+from unet_seg_ros.model.shipped_models import shipped_or_path
 from unet_seg_ros.replay.run.provenance import machine, versions
 
 Row = dict[str, Any]

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import argparse
 import re
+from contextlib import closing
 
-from benchmarks.contender import Pace
-from benchmarks.contest import contest, street
+from benchmarks.comparison import Comparison, street
+from benchmarks.engine_process import Pace
 from benchmarks.engines import ENGINES, PLAIN
 from benchmarks.results import add_arguments, conclude
 
@@ -41,7 +42,7 @@ def main() -> None:
     parser.add_argument("--engines", nargs="+", choices=(*ENGINES, PLAIN), default=[*ENGINES, PLAIN], metavar="ENGINE")
     parser.add_argument("--seconds", type=float, default=5.0, help="duration of each line (default: 5)")
     given = parser.parse_args()
-    with contest(given.bundle, given.engines) as found:
+    with closing(Comparison(given.bundle, given.engines)) as found:
         for size in given.sizes:
             frames = street(*pixels(size))
             found.begin(frames, {"frame": size})

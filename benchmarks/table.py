@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import AGREEMENT
+from benchmarks.engine_process import AGREEMENT
 from unet_seg_ros.files import write_atomically
 
 Row = Mapping[str, Any]

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from unet_seg_ros.data.ros_images import fill, to_rgb
 from unet_seg_ros.ros.bringup import PROFILE_VARIABLES
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 SIZES = ((480, 360), (1280, 720), (2048, 1024))
 RATE = 10.0

@@ -122,7 +122,7 @@ def rank(package: str, name: str) -> int | None:
 
 def test_the_rank_of_a_module_is_that_of_its_wing() -> None:
     replay = "unet_seg_ros.replay"
-    names = ("__main__", "run.offline", "judge.gate", "live.player", "record.recorder", "source.bag", "options")
+    names = ("__main__", "run.offline", "judge.verdict", "live.player", "record.recorder", "source.bag", "options")
     assert [rank(replay, f"{replay}.{name}") for name in names] == [0, 1, 2, 2, 3, 4, 5]
     assert rank(replay, "unet_seg_ros.segmenter") is None
 

@@ -11,7 +11,7 @@ import yaml
 from unet_seg_ros.data.labels import CLASS_NAMES
 from unet_seg_ros.replay.source.video_and_folder import CAMERA, TOPIC
 from unet_seg_ros.replay.topics import Target
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 from unet_seg_ros.vocabulary import CAMERA_TASK, ENGINE_TASK
 
 CONFIG = share_folder() / "config"

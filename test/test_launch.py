@@ -15,7 +15,7 @@ from launch.launch_description_sources import PythonLaunchDescriptionSource
 
 from unet_seg_ros.replay import launch_arguments
 from unet_seg_ros.ros.bringup import ARGUMENTS, PROFILE_VARIABLES, Argument, bringup
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 LAUNCH_FILE = str(share_folder() / "launch" / "seg.launch.py")
 REPLAY_FILE = str(share_folder() / "launch" / "replay.launch.py")

@@ -12,7 +12,7 @@ import pytest
 from test.launch_stand_in import Recorded, declared, of_kind, started
 from unet_seg_ros.replay import launch_arguments
 from unet_seg_ros.ros.bringup import ARGUMENTS, PROFILE_VARIABLES
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 FOLDER = share_folder() / "launch"
 

@@ -19,7 +19,7 @@ from training.synthetic import DriveConfig, drive
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import palette
 from unet_seg_ros.files import write_atomically
-from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.health.trust import Monitor
 from unet_seg_ros.replay.source.drive import message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter

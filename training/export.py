@@ -25,7 +25,7 @@ from training.data.cache import fingerprint
 from training.data.dataset import labelled_pairs
 from training.exporting.equivalence import LOGITS, MASKS, Forward, Frame, compare, spread
 from training.exporting.onnx import onnx_forward, write_onnx
-from training.exporting.reference import reference_confidence
+from training.exporting.reference_confidence import reference_confidence
 from training.run.checkpoint import best_or_last, part, read_checkpoint
 from training.run.trainer import normalise
 from unet_seg_ros import __version__

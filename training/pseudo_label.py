@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from training.data.pseudo_labels import Confidences, sure_labels
+from training.data.confidence_thresholds import Confidences, sure_labels
 from training.evaluation.evaluation import check_classes
 from training.evaluation.pseudo_label_picture import kept_picture
 from training.evaluation.test_time_augmentation import Looks, segment

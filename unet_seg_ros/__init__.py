@@ -2,7 +2,7 @@
 
 import sys
 
-from unet_seg_ros.share import version
+from unet_seg_ros.share_folder import version
 
 # OpenVINO and NNCF report their use over the internet from the moment that they are imported, and keep an identity in
 # HOME. They do without where the package that does this is missing.

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from benchmarks.contender import CannotRun
+from benchmarks.engine_process import CannotRun
 from benchmarks.node.case import Case, Plan, measured
 from benchmarks.results import add_arguments, conclude
 from benchmarks.segmenter import SIZES, frame_size, pixels

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import psutil
 
-from benchmarks.contender import Contender, Figures, Pace, percentiles
-from benchmarks.contest import street
+from benchmarks.comparison import street
+from benchmarks.engine_process import EngineProcess, Figures, Pace, percentiles
 from benchmarks.engines import AUTO, Frame
 from benchmarks.node.client import Answers, Client, topic
 from benchmarks.node.search import highest_rate
@@ -82,11 +82,11 @@ def measured(case: Case, plan: Plan) -> dict[str, Any]:
 
 def _bare(case: Case, plan: Plan, frames: list[Frame]) -> Figures:
     """Measure the Segmenter without ROS at the same rate, with the frames of all cameras together."""
-    contender = Contender(AUTO, plan.bundle)
+    engine = EngineProcess(AUTO, plan.bundle)
     try:
-        return contender.measure(frames, Pace(plan.rate, plan.seconds, case.cameras))
+        return engine.measure(frames, Pace(plan.rate, plan.seconds, case.cameras))
     finally:
-        contender.close()
+        engine.close()
 
 
 def _driven(client: Client, process: psutil.Process, plan: Plan) -> dict[str, Any]:

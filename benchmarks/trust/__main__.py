@@ -17,15 +17,15 @@ from time import perf_counter
 import cv2
 import numpy as np
 
-from benchmarks.trust import choose
+from benchmarks.trust import choose_bounds
 from benchmarks.trust.corruptions import SEVERITIES
-from benchmarks.trust.judge import opinions, report
+from benchmarks.trust.evaluate import opinions, report
 from benchmarks.trust.measure import Amount, Table, measured, with_reference
 from benchmarks.trust.sources import CHOOSE, JUDGE, read
-from unet_seg_ros.health.monitor import Monitor
 from unet_seg_ros.health.rules import load_thresholds
+from unet_seg_ros.health.trust import Monitor
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 THRESHOLDS = share_folder() / "config" / "health.yaml"
 
@@ -44,7 +44,7 @@ def main() -> None:
         chosen_on, judged_on = ([source.name for source in sources] for sources in (CHOOSE, JUDGE))
         if arguments.choose:
             own = table.where(np.isin(table.source, chosen_on))
-            choose.write(THRESHOLDS, choose.choose(own, load_thresholds()), chosen_on)
+            choose_bounds.write(THRESHOLDS, choose_bounds.choose(own, load_thresholds()), chosen_on)
         ways = opinions(table, load_thresholds(), chosen_on)
         print(report(table, ways, judged_on))
     except (OSError, ValueError) as error:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.trust import autoware
 from benchmarks.trust.corruptions import CORRUPTIONS, SEVERITIES
 from benchmarks.trust.sources import MANY_PLACES, Frames, Marks, Source, read
-from unet_seg_ros.health.monitor import Measurement
+from unet_seg_ros.health.trust import Measurement
 from unet_seg_ros.segmenter import Segmenter
 
 CLEAN = "clean"

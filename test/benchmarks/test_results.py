@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.results import conclude
 from benchmarks.table import BEGIN, END, into_page, main
-from unet_seg_ros.model.catalog import shipped_or_path
+from unet_seg_ros.model.shipped_models import shipped_or_path
 
 FIGURES = {
     **{"p50": 10.0, "p95": 12.0, "p99": 13.0, "max": 14.0, "cpu_ms": 20.0, "page_faults": 3.0, "frames": 9},

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from benchmarks.trust import autoware
-from benchmarks.trust.choose import choose, write
+from benchmarks.trust.choose_bounds import choose, write
 from benchmarks.trust.corruptions import CORRUPTIONS, SEVERITIES, Corruption
-from benchmarks.trust.judge import aurc
+from benchmarks.trust.evaluate import aurc
 from benchmarks.trust.measure import CLEAN, Table
 from benchmarks.trust.sources import Marks
 from test.health.pictures import street

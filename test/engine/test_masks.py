@@ -19,8 +19,8 @@ from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.openvino import OpenVinoEngine
 from unet_seg_ros.engine.pytorch import TorchEngine
 from unet_seg_ros.model.bundle import Bundle, load_bundle
-from unet_seg_ros.model.catalog import shipped_or_path
 from unet_seg_ros.model.geometry import working_size
+from unet_seg_ros.model.shipped_models import shipped_or_path
 from unet_seg_ros.segmenter import Segmenter
 
 Frame = NDArray[np.uint8]

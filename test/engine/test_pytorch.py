@@ -13,12 +13,13 @@ from torch import nn
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.engine import pytorch as module
 from unet_seg_ros.engine.pytorch import (
-    DEFAULT_THREADS,
+    OWN_THREADS,
     TorchEngine,
     device_errors,
     pick_device,
     pick_precision,
 )
+from unet_seg_ros.engine.threads import thread_count
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, save_bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import UNet, UNetConfig
@@ -95,7 +96,7 @@ def test_threads(tmp_path: Path) -> None:
     TorchEngine(read, "cpu", threads=2)
     assert torch.get_num_threads() == 2
     TorchEngine(read, "cpu")  # not the last engine's
-    assert torch.get_num_threads() == DEFAULT_THREADS
+    assert torch.get_num_threads() == thread_count(0, OWN_THREADS)
     with pytest.raises(ValueError, match="threads must not be negative, not -1"):
         TorchEngine(read, "cpu", threads=-1)
 

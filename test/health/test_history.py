@@ -10,8 +10,8 @@ import pytest
 
 from test.health.pictures import Array, street
 from unet_seg_ros.health.history import History
-from unet_seg_ros.health.picture import Signals, cells
-from unet_seg_ros.health.prediction import mask_cells
+from unet_seg_ros.health.picture_signals import Signals, cells
+from unet_seg_ros.health.prediction_signals import mask_cells
 
 SECOND = 10**9
 

@@ -11,7 +11,7 @@ import pytest
 
 from test.health.pictures import Array, street
 from unet_seg_ros.health.lens import KEPT, Lens, _staying
-from unet_seg_ros.health.picture import Signals, cells
+from unet_seg_ros.health.picture_signals import Signals, cells
 
 SECOND = 10**9
 ROAD, BUILDING, SKY = 0, 2, 10

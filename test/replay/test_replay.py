@@ -30,7 +30,7 @@ from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.replay.source.drive import Drive, message_pixels, message_stamp
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 ROOT = Path(__file__).parents[2]
 LIMIT = 300

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unet_seg_ros.ros.bringup import bringup, parse_cameras, ros_args, write_parameters
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 NAMES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True)
 TOPICS = st.lists(NAMES, min_size=1, max_size=4).map(lambda tokens: "/" + "/".join(tokens))

@@ -12,7 +12,7 @@ from rclpy.node import Node
 
 from unet_seg_ros.ros.bringup import bringup, ros_args, write_parameters
 from unet_seg_ros.ros.parameters import Parameters
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 from test.launch_stand_in import declared, node_arguments, of_kind, started
 from test.ros.client import image, noise, running
 from unet_seg_msgs.msg import CameraHealth
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 
 def test_down_and_up_again(tiny: Path) -> None:

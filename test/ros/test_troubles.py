@@ -15,7 +15,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from test.ros.client import BEST_EFFORT, RELIABLE, Client, image, noise, running
 from unet_seg_ros.ros.diagnostic_levels import CLEAR_SECONDS
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 OK, WARN, ERROR = b"\x00", b"\x01", b"\x02"
 PIXELS = noise(1, 32, 48)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.engine import OutOfMemory
-from unet_seg_ros.health.monitor import FAILED
+from unet_seg_ros.health.trust import FAILED
 from unet_seg_ros.ros.diagnostics import CameraStats, EngineStats
 from unet_seg_ros.ros.worker import Waiting, Worker
 from unet_seg_ros.segmenter import Timings

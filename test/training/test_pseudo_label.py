@@ -15,8 +15,8 @@ from rosbags.rosbag2 import StoragePlugin
 from test.replay import drives
 from training import prepare
 from training.config import DataConfig, from_dict
+from training.data.confidence_thresholds import Confidences, sure_labels
 from training.data.dataset import Samples
-from training.data.pseudo_labels import Confidences, sure_labels
 from training.evaluation.test_time_augmentation import segment
 from training.pseudo_label import LOOKS, Kept, main
 from unet_seg_ros.data.cityscapes import find_pairs

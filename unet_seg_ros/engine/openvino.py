@@ -14,9 +14,10 @@ import openvino as ov
 from numpy.typing import NDArray
 
 from unet_seg_ros.engine import OutOfMemory, Scores
-from unet_seg_ros.engine.cpu_features import has_bf16, usable_cores
+from unet_seg_ros.engine.cpu_features import has_bf16
 from unet_seg_ros.engine.decode import decode
 from unet_seg_ros.engine.openvino_graph import LOGITS, PROBABILITY, WINNER, build_graph
+from unet_seg_ros.engine.threads import thread_count
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.geometry import Axis
 
@@ -51,7 +52,7 @@ def _core() -> ov.Core:
 
 
 class OpenVinoEngine:
-    """Runs a bundle's network on the CPU with ``threads`` threads (0 = one for each core that the process may use).
+    """Runs a bundle's network on the CPU with ``threads`` threads (see ``thread_count``).
 
     Raises ValueError for a precision that is not possible (see ``pick_precision``) or a negative number of threads.
     """
@@ -59,15 +60,13 @@ class OpenVinoEngine:
     device = "cpu"
 
     def __init__(self, bundle: Bundle, precision: str = "auto", threads: int = 0) -> None:
-        if threads < 0:
-            raise ValueError(f"threads must not be negative, not {threads}")
         self.precision = pick_precision(bundle, precision)
         self.stride = bundle.manifest.config.stride
         graph = build_graph(bundle, bundle.manifest.int8_ranges if self.precision == "int8" else None)
         settings = {
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": HINTS[self.precision],
-            "INFERENCE_NUM_THREADS": threads or usable_cores(),
+            "INFERENCE_NUM_THREADS": thread_count(threads),
             "ENABLE_CPU_PINNING": False,  # a thread that is bound to a busy core waits for it
         }
         self._request = _core().compile_model(graph, "CPU", settings).create_infer_request()

@@ -11,15 +11,17 @@ import torch
 from numpy.typing import NDArray
 
 from unet_seg_ros.engine import DeviceLost, OutOfMemory, Scores
-from unet_seg_ros.engine.cpu_features import has_bf16, usable_cores
+from unet_seg_ros.engine.cpu_features import has_bf16
 from unet_seg_ros.engine.decode import decode
 from unet_seg_ros.engine.pytorch_decode import decode_on_device
+from unet_seg_ros.engine.threads import thread_count
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.geometry import Axis
 
 ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # missing in older PyTorch
-DEFAULT_THREADS = min(usable_cores(), torch.get_num_threads())  # PyTorch's number follows OMP_NUM_THREADS
+OWN_THREADS = torch.get_num_threads()
+"""PyTorch's own number of threads, which follows OMP_NUM_THREADS. An engine changes it for the whole process."""
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -73,14 +75,12 @@ def device_errors() -> Iterator[None]:
 
 class TorchEngine:
     """Runs a bundle's network on ``device`` (see ``pick_device``) in ``precision`` (see ``pick_precision``) with
-    ``threads`` CPU threads (0 = one for each core that the process may use)."""
+    ``threads`` CPU threads (see ``thread_count``)."""
 
     def __init__(self, bundle: Bundle, device: str = "auto", threads: int = 0, precision: str = "auto") -> None:
-        if threads < 0:
-            raise ValueError(f"threads must not be negative, not {threads}")
         target = pick_device(device)
         self.precision = pick_precision(target, precision)
-        torch.set_num_threads(threads or DEFAULT_THREADS)  # global: an earlier engine may have changed it
+        torch.set_num_threads(thread_count(threads, OWN_THREADS))
         model = fold(bundle.build())
         self.stride = model.config.stride
         self.device = str(target)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.ground.grid import LETHAL, UNKNOWN
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 NOTHING, GROUND, STANDING = 0, 1, 2
 

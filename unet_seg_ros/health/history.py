@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_seg_ros.health.picture import Signals
+from unet_seg_ros.health.picture_signals import Signals
 
 Array = NDArray[np.uint8]
 

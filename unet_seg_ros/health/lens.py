@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from unet_seg_ros.health.picture import Signals
+from unet_seg_ros.health.picture_signals import Signals
 
 Array = NDArray[np.uint8]
 Floats = NDArray[np.float32]

@@ -11,7 +11,7 @@ from typing import Any
 
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import of_user
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 LEAD = 0.8
 """Trust begins to fall at this distance before a bound, in units of the bound's scale."""

@@ -24,7 +24,7 @@ from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.files import open_regular, utf8_path, write_atomically
 from unet_seg_ros.model import manifest_schema
 from unet_seg_ros.model.config import UNetConfig
-from unet_seg_ros.model.layout import COUNTER, tensor_shapes
+from unet_seg_ros.model.tensor_shapes import COUNTER, tensor_shapes
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 if TYPE_CHECKING:  # PyTorch is imported only by the functions that need it

@@ -70,8 +70,8 @@ def _traceback_file(output: Path) -> str:
 def _run(given: argparse.Namespace) -> int:
     from unet_seg_ros.replay.errors import ReplayError
     from unet_seg_ros.replay.judge.baseline import Baseline
-    from unet_seg_ros.replay.judge.gate import Gate, exit_status
     from unet_seg_ros.replay.judge.requirements import parse
+    from unet_seg_ros.replay.judge.verdict import Gate, exit_status
     from unet_seg_ros.replay.run.many_drives import Workers, expanded, replay_many
     from unet_seg_ros.replay.run.one_drive import replay_one
 

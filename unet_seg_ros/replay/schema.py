@@ -142,7 +142,7 @@ class Machine(TypedDict):
 
     system: str
     processor: str
-    cores: int
+    cores: Annotated[int, "Cores that the replay may use."]
     memory: Annotated[int, "Bytes."]
     gpus: list[str]
 

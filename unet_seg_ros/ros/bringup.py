@@ -16,7 +16,7 @@ import yaml
 
 from unet_seg_ros.files import of_user
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 from unet_seg_ros.text import LINE, quoted
 
 NODE_NAME = "segmentation"

@@ -15,8 +15,8 @@ from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import FrameTiming
 from unet_seg_ros.data.ros_images import stamp_ns
-from unet_seg_ros.health.monitor import Health, Monitor
 from unet_seg_ros.health.rules import load_thresholds
+from unet_seg_ros.health.trust import Health, Monitor
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.ros.camera_checks import check
@@ -24,7 +24,7 @@ from unet_seg_ros.ros.camera_info import CameraInfoRelay, beside
 from unet_seg_ros.ros.camera_stats import CameraStats
 from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, Troubles
 from unet_seg_ros.ros.diagnostics import Report, camera_values
-from unet_seg_ros.ros.health import Watch
+from unet_seg_ros.ros.health import HealthPublisher
 from unet_seg_ros.ros.image_input import POLICIES, ImageInput
 from unet_seg_ros.ros.outputs import Publishers, SegmentedFrame, announcements, frame_outputs
 from unet_seg_ros.ros.settings import Settings
@@ -65,7 +65,7 @@ class Camera:
         qos = QoSProfile(depth=settings.output_depth, reliability=POLICIES[settings.output_reliability])
         self._publishers = Publishers(node, name, frame_outputs(manifest, settings.autoware_mask), qos)
         monitor = Monitor(manifest, load_thresholds(settings.health_thresholds))
-        self._watch = Watch(node, name, monitor, model_id, qos)
+        self._health = HealthPublisher(node, name, monitor, model_id, qos)
         self._timing: Publisher = node.create_publisher(FrameTiming, f"~/{name}/timing", qos)
         info_topic = own.camera_info or beside(self._input.base_topic)
         self.info = CameraInfoRelay(node, name, info_topic, qos)
@@ -91,7 +91,7 @@ class Camera:
         self.close()
         self._publishers.destroy()
         self.info.destroy()
-        self._watch.destroy()
+        self._health.destroy()
         for publisher in (self._timing, *self._latched.values()):
             self._node.destroy_publisher(publisher)
 
@@ -114,7 +114,7 @@ class Camera:
     def publish(self, header: Header, image: NDArray[np.uint8], seen: Segmentation, settings: Settings) -> None:
         """Publish a frame's outputs. Those that take time to make are made only while somebody subscribes."""
         age = self._age(header)
-        health = self._watch.judge(header, seen, age)
+        health = self._health.publish(header, seen, age)
         frame = SegmentedFrame(
             camera=self.name,
             model_id=self._model_id,
@@ -135,7 +135,7 @@ class Camera:
 
     def publish_fault(self, header: Header, seen: Segmentation | Health) -> None:
         """Publish only the health of a frame: the network's output means nothing, or there is none."""
-        self._watch.judge(header, seen, self._age(header))
+        self._health.publish(header, seen, self._age(header))
 
     def _age(self, header: Header) -> float:
         # Integers, because rclpy's Time refuses stamps before 1970, and no frame may be dropped because of its stamp.
@@ -155,7 +155,7 @@ class Camera:
         nothing is."""
         yield self._report(settings, problem)
         if self._take is not None:
-            yield self._watch.report()
+            yield self._health.report()
 
     def _report(self, settings: Settings, problem: str) -> Report:
         situation = self._input.situation(self.stats.last_image)
@@ -164,7 +164,7 @@ class Camera:
             level, message = ERROR, problem
         elif self._take is not None:
             findings = check(situation, self.stats, settings.limits)
-            level, message = self._troubles.judge(findings, monotonic(), settings.limits.error_after)
+            level, message = self._troubles.update(findings, monotonic(), settings.limits.error_after)
             message = message or ("receiving images" if self.stats.received else "waiting for the first image")
         return Report(
             f"{CAMERA_TASK}{self.name}",

@@ -42,7 +42,7 @@ class Troubles:
     def __init__(self) -> None:
         self._alarms: dict[str, _Alarm] = {}
 
-    def judge(self, findings: Iterable[Finding], now: float, error_after: float) -> tuple[int, str]:
+    def update(self, findings: Iterable[Finding], now: float, error_after: float) -> tuple[int, str]:
         """Level and message after the findings of ``now`` (seconds of a steady clock); the message is empty if OK.
 
         A trouble without a finding is over. ``error_after`` is in seconds.

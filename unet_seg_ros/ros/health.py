@@ -12,7 +12,7 @@ from std_msgs.msg import Header
 
 from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.data.ros_images import stamp_ns
-from unet_seg_ros.health.monitor import Health, Level, Monitor
+from unet_seg_ros.health.trust import Health, Level, Monitor
 from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, WARN
 from unet_seg_ros.ros.diagnostics import Report
 from unet_seg_ros.segmenter import Segmentation
@@ -21,7 +21,7 @@ LEVELS = {Level.OK: OK, Level.DEGRADED: WARN, Level.BLIND: ERROR}
 WELL = {OK: "the image and the mask are normal"}
 
 
-class Watch:
+class HealthPublisher:
     """Judges the frames of a camera and publishes ``~/C/health``, from construction to ``destroy``."""
 
     def __init__(self, node: Node, camera: str, monitor: Monitor, model_id: str, qos: QoSProfile) -> None:
@@ -36,7 +36,7 @@ class Watch:
     def destroy(self) -> None:
         self._node.destroy_publisher(self._publisher)
 
-    def judge(self, header: Header, seen: Segmentation | Health, age: float) -> Health:
+    def publish(self, header: Header, seen: Segmentation | Health, age: float) -> Health:
         """Judge a frame and publish its health; ``seen`` is that health where there is no segmentation. ``age`` is in
         seconds."""
         health = seen if isinstance(seen, Health) else self._monitor.look(seen, stamp_ns(header), age)

@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from unet_seg_ros.engine import PRECISIONS
-from unet_seg_ros.model.catalog import DEFAULT_MODEL
+from unet_seg_ros.model.shipped_models import DEFAULT_MODEL
 from unet_seg_ros.ros.ground_parameters import GROUND
 from unet_seg_ros.ros.parameter_spec import Spec
 from unet_seg_ros.text import quoted

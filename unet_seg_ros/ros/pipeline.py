@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 from rclpy.lifecycle import LifecycleNode
 
-from unet_seg_ros.model.catalog import shipped_or_path
+from unet_seg_ros.model.shipped_models import shipped_or_path
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats, Report
 from unet_seg_ros.ros.ground import GroundPublisher

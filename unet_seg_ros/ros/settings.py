@@ -9,7 +9,7 @@ from typing import Any
 
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.coverage import Region
-from unet_seg_ros.model.catalog import shipped_or_path
+from unet_seg_ros.model.shipped_models import shipped_or_path
 from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
 from unet_seg_ros.ros.parameter_table import INHERITED
 from unet_seg_ros.text import quoted

@@ -16,7 +16,7 @@ from rclpy.impl.rcutils_logger import RcutilsLogger
 
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.health.monitor import unsegmented
+from unet_seg_ros.health.trust import unsegmented
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.ros.camera import Camera
 from unet_seg_ros.ros.diagnostics import EngineStats

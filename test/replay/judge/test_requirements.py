@@ -15,8 +15,8 @@ from training.synthetic import DriveConfig, write_drive
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay import __main__ as command
-from unet_seg_ros.replay.judge.gate import Gate, exit_status
-from unet_seg_ros.replay.judge.requirements import Requirement, judge, metrics, names, parse
+from unet_seg_ros.replay.judge.requirements import Requirement, check_requirements, metrics, names, parse
+from unet_seg_ros.replay.judge.verdict import Gate, exit_status
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.schema import Report, read_report
@@ -96,7 +96,7 @@ def test_the_example_is_a_report() -> None:
 def test_every_name_finds_its_figure() -> None:
     known = names("live", GROUPING, [LANE])
     assert sorted(known) == sorted(expected())
-    checks = judge(report(), [Requirement(name, ">=", -1.0) for name in known])
+    checks = check_requirements(report(), [Requirement(name, ">=", -1.0) for name in known])
     assert [check["value"] for check in checks] == [expected()[name] for name in known]
     assert [check["passed"] for check in checks] == [expected()[name] is not None for name in known]
 
@@ -136,7 +136,7 @@ def test_names_are_those_of_the_grouping_and_the_regions() -> None:
 )
 def test_operators_and_their_edges(compare: str, below: bool, equal: bool, above: bool) -> None:
     requirements = parse([f"miou{compare}{limit}" for limit in (0.613, 0.612, 0.611)], "live", GROUPING)
-    assert [check["passed"] for check in judge(report(), requirements)] == [below, equal, above]
+    assert [check["passed"] for check in check_requirements(report(), requirements)] == [below, equal, above]
 
 
 @pytest.mark.parametrize(
@@ -216,7 +216,7 @@ def test_a_gate_without_a_requirement_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_check_says_what_was_found() -> None:
-    holds, fails = judge(report(), parse(["jitter<=0.02", "iou.road > 0.5"], "live", GROUPING))
+    holds, fails = check_requirements(report(), parse(["jitter<=0.02", "iou.road > 0.5"], "live", GROUPING))
     assert holds == {"require": "jitter<=0.02", "value": 0.01, "passed": True, "line": "jitter<=0.02: it is 0.01"}
     assert fails == {"require": "iou.road>0.5", "value": 0.5, "passed": False, "line": "iou.road>0.5: it is 0.5"}
 
@@ -234,7 +234,7 @@ def test_what_was_not_measured_does_not_hold() -> None:
     )
     known = [name for name in names("live", GROUPING, [LANE]) if name not in ("repeated", "backward", "gaps")]
     for compare in ("<=", ">="):
-        for check in judge(bare, [Requirement(name, compare, 0.0) for name in known]):
+        for check in check_requirements(bare, [Requirement(name, compare, 0.0) for name in known]):
             assert (check["value"], check["passed"]) == (None, False)
             assert check["line"] == f"{check['require']}: it was not measured"
 
@@ -276,7 +276,7 @@ def test_the_exit_status_of_each_outcome(tmp_path: Path, drive: tuple[Path, Path
     assert exit_status(result) == 0
     result.report["problems"].append("cut short")
     assert exit_status(result) == 2
-    Gate(parse(["miou>=0", "miou<0"], "live", GROUPING)).judge(result)
+    Gate(parse(["miou>=0", "miou<0"], "live", GROUPING)).add_verdict(result)
     assert exit_status(result) == 1
     assert exit_status(replace(result, interrupted=True)) == 130
 
@@ -284,7 +284,7 @@ def test_the_exit_status_of_each_outcome(tmp_path: Path, drive: tuple[Path, Path
 @pytest.mark.parametrize(("value", "says"), [(0.59999, "0.59999"), (0.5999999999, "0.5999999999"), (0.6, "0.6")])
 def test_a_line_never_contradicts_itself(value: float, says: str) -> None:
     measured = report(accuracy={**(report()["accuracy"] or {}), "miou": value})
-    (check,) = judge(measured, [Requirement("miou", ">=", 0.6)])
+    (check,) = check_requirements(measured, [Requirement("miou", ">=", 0.6)])
     assert check["passed"] == (value >= 0.6)
     line, _, shown = check["line"].rpartition(" ")
     assert line == "miou>=0.6: it is"

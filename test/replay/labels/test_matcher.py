@@ -16,7 +16,7 @@ from test.replay.models import write_model
 from unet_seg_ros.data.cityscapes import label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, NUM_CLASSES, VOID
 from unet_seg_ros.replay.errors import Problems, SourceError
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.labels.matcher import AHEAD, Truth, with_labels
 from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options

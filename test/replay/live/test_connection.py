@@ -9,7 +9,7 @@ import pytest
 
 from unet_seg_msgs.msg import CameraHealth, ClassTable
 from unet_seg_ros.data.labels import palette
-from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.health.trust import Health, Level
 from unet_seg_ros.replay.live.connection import MOST_FLAGS, health_of, palette_of
 
 

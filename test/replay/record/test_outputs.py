@@ -14,7 +14,7 @@ from test.replay import drives
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import CLASS_NAMES, palette
 from unet_seg_ros.data.ros_images import to_rgb
-from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.health.trust import Health, Level
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.record.outputs import OutputRecorder
 from unet_seg_ros.replay.record.recorder import Recorder

@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 
 from unet_seg_ros.data.labels import GROUPINGS, VOID, palette
-from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.health.trust import Health, Level
+from unet_seg_ros.replay.report.colors import RIGHT, UNKNOWN, WRONG
 from unet_seg_ros.replay.report.gallery import (
     MAX_FRAMES,
-    RIGHT,
-    UNKNOWN,
     WORST,
-    WRONG,
     Gallery,
     Shot,
     errors,

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, NUM_CLASSES, palette
-from unet_seg_ros.replay.report import plots
+from unet_seg_ros.replay.report import colors, plots
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.report.page import confusion, milliseconds, render
 from unet_seg_ros.replay.result import FrameId
@@ -165,7 +165,7 @@ def test_the_page_stands_on_its_own() -> None:
     assert set(re.findall(r"url\(#([^)]+)\)", text)) <= set(read.ids)
     assert {a[1:] for a in read.addresses if a.startswith("#")} <= set(read.ids)
     assert read.tags["video"] == 1
-    assert plots.INK not in text  # text takes the page's colour
+    assert colors.INK not in text  # text takes the page's colour
     for said in (
         *(
             "<one> & two.mcap: tiny-1",

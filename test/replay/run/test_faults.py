@@ -19,14 +19,14 @@ from unet_seg_ros.engine import OutOfMemory
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.replay.__main__ import main
 from unet_seg_ros.replay.errors import Problems, ReplayError
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.labels.matcher import Truth, with_labels
 from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.recorder import typestore
 from unet_seg_ros.replay.result import Result
 from unet_seg_ros.replay.run.one_drive import replay_one
-from unet_seg_ros.replay.run.pipeline import segmented
+from unet_seg_ros.replay.run.segmented_frames import segmented
 from unet_seg_ros.replay.source.drive import TYPES
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import IMAGE

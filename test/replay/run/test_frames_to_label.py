@@ -16,10 +16,10 @@ from test.replay.models import write_model
 from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import TRAIN_ID_TO_ID
-from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.health.trust import Health, Level
 from unet_seg_ros.replay import __main__ as command
 from unet_seg_ros.replay.errors import ReplayError
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options, parse_selection
 from unet_seg_ros.replay.result import Result
 from unet_seg_ros.replay.run.frames_to_label import Selection, doubt

@@ -16,7 +16,7 @@ from unet_seg_ros.ground.layer import project
 from unet_seg_ros.ground.projection import Calibration, View
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.ground_calibration import load_calibration
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.offline import replay_offline
 from unet_seg_ros.replay.run.one_drive import replay_one

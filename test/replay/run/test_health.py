@@ -15,11 +15,11 @@ from rosbags.rosbag2 import StoragePlugin
 from test.health.pictures import street
 from test.replay import drives
 from test.replay.drives import FRONT
-from unet_seg_ros.health.monitor import Monitor
+from unet_seg_ros.health.trust import Monitor
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.replay import __main__ as command
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.recorder import typestore
 from unet_seg_ros.replay.result import Result
@@ -27,7 +27,7 @@ from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.source.drive import TYPES, Array, image_message
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 MODEL = share_folder() / "models" / "unet_nano_synthetic.safetensors"  # it knows the town
 BLACK = range(4, 6)

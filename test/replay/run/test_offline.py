@@ -34,14 +34,14 @@ from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.model.bundle import load_bundle, save_bundle
 from unet_seg_ros.replay.errors import ReplayError
-from unet_seg_ros.replay.judge.gate import Gate, exit_status
+from unet_seg_ros.replay.judge.verdict import Gate, exit_status
 from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.result import Result, Table
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.source.video_and_folder import CAMERA
 from unet_seg_ros.segmenter import Segmenter
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 ROOT = Path(__file__).parents[3]
 FRAMES = 12

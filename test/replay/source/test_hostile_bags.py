@@ -18,7 +18,7 @@ from rosbags.rosbag2 import StoragePlugin
 from test.replay import drives
 from unet_seg_ros.data.ros_images import ImageError
 from unet_seg_ros.replay.errors import SourceError
-from unet_seg_ros.replay.source import mcap_file, records
+from unet_seg_ros.replay.source import bag_message, mcap_file
 from unet_seg_ros.replay.source.bag import camera_names
 from unet_seg_ros.replay.source.bag_reader import messages
 from unet_seg_ros.replay.source.drive import MAX_STEP, TYPES, message_pixels
@@ -123,8 +123,8 @@ def bomb(size: int) -> bytes:
 def test_a_message_that_unpacks_to_gigabytes_is_not_unpacked(
     storage: StoragePlugin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(records, "MAX_MESSAGE", 2**22)
-    monkeypatch.setattr(records.unpacked, "__defaults__", (2**22,))
+    monkeypatch.setattr(bag_message, "MAX_MESSAGE", 2**22)
+    monkeypatch.setattr(bag_message.unpacked, "__defaults__", (2**22,))
     packed = bomb(2**28)
     assert len(packed) < 2**17
     bag = tmp_path / "bag.db3"

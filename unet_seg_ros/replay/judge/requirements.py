@@ -126,7 +126,7 @@ def _flat(part: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
     return found
 
 
-def judge(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
+def check_requirements(report: Report, requirements: Sequence[Requirement]) -> list[Check]:
     """Check each requirement. It does not hold if its metric was not measured."""
     found = metrics(report)
     return [_check(requirement, found.get(requirement.metric)) for requirement in requirements]

@@ -15,9 +15,9 @@ from unet_seg_ros.data.image_files import NO_LABEL, PictureError, decode_label, 
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, LABELS, NUM_CLASSES, VOID
 from unet_seg_ros.replay.errors import Problems, SourceError
 from unet_seg_ros.replay.labels_option import LabelSource
+from unet_seg_ros.replay.source.bag_message import Raw
 from unet_seg_ros.replay.source.bag_reader import DamagedBag, messages
 from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, DriveFrame, header_stamp
-from unet_seg_ros.replay.source.records import Raw
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.text import VALUE, last_words, one_line
 

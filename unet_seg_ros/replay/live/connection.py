@@ -13,7 +13,7 @@ from sensor_msgs.msg import CompressedImage, Image
 
 from unet_seg_msgs.msg import CameraHealth, ClassCoverage, ClassTable, FrameTiming
 from unet_seg_ros.data.labels import palette
-from unet_seg_ros.health.monitor import Health, Level
+from unet_seg_ros.health.trust import Health, Level
 from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, DriveFrame, header_stamp

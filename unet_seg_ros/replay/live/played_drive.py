@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from unet_seg_ros.data.labels import palette
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
 from unet_seg_ros.replay.source.drive import Array
 from unet_seg_ros.replay.topics import Target
 from unet_seg_ros.vocabulary import DROPPED, PROCESSED, RECEIVED

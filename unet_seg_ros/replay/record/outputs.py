@@ -10,7 +10,7 @@ import numpy as np
 from rosbags.typesys.store import Typestore
 
 from unet_seg_ros import draw
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
 from unet_seg_ros.metrics.coverage import Coverage, Region
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
 from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame

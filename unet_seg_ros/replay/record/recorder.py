@@ -17,7 +17,7 @@ from rosbags.rosbag2 import StoragePlugin, Writer
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 
 UNFINISHED = ".recording"
 """Start of the names of folders in which a recording is written."""

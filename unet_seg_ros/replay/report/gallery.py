@@ -12,7 +12,8 @@ import numpy as np
 
 from unet_seg_ros import draw
 from unet_seg_ros.data.labels import VOID
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
+from unet_seg_ros.replay.report.colors import RIGHT, UNKNOWN, WRONG
 from unet_seg_ros.replay.result import FrameId
 from unet_seg_ros.replay.source.drive import Array
 
@@ -26,8 +27,6 @@ WORST = 6
 APART_NS = 10**9
 """Two of the worst frames of one camera are at least this many nanoseconds apart, so that they show different
 scenes."""
-RIGHT, WRONG, UNKNOWN = (222, 222, 222), (214, 40, 40), (70, 70, 70)
-"""Colours of pixels that are predicted correctly, predicted wrongly, or have no label."""
 
 
 @dataclass(frozen=True)

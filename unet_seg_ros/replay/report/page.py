@@ -15,7 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.metrics.figures import FIGURES
-from unet_seg_ros.replay.report import plots
+from unet_seg_ros.replay.report import colors, plots
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.schema import Report
 from unet_seg_ros.replay.source.drive import Array
@@ -77,7 +77,7 @@ def _timing(report: Report, frames: pd.DataFrame) -> list[tuple[str, str]]:
     total = "latency" if report["mode"] == "live" else "work"
     found = []
     for camera, mine in _by_camera(frames):
-        stages = {name: column(mine, name) for name in plots.STAGE_COLORS if name in mine}
+        stages = {name: column(mine, name) for name in colors.STAGES if name in mine}
         dropped = mine.loc[mine["status"] != "processed", "time"].to_numpy(float)
         svg = plots.frame_times(total, column(mine, "time"), column(mine, total), stages, dropped)
         found.append((svg, f"{camera}: {total} of each frame, and the stages that it is made of"))
@@ -131,7 +131,7 @@ def confusion(
 
     def cell(i: int, j: int) -> tuple[str, str, str]:
         share = 100 * matrix[i][j] / sum(matrix[i])
-        color = "53,165,108" if i == j else "214,65,58"
+        color = colors.CONFUSION_RIGHT if i == j else colors.CONFUSION_WRONG
         return (color, f"{min(1.0, 0.08 + share / 100):.2f}", f"{share:.0f}") if share >= 0.5 else (color, "0.00", "")
 
     return [[*names, "void"][j] for j in columns], [(names[i], [cell(i, j) for j in columns]) for i in shown]

@@ -13,22 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from unet_seg_ros.replay.report.colors import BLUE, GREEN, GREY, INK, ORANGE, RED, STAGES
 from unet_seg_ros.replay.source.drive import Array
 
 Values = NDArray[np.float64]
 
-INK = "#010203"
-"""Placeholder for the text colour of the page; no plot uses this colour for anything else."""
-BLUE, RED, ORANGE, GREEN, GREY = "#3b82c4", "#d64545", "#e08a1e", "#3f9d6b", "#8a8f98"
-STAGE_COLORS = {
-    "transport": "#8a8f98",
-    "wait": "#b9a7d6",
-    "decode": "#6cc3c0",
-    "preprocess": "#7fb069",
-    "forward": "#3b82c4",
-    "postprocess": "#e0a030",
-}
-"""The stages are drawn in this order, from the axis upwards."""
 SMALL = 0.005
 """Classes with a smaller mean share are drawn together as one area."""
 POINTS = 600
@@ -100,12 +89,12 @@ def frame_times(name: str, times: Values, seconds: Values, stages: Mapping[str, 
     of each frame and is labelled ``name``, NaN if it is not known; ``stages`` are the same for each stage, by name.
     ``dropped`` are the times of the frames that were dropped."""
     with _axes() as (figure, (axis,)):
-        names = [name for name in STAGE_COLORS if name in stages and not np.isnan(stages[name]).all()]
+        names = [name for name in STAGES if name in stages and not np.isnan(stages[name]).all()]
         answered = ~np.isnan(seconds)
         at, total, *shares = thin(times[answered], seconds[answered], *(stages[name][answered] for name in names))
         if names:
             heights = [1e3 * np.nan_to_num(share) for share in shares]
-            axis.stackplot(at, heights, labels=names, colors=[STAGE_COLORS[name] for name in names], alpha=0.75)
+            axis.stackplot(at, heights, labels=names, colors=[STAGES[name] for name in names], alpha=0.75)
         if answered.any():
             axis.plot(at, 1e3 * total, ".-", markersize=3, linewidth=0.7, color=INK, label=name)
             p95 = float(np.percentile(1e3 * seconds[answered], 95))

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from unet_seg_ros.data.labels import CLASS_NAMES, palette
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
 from unet_seg_ros.metrics.figures import accuracy, distribution, stability, streaming_miou
 from unet_seg_ros.metrics.scorer import Array, Score
 from unet_seg_ros.metrics.streaming import Moment
-from unet_seg_ros.replay import trust
+from unet_seg_ros.replay import trust_figures
 from unet_seg_ros.replay.errors import Problems
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.record.process_meter import Sample
@@ -95,7 +95,7 @@ class Evaluation:
         row |= {"stamp_ns": frame.stamp_ns, "time": frame.at_ns / 1e9}
         row["status"] = "dropped" if figures is None else "processed"
         row |= {name: math.nan if value is None else value for name, value in seconds.items()}
-        row |= trust.columns(health)
+        row |= trust_figures.columns(health)
         self._table.append(row | dict(figures or {}))
 
     def merge(self, name: str, result: Result) -> None:
@@ -130,7 +130,7 @@ class Evaluation:
             },
             "accuracy": accuracy(score),
             "stability": stability(score),
-            "trust": trust.figures(frames),
+            "trust": trust_figures.figures(frames),
             "source": self._source | self._stamps.checks(self._topics),
             "resources": None
             if resources is None

@@ -14,7 +14,7 @@ from unet_seg_ros.data.different_frames import Candidates
 from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.data.labels import CLASS_NAMES, TRAIN_ID_TO_ID
 from unet_seg_ros.files import write_atomically
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
 from unet_seg_ros.replay.source.drive import Array, Drive, message_pixels
 from unet_seg_ros.segmenter import Segmentation
 from unet_seg_ros.text import cell

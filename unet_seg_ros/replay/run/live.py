@@ -23,7 +23,7 @@ from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
-from unet_seg_ros.replay.run.missed import Missed
+from unet_seg_ros.replay.run.frames_without_mask import Missed
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Array, Drive

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from unet_seg_ros.engine.threads import usable_cores
 from unet_seg_ros.replay.errors import ReplayError
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import write
@@ -101,7 +101,7 @@ def replay_many(
         if interrupted:
             total.interrupted = True
             total.report["problems"].append(f"interrupted: {len(done)} of {len(sources)} drives were replayed")
-        gate.judge(total)
+        gate.add_verdict(total)
         write(output, total, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error
@@ -157,7 +157,7 @@ def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) 
         ) from error
     workers = replace(workers, jobs=min(workers.jobs, len(tasks)))
     if workers.jobs > 1 and not options.threads:  # the processes share the cores
-        options = replace(options, threads=max(1, len(os.sched_getaffinity(0)) // workers.jobs))
+        options = replace(options, threads=max(1, usable_cores() // workers.jobs))
     options = options.absolute()  # workers run in other folders
     with _client(workers) as client:
         futures = {

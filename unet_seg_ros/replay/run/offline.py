@@ -16,10 +16,10 @@ from tqdm import tqdm
 
 from unet_seg_ros.data.labels import VOID, palette
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
-from unet_seg_ros.health.monitor import Health, Monitor, unsegmented
+from unet_seg_ros.health.trust import Health, Monitor, unsegmented
 from unet_seg_ros.masking import Ignored, masked
 from unet_seg_ros.metrics.streaming import Moment
-from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
+from unet_seg_ros.model.shipped_models import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.errors import ReplayError, SourceError
 from unet_seg_ros.replay.ground_calibration import load_calibration
 from unet_seg_ros.replay.labels.matcher import Truth
@@ -34,8 +34,8 @@ from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.frames_to_label import Selection, write_selection
 from unet_seg_ros.replay.run.interruption import interruptible
 from unet_seg_ros.replay.run.open_drive import open_drive
-from unet_seg_ros.replay.run.pipeline import Seen, segmented
 from unet_seg_ros.replay.run.provenance import made_by, model_file
+from unet_seg_ros.replay.run.segmented_frames import Seen, segmented
 from unet_seg_ros.replay.source.drive import Array, Drive
 from unet_seg_ros.segmenter import Segmentation, Segmenter
 from unet_seg_ros.text import listed, one_line

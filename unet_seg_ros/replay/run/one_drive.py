@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from unet_seg_ros.replay.errors import ReplayError
-from unet_seg_ros.replay.judge.gate import Gate
+from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import write
@@ -19,7 +19,7 @@ def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Resu
     try:
         clear(output, [source, *gate.files()])
         result, gallery = _replayed(source, output, options)
-        gate.judge(result)
+        gate.add_verdict(result)
         write(output, result, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error

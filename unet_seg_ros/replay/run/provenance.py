@@ -14,8 +14,9 @@ import cv2
 import psutil
 
 from unet_seg_ros import __version__
+from unet_seg_ros.engine.threads import usable_cores
 from unet_seg_ros.files import open_regular
-from unet_seg_ros.model.catalog import DEFAULT_MODEL, shipped_or_path
+from unet_seg_ros.model.shipped_models import DEFAULT_MODEL, shipped_or_path
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.schema import Machine, MadeBy, Model
 from unet_seg_ros.replay.source.drive import Drive
@@ -92,7 +93,7 @@ def machine() -> Machine:
     return {
         "system": platform.platform(),
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        "cores": usable_cores(),
         "memory": psutil.virtual_memory().total,
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }

@@ -12,6 +12,7 @@ import numpy as np
 
 from unet_seg_ros.data.ros_images import DEPTH, ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
 from unet_seg_ros.replay.errors import SourceError
+from unet_seg_ros.replay.source.bag_message import Raw
 from unet_seg_ros.replay.source.bag_reader import (
     METADATA,
     DamagedBag,
@@ -31,7 +32,6 @@ from unet_seg_ros.replay.source.drive import (
     image_message,
     message_stamp,
 )
-from unet_seg_ros.replay.source.records import Raw
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.text import VALUE, listed, one_line

@@ -19,8 +19,8 @@ import zstandard
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import natural_order, open_regular
 from unet_seg_ros.replay.errors import SourceError
+from unet_seg_ros.replay.source.bag_message import BagFile, Damaged, Raw, no_room
 from unet_seg_ros.replay.source.mcap_file import McapFile
-from unet_seg_ros.replay.source.records import BagFile, Damaged, Raw, no_room
 from unet_seg_ros.replay.source.sqlite_file import SqliteFile
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.text import last_words, listed, one_line

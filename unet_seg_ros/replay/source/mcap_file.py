@@ -20,7 +20,7 @@ from mcap.opcode import Opcode
 from mcap.records import Channel, ChunkIndex
 
 from unet_seg_ros.files import open_regular
-from unet_seg_ros.replay.source.records import MAX_MESSAGE, Damaged, Raw, kind_of, message, unpacked
+from unet_seg_ros.replay.source.bag_message import MAX_MESSAGE, Damaged, Raw, kind_of, message, unpacked
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 MAGIC = b"\x89MCAP0\r\n"

@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
-from unet_seg_ros.replay.source.records import Damaged, Raw, kind_of, message, no_room
+from unet_seg_ros.replay.source.bag_message import Damaged, Raw, kind_of, message, no_room
 from unet_seg_ros.text import last_words
 
 LOGS = ("-wal", "-journal")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from benchmarks import contender as module
-from benchmarks.contender import CannotRun, Contender, Pace, agreement, measured, percentiles
-from benchmarks.contest import contest
+from benchmarks import engine_process as module
+from benchmarks.comparison import Comparison
+from benchmarks.engine_process import CannotRun, EngineProcess, Pace, agreement, measured, percentiles
 from benchmarks.engines import ENGINES, PLAIN, REFERENCE, made
 from test.model.test_fold import trained
 from unet_seg_ros.model.bundle import Manifest, load_bundle, save_bundle
@@ -42,8 +43,8 @@ def test_every_engine_sees_what_the_reference_sees(name: str, bundle: Path) -> N
     assert agreement(masks, expected) > (0.9 if name == PLAIN else 0.9999)
 
 
-def test_a_contest_measures_what_runs_and_says_why_another_does_not(bundle: Path) -> None:
-    with contest(bundle, ["openvino int8", "openvino fp32"]) as found:
+def test_an_engine_that_cannot_run_gets_a_row_with_the_reason(bundle: Path) -> None:
+    with closing(Comparison(bundle, ["openvino int8", "openvino fp32"])) as found:
         found.begin([noise(40, 50)], {"frame": "50x40"})
         found.measure([noise(40, 50)], Pace(0.0, 0.05), {"frame": "50x40"})
     refused, row = found.rows
@@ -56,14 +57,14 @@ def test_a_contest_measures_what_runs_and_says_why_another_does_not(bundle: Path
     assert row["forward"] > 0
 
 
-def test_a_process_that_ends_is_a_reason_too(tmp_path: Path) -> None:
-    contender = Contender("openvino fp32", tmp_path / "none.safetensors")
+def test_the_end_of_an_engines_process_is_a_reason(tmp_path: Path) -> None:
+    engine = EngineProcess("openvino fp32", tmp_path / "none.safetensors")
     with pytest.raises(CannotRun, match=r"none\.safetensors: no such file"):
-        contender.masks([noise(32, 32)])
-    next(iter(contender._process._processes.values())).kill()
+        engine.masks([noise(32, 32)])
+    next(iter(engine._process._processes.values())).kill()
     with pytest.raises(CannotRun, match="the process of the engine ended unexpectedly"):
-        contender.masks([noise(32, 32)])
-    contender.close()
+        engine.masks([noise(32, 32)])
+    engine.close()
 
 
 class Slow:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import VOID
-from unet_seg_ros.health.picture import CELLS, Signals
+from unet_seg_ros.health.picture_signals import CELLS, Signals
 
 Array = NDArray[np.uint8]
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contender import AGREEMENT, CannotRun, Contender, Pace, agreement
+from benchmarks.engine_process import AGREEMENT, CannotRun, EngineProcess, Pace, agreement
 from benchmarks.engines import REFERENCE, Frame
 from training.synthetic import DriveConfig, drive
 
@@ -22,63 +21,54 @@ def street(width: int, height: int) -> list[Frame]:
     return [frame.image for frame in drive(config)]
 
 
-class Contest:
-    """``rows`` are the results so far. Each has the name of its engine and the values of ``about``."""
+class Comparison:
+    """``rows`` are the results so far. Each has the name of its engine and the values of ``about``. It must be closed,
+    which ends the processes of the engines."""
 
     def __init__(self, bundle: Path, names: Sequence[str]) -> None:
         self.rows: list[dict[str, Any]] = []
         self._bundle = bundle
-        self._contenders = [Contender(name, bundle) for name in names]
+        self._engines = [EngineProcess(name, bundle) for name in names]
         self._agreed: dict[str, float] = {}
 
     def begin(self, frames: Sequence[Frame], about: dict[str, Any]) -> None:
         """Compare each engine's masks of ``frames`` with the reference. An engine that cannot run gets a row with the
         reason and is left out from then on."""
-        reference = Contender(REFERENCE, self._bundle)
+        reference = EngineProcess(REFERENCE, self._bundle)
         try:
             expected = reference.masks(frames)
         finally:
             reference.close()
-        for contender in list(self._contenders):
+        for engine in list(self._engines):
             try:
-                self._agreed[contender.name] = agreement(contender.masks(frames), expected)
+                self._agreed[engine.name] = agreement(engine.masks(frames), expected)
             except CannotRun as error:
-                self._leave_out(contender, about, str(error))
+                self._leave_out(engine, about, str(error))
 
     def measure(self, frames: Sequence[Frame], pace: Pace, about: dict[str, Any]) -> None:
         """Add a row for each engine."""
-        for contender in list(self._contenders):
+        for engine in list(self._engines):
             try:
-                found = contender.measure(frames, pace)
+                found = engine.measure(frames, pace)
             except CannotRun as error:
-                self._leave_out(contender, about, str(error))
+                self._leave_out(engine, about, str(error))
                 continue
-            agreed = self._agreed[contender.name]
-            self.rows.append({**about, "engine": contender.name, **found, "agreement": agreed})
+            agreed = self._agreed[engine.name]
+            self.rows.append({**about, "engine": engine.name, **found, "agreement": agreed})
             wrong = "" if agreed >= AGREEMENT else f", WRONG: masks agree on only {100 * agreed:.1f} % of the pixels"
             said = ", ".join(f"{name} {found[name]:.1f}" for name in ("p50", "p95", "max"))
-            print(f"{_words(about)}: {contender.name}: {said} ms{wrong}", file=sys.stderr, flush=True)
+            print(f"{_words(about)}: {engine.name}: {said} ms{wrong}", file=sys.stderr, flush=True)
 
-    def _leave_out(self, contender: Contender, about: dict[str, Any], why: str) -> None:
-        contender.close()
-        self._contenders.remove(contender)
-        self.rows.append({**about, "engine": contender.name, "problem": why})
-        print(f"{contender.name} cannot run: {why}", file=sys.stderr, flush=True)
+    def _leave_out(self, engine: EngineProcess, about: dict[str, Any], why: str) -> None:
+        engine.close()
+        self._engines.remove(engine)
+        self.rows.append({**about, "engine": engine.name, "problem": why})
+        print(f"{engine.name} cannot run: {why}", file=sys.stderr, flush=True)
 
     def close(self) -> None:
-        for contender in self._contenders:
-            contender.close()
+        for engine in self._engines:
+            engine.close()
 
 
 def _words(about: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in about.items())
-
-
-@contextmanager
-def contest(bundle: Path, names: Sequence[str]) -> Iterator[Contest]:
-    """A contest whose processes end with the block."""
-    found = Contest(bundle, names)
-    try:
-        yield found
-    finally:
-        found.close()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from unet_seg_ros.health.monitor import Health
+from unet_seg_ros.health.trust import Health
 from unet_seg_ros.replay.schema import Trust
 
 

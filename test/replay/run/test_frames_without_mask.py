@@ -20,8 +20,8 @@ from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.live.recording_reader import Answer
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.evaluation import Evaluation
+from unet_seg_ros.replay.run.frames_without_mask import Missed
 from unet_seg_ros.replay.run.live import _look
-from unet_seg_ros.replay.run.missed import Missed
 from unet_seg_ros.replay.source.drive import Drive
 
 LABELS = 8

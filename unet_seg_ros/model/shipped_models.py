@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from unet_seg_ros.files import of_user
-from unet_seg_ros.share import share_folder
+from unet_seg_ros.share_folder import share_folder
 from unet_seg_ros.text import LINE, quoted
 
 DEFAULT_MODEL = "unet_nano"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from unet_seg_ros.replay.errors import ReportError
 from unet_seg_ros.replay.judge.baseline import Baseline
-from unet_seg_ros.replay.judge.requirements import Requirement, judge
+from unet_seg_ros.replay.judge.requirements import Requirement, check_requirements
 from unet_seg_ros.replay.result import Result
 
 
@@ -23,10 +23,10 @@ class Gate:
         """The files of the baseline."""
         return self.baseline.files if self.baseline else []
 
-    def judge(self, result: Result) -> None:
+    def add_verdict(self, result: Result) -> None:
         """Add the verdict to the report. A baseline that cannot be compared is added to the report's problems."""
         report = result.report
-        report["verdict"] = judge(report, self.requirements)
+        report["verdict"] = check_requirements(report, self.requirements)
         if self.baseline:
             try:
                 report["baseline"] = self.baseline.compare(result.frames, report["mode"], result.score.grouping)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from test.health import plain
 from test.health.pictures import Array, street
-from unet_seg_ros.health.picture import MOST_PIXELS, cells, picture_signals, shrunk
+from unet_seg_ros.health.picture_signals import MOST_PIXELS, cells, picture_signals, shrunk
 
 RNG = np.random.default_rng(5)
 

@@ -48,7 +48,7 @@ class CannotRun(Exception):
     """An engine cannot run. The text is the reason in one line."""
 
 
-class Contender:
+class EngineProcess:
     """The engine ``name`` (see ``benchmarks.engines``) in its own process. It must be closed after use."""
 
     def __init__(self, name: str, bundle: Path) -> None:
@@ -111,7 +111,7 @@ def _measure(name: str, bundle: Path, frames: Sequence[Frame], pace: Pace) -> Fi
 
 
 def measured(segment: Segment, frames: Sequence[Frame], pace: Pace) -> Figures:
-    """The same as ``Contender.measure``, in this process."""
+    """The same as ``EngineProcess.measure``, in this process."""
     batches = [[frames[(place + i) % len(frames)] for i in range(pace.together)] for place in range(len(frames))]
     for number in range(WARM):
         segment(batches[number % len(batches)])

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from unet_seg_ros.engine import cpu_features
-from unet_seg_ros.engine.cpu_features import usable_cores
+from unet_seg_ros.engine import threads
+from unet_seg_ros.engine.threads import thread_count, usable_cores
 
 V2 = "0::{}\n"
 V1 = "5:memory:{0}\n4:cpu,cpuacct:{0}\n1:name=systemd:/elsewhere\n0::/elsewhere\n"
@@ -23,7 +23,7 @@ def limit(folder: Path, files: dict[str, str], own: str) -> float:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     (folder / "own").write_text(own)
-    return cpu_features._cgroup_limit(folder / "cgroup", folder / "own")
+    return threads._cgroup_limit(folder / "cgroup", folder / "own")
 
 
 @pytest.mark.parametrize(
@@ -63,20 +63,27 @@ def test_limits_of_control_groups(files: dict[str, str], own: str, expected: flo
 
 
 def test_without_the_files_there_is_no_limit(tmp_path: Path) -> None:
-    assert cpu_features._cgroup_limit(tmp_path / "none", tmp_path / "none") == math.inf
+    assert threads._cgroup_limit(tmp_path / "none", tmp_path / "none") == math.inf
 
 
 @pytest.mark.parametrize(("granted", "expected"), [(0.3, 1), (1.0, 1), (2.5, 3), (math.inf, 8)])
 def test_part_of_a_core_counts_as_one(granted: float, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(8)))
-    monkeypatch.setattr(cpu_features, "_cgroup_limit", lambda: granted)
+    monkeypatch.setattr(threads, "_cgroup_limit", lambda: granted)
     assert usable_cores() == expected
 
 
 def test_a_process_bound_to_one_core_uses_one() -> None:
     script = (
         "import os; os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})\n"
-        "from unet_seg_ros.engine.cpu_features import usable_cores; print(usable_cores())"
+        "from unet_seg_ros.engine.threads import usable_cores; print(usable_cores())"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n"
+
+
+def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(threads, "usable_cores", lambda: 4)
+    assert [thread_count(0), thread_count(0, 3), thread_count(0, 8), thread_count(6, 3)] == [4, 3, 4, 6]
+    with pytest.raises(ValueError, match=r"^threads must not be negative, not -1$"):
+        thread_count(-1)

@@ -11,8 +11,8 @@ from scipy.stats import spearmanr
 
 from benchmarks.trust.measure import CLEAN, FROZEN, STAYING, Table
 from unet_seg_ros.health.lens import KEPT
-from unet_seg_ros.health.monitor import Level, judge
 from unet_seg_ros.health.rules import Thresholds
+from unet_seg_ros.health.trust import Level, judge_trust
 
 FALSE_ALARMS = 0.01
 """The threshold of the mean confidence is chosen so that this share of clean frames gives a false alarm."""
@@ -33,7 +33,8 @@ class Opinion:
 def opinions(table: Table, thresholds: Thresholds, chosen_on: Sequence[str]) -> list[Opinion]:
     """The results of trust, of Autoware's rules, and of the mean confidence with a threshold from the clean frames of
     ``chosen_on``."""
-    health = [judge(dict(zip(table.names.tolist(), row.tolist(), strict=True)), thresholds) for row in table.signals]
+    names = table.names.tolist()
+    health = [judge_trust(dict(zip(names, row, strict=True)), thresholds) for row in table.signals.tolist()]
     confidence = np.nan_to_num(table.signals[:, list(table.names).index("confidence")])
     own = np.isin(table.source, list(chosen_on)) & (table.corruption == CLEAN)
     least = np.quantile(confidence[own], FALSE_ALARMS)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from training.data.pseudo_labels import DOUBTFUL, SURE, Confidences, sure_labels
+from training.data.confidence_thresholds import DOUBTFUL, SURE, Confidences, sure_labels
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, NUM_CLASSES, VOID
 
 ROAD, BUS = 0, 15

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from training.config import TrainConfig
-from training.exporting.reference import reference_confidence
+from training.exporting.reference_confidence import reference_confidence
 from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.model.bundle import Bundle, Manifest, save_bundle
 from unet_seg_ros.model.unet import CONFIGS, UNet

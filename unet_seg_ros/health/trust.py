@@ -1,4 +1,4 @@
-"""Computes trust, level, flags and a reason from a camera's frames and their masks."""
+"""Computes how far a mask can be trusted: trust, level, flags and a reason, from a camera's frames and their masks."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from unet_seg_ros.health.history import History
 from unet_seg_ros.health.lens import Lens
-from unet_seg_ros.health.picture import Signals, cells, picture_signals, shrunk
-from unet_seg_ros.health.prediction import mask_cells, prediction_signals
+from unet_seg_ros.health.picture_signals import Signals, cells, picture_signals, shrunk
+from unet_seg_ros.health.prediction_signals import mask_cells, prediction_signals
 from unet_seg_ros.health.rules import RULES, Thresholds, load_thresholds, penalty
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.segmenter import Segmentation
@@ -98,12 +98,12 @@ class Monitor:
 
     def look(self, seen: Segmentation, stamp_ns: int, age: float = math.nan) -> Health:
         """Judge a frame by its segmentation, its stamp in nanoseconds and its age in seconds (NaN: unknown)."""
-        return judge(self._measurement.signals(seen, stamp_ns, age), self._thresholds, seen.fault)
+        return judge_trust(self._measurement.signals(seen, stamp_ns, age), self._thresholds, seen.fault)
 
 
-def judge(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
-    """Compute the health from the signals. The further each signal is beyond its bound, the lower the trust; the
-    effects of all signals are multiplied."""
+def judge_trust(signals: Signals, thresholds: Thresholds, fault: str = "") -> Health:
+    """Compute the trust, and the rest of the health, from the signals. The further each signal is beyond its bound, the
+    lower the trust; the effects of all signals are multiplied."""
     excess = [bound.excess(rule, signals[rule.signal]) for rule, bound in thresholds.ruled]
     costs = [bound.weight * penalty(far) for (_, bound), far in zip(thresholds.ruled, excess, strict=True)]
     trust = math.exp(-sum(costs))

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from test.health.pictures import street
 from unet_seg_ros.data.labels import CLASS_NAMES
-from unet_seg_ros.health.monitor import Level, Measurement, Monitor, judge
 from unet_seg_ros.health.rules import LEAD, RULES, Bound, Rule, Thresholds, load_thresholds
+from unet_seg_ros.health.trust import Level, Measurement, Monitor, judge_trust
 from unet_seg_ros.model.bundle import Manifest
 from unet_seg_ros.model.unet import CONFIGS
 from unet_seg_ros.segmenter import Segmentation, Timings
@@ -31,7 +31,7 @@ def seen(number: int, fault: str = "") -> Segmentation:
 
 
 def test_nothing_wrong() -> None:
-    health = judge(FINE, SIMPLE)
+    health = judge_trust(FINE, SIMPLE)
     assert (health.level, health.trust, health.flags, health.reason) == (Level.OK, 1.0, (), "")
     assert health.signals == FINE
     assert health.bounds == dict.fromkeys(FINE, 10.0)
@@ -39,7 +39,7 @@ def test_nothing_wrong() -> None:
 
 def test_one_signal_out_of_bounds_by_hand() -> None:
     """``white`` is 12: one scale beyond its bound of 10; with the lead."""
-    health = judge(FINE | {"white": 12.0}, SIMPLE)
+    health = judge_trust(FINE | {"white": 12.0}, SIMPLE)
     assert health.trust == pytest.approx(math.exp(-0.5 * (1 + LEAD)))
     assert health.level == Level.DEGRADED
     assert health.flags == ("washed_out",)
@@ -47,7 +47,7 @@ def test_one_signal_out_of_bounds_by_hand() -> None:
 
 
 def test_trust_begins_to_fall_before_the_flag_rises() -> None:
-    health = judge(FINE | {"white": 9.8}, SIMPLE)
+    health = judge_trust(FINE | {"white": 9.8}, SIMPLE)
     assert health.level == Level.OK
     assert health.trust == pytest.approx(math.exp(-0.5 * (LEAD - 0.1)))
 
@@ -55,23 +55,23 @@ def test_trust_begins_to_fall_before_the_flag_rises() -> None:
 def test_what_alone_degrades_a_frame_is_named_before_its_bound() -> None:
     """``frozen`` weighs so much that trust falls to almost nothing before its bound; ``white`` is beyond its own."""
     heavy = replace(SIMPLE, bounds={**SIMPLE.bounds, "frozen": Bound(10.0, 2.0, 50.0)})
-    health = judge(FINE | {"frozen": 9.8, "white": 12.0}, heavy)
+    health = judge_trust(FINE | {"frozen": 9.8, "white": 12.0}, heavy)
     assert health.flags == ("frozen", "washed_out")
-    assert judge(FINE | {"frozen": 8.4, "white": 12.0}, heavy).flags == ("washed_out",)
+    assert judge_trust(FINE | {"frozen": 8.4, "white": 12.0}, heavy).flags == ("washed_out",)
 
 
 def test_much_that_is_close_to_its_bound_is_degraded_too() -> None:
     near = {rule.signal: (9.9 if rule.high else 10.1) for rule in RULES if not rule.log}
-    health = judge(FINE | near, SIMPLE)
+    health = judge_trust(FINE | near, SIMPLE)
     assert health.level != Level.OK
     assert len(health.flags) == 1
     assert health.reason
 
 
 def test_what_was_not_measured_and_what_has_no_bound_is_not_judged() -> None:
-    assert judge(dict.fromkeys(FINE, math.nan), SIMPLE).level == Level.OK
+    assert judge_trust(dict.fromkeys(FINE, math.nan), SIMPLE).level == Level.OK
     unbound = Thresholds({rule.signal: Bound(math.inf, 1.0, 1.0) for rule in RULES}, 0.5, 0.2)
-    health = judge(dict.fromkeys(FINE, 1e9), unbound)
+    health = judge_trust(dict.fromkeys(FINE, 1e9), unbound)
     assert health.level == Level.OK
     assert all(math.isnan(bound) for bound in health.bounds.values())
 
@@ -84,7 +84,7 @@ RULE = st.sampled_from(RULES)
 def test_a_worse_signal_never_raises_trust(values: dict[Rule, float], rule: Rule, one: float, other: float) -> None:
     base = FINE | {key.signal: value for key, value in values.items()}
     better, worse = (min(one, other), max(one, other)) if rule.high else (max(one, other), min(one, other))
-    first, second = (judge(base | {rule.signal: value}, SIMPLE) for value in (better, worse))
+    first, second = (judge_trust(base | {rule.signal: value}, SIMPLE) for value in (better, worse))
     assert 0 <= second.trust <= first.trust <= 1
     assert second.level >= first.level
 

@@ -95,7 +95,7 @@ def test_hysteresis() -> None:
     troubles = Troubles()
 
     def at(now: float, excess: float) -> int:
-        return troubles.judge([Finding("late", excess, f"at {now}")], now, error_after=5.0)[0]
+        return troubles.update([Finding("late", excess, f"at {now}")], now, error_after=5.0)[0]
 
     assert at(0, 1.0) == OK  # a threshold is crossed above it
     assert at(1, 1.1) == WARN
@@ -112,18 +112,18 @@ def test_hysteresis() -> None:
 
 def test_a_trouble_of_which_nothing_is_said_any_more_ends_too() -> None:
     troubles = Troubles()
-    troubles.judge([Finding("silent", 2.0, "no image")], 0, 10.0)
-    assert troubles.judge([], 1, 10.0) == (WARN, "no image")
-    assert troubles.judge([], CLEAR_SECONDS, 10.0) == (OK, "")
+    troubles.update([Finding("silent", 2.0, "no image")], 0, 10.0)
+    assert troubles.update([], 1, 10.0) == (WARN, "no image")
+    assert troubles.update([], CLEAR_SECONDS, 10.0) == (OK, "")
 
 
 def test_the_worst_comes_first_and_a_message_is_short() -> None:
     troubles = Troubles()
     findings = [Finding(f"mild {i}", 2.0, f"mild {i}", lasting=WARN) for i in range(4)]
-    troubles.judge(findings, 0, 5.0)
-    level, message = troubles.judge([*findings, Finding("late", 2.0, "late")], 6, 5.0)
+    troubles.update(findings, 0, 5.0)
+    level, message = troubles.update([*findings, Finding("late", 2.0, "late")], 6, 5.0)
     assert level == WARN
-    level, message = troubles.judge([*findings, Finding("late", 2.0, "late")], 12, 5.0)
+    level, message = troubles.update([*findings, Finding("late", 2.0, "late")], 12, 5.0)
     assert level == ERROR
     assert message == "late; mild 0; mild 1; and 2 more"
 

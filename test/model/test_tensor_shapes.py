@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unet_seg_ros.model.config import CONFIGS, UNetConfig
-from unet_seg_ros.model.layout import tensor_shapes
+from unet_seg_ros.model.tensor_shapes import tensor_shapes
 from unet_seg_ros.model.unet import UNet
 
 
