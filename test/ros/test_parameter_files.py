@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from unet_seg_ros.ros.parameter_files import misdirected
+from unet_seg_ros.ros.parameter_files import cameras_in, misdirected
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,27 @@ def test_the_keys_of_a_file(tmp_path: Path, text: str, fits: bool) -> None:
 
 def test_a_file_that_is_not_there_is_left_to_rcl() -> None:
     assert misdirected(["--params-file", "/nowhere/a.yaml", "--params-file"], "/n") == []
+
+
+ALIASES = "a0: &a0 {x: {}}\n" + "".join(f"a{i}: &a{i} {{l: *a{i - 1}, r: *a{i - 1}}}\n" for i in range(1, 40))
+"""Expands to more than 10^12 mappings."""
+
+
+@pytest.mark.parametrize("text", [ALIASES, "a: {" * 100_000, "/**: {ros__parameters: {cameras: front}}", "]", ""])
+def test_a_file_that_cannot_be_used_is_left_to_rcl(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text(text)
+    assert cameras_in(file) == []
+    assert misdirected(["--params-file", str(file)], "/segmentation") == []
+
+
+def test_the_first_cameras_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("{ego: {s: {ros__parameters: {cameras: [left, 2]}}}, /**: {ros__parameters: {cameras: [right]}}}")
+    assert cameras_in(file) == ["left", "2"]
+
+
+def test_the_message_stays_on_one_line(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text('{"a\\nb": {ros__parameters: {}}}')
+    assert misdirected(["--params-file", str(file)], "/s")[0].isprintable()

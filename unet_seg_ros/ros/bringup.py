@@ -10,11 +10,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from unet_seg_ros.files import of_user
+from unet_seg_ros.ros.parameter_files import cameras_in
 from unet_seg_ros.ros.parameter_table import TRANSPORTS
 from unet_seg_ros.share_folder import share_folder
 from unet_seg_ros.text import LINE, quoted
@@ -127,7 +125,7 @@ def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = No
     share = share_folder()
     cameras = parse_cameras(values["cameras"]) if values["cameras"] else {}
     params_file = _params_file(values["params_file"])
-    shown = next(iter(cameras or _cameras_in(params_file)), "camera")
+    shown = next(iter(cameras or (cameras_in(params_file) if params_file else ())), "camera")
     return Bringup(
         node_name=values["node_name"],
         namespace="" if values["namespace"] == "/" else values["namespace"],
@@ -204,24 +202,6 @@ def _params_file(text: str) -> Path | None:
     if text and not os.path.isfile(path):
         raise ValueError(f"params_file: there is no file {quoted(str(path), LINE)}")
     return path if text else None
-
-
-def _cameras_in(params_file: Path | None) -> list[str]:
-    """The first ``cameras`` entry of a parameter file; empty if there is none, or if the file cannot be read, which the
-    node reports."""
-
-    def search(tree: Any) -> list[str]:
-        if not isinstance(tree, dict):
-            return []
-        found = tree.get("ros__parameters")
-        if isinstance(found, dict) and isinstance(found.get("cameras"), list):
-            return [str(name) for name in found["cameras"]]
-        return next((names for branch in tree.values() if (names := search(branch))), [])
-
-    try:
-        return search(yaml.safe_load(params_file.read_text(encoding="utf-8"))) if params_file else []
-    except (yaml.YAMLError, UnicodeDecodeError):
-        return []
 
 
 def _boolean(values: Mapping[str, str], name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Finds parameter files that were given to the node but are for another node. Imports no ROS."""
+"""What parameter files hold, before ROS reads them: for which nodes they are, and which cameras. Imports no ROS."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-MAX_BYTES = 2**20
-"""Larger files are not read."""
+from unet_seg_ros.data.yaml_file import read_yaml
+from unet_seg_ros.text import listed, one_line
 
 
 def misdirected(args: Sequence[str], node: str) -> list[str]:
@@ -18,22 +16,37 @@ def misdirected(args: Sequence[str], node: str) -> list[str]:
     files = [Path(args[i + 1]) for i, arg in enumerate(args[:-1]) if arg == "--params-file"]
     sentences = []
     for file in files:
-        keys = list(_keys(file))
+        keys = list(_nodes(_tree(file), ""))
         if keys and not any(_matches(key, node) for key in keys):
-            sentences.append(f"{file}: this parameter file is for {', '.join(keys[:5])} and has nothing for {node}")
+            found = f"this parameter file is for {listed(keys, 5)} and has nothing for {node}"
+            sentences.append(f"{one_line(file)}: {found}")
     return sentences
 
 
-def _keys(file: Path) -> Iterator[str]:
-    """Full names of the nodes in a parameter file; none if it cannot be read, which rcl reports."""
+def cameras_in(file: Path) -> list[str]:
+    """The first ``cameras`` entry of a parameter file; empty if there is none, or if the file cannot be read."""
+    return next(_cameras(_tree(file)), [])
+
+
+def _tree(file: Path) -> Any:
+    """The content of a parameter file; None if it cannot be read, which rcl reports."""
     try:
-        tree = yaml.safe_load(file.read_text(encoding="utf-8")) if file.stat().st_size <= MAX_BYTES else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return
-    yield from _nodes(tree, "")
+        return read_yaml(file)
+    except ValueError:
+        return None
+
+
+def _cameras(tree: Any) -> Iterator[list[str]]:
+    if isinstance(tree, dict):
+        own = tree.get("ros__parameters")
+        if isinstance(own, dict) and isinstance(own.get("cameras"), list):
+            yield [str(name) for name in own["cameras"]]
+        for branch in tree.values():
+            yield from _cameras(branch)
 
 
 def _nodes(tree: Any, above: str) -> Iterator[str]:
+    """Full names of the nodes that a parameter file is for."""
     if isinstance(tree, dict):
         for key, branch in tree.items():
             name = f"{above}/{str(key).strip('/')}"
