@@ -1,8 +1,8 @@
-"""Frames that do not fit into a GPU's memory together: each is tried alone, decoded once and counted once."""
+"""The worker: what one frame's error costs, frames that do not fit into a GPU's memory together, and timing."""
 
 from __future__ import annotations
 
-from time import monotonic
+from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any
 
@@ -80,12 +80,37 @@ def test_each_frame_is_tried_alone(worker: Worker, cameras: dict[str, FakeCamera
     assert not cameras["a"].faults
 
 
-def test_a_later_failure_leaves_only_what_is_not_counted_yet(worker: Worker, cameras: dict[str, FakeCamera]) -> None:
+def test_an_error_of_one_camera_drops_its_own_frame_alone(
+    worker: Worker, cameras: dict[str, FakeCamera], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rclpy.ok", lambda: True)
     waiting = {"a": message("a"), "b": message("unpublishable"), "c": message("c")}
-    with pytest.raises(RuntimeError, match="unpublishable"):
-        worker._segment(waiting)
-    assert list(waiting) == ["b", "c"]  # what the thread then counts as failed
-    assert cameras["a"].stats.processed == 1
+    worker._segment(waiting)
+    assert waiting == {}
+    assert [camera.stats.processed for camera in cameras.values()] == [1, 0, 1]
+    assert cameras["b"].stats.drops == {"failed": 1}
+    assert cameras["b"].faults == [FAILED]
+    monkeypatch.setattr(cameras["a"], "decode", lambda message: 1 // 0)
+    worker._segment({"a": message("a"), "b": message("b")})
+    assert cameras["a"].stats.drops == {"failed": 1}
+    assert cameras["b"].stats.processed == 1
+
+
+def test_a_health_message_that_fails_does_not_end_the_thread(cameras: dict[str, FakeCamera], monkeypatch: Any) -> None:
+    monkeypatch.setattr("rclpy.ok", lambda: True)
+    monkeypatch.setattr(cameras["a"], "publish_fault", lambda *_: 1 // 0)
+    said: list[str] = []
+    logger: Any = SimpleNamespace(warning=said.append)
+    worker = Worker(segment, cameras, EngineStats(), lambda: None, logger, lambda reason: None)  # type: ignore
+    worker.receive(cameras["a"], message("a", value=0).message)  # type: ignore
+    worker.receive(cameras["c"], message("c").message)  # type: ignore
+    deadline = monotonic() + 10
+    while not cameras["c"].stats.processed and monotonic() < deadline:
+        sleep(0.01)
+    worker.stop()
+    assert cameras["a"].stats.drops == {"out of memory": 1}
+    assert cameras["c"].stats.processed == 1
+    assert any("health not published" in text and "ZeroDivisionError" in text for text in said)
 
 
 def test_the_stages_of_a_published_frame_add_up(worker: Worker, cameras: dict[str, FakeCamera]) -> None:

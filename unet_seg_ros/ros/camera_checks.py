@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -126,7 +127,7 @@ def _ratios(stats: CameraStats, limits: Limits) -> Iterator[Finding]:
         )
         yield Finding("other clock", 2.0 if limits.max_age else 0.0, text, lasting=WARN)
     else:
-        late = age / limits.max_age if limits.max_age and age == age else 0.0
+        late = age / limits.max_age if limits.max_age and not math.isnan(age) else 0.0
         yield Finding(
             "late", late, f"masks are published {age:.2f} s after the images' stamps (allowed: {limits.max_age:g} s)"
         )

@@ -94,8 +94,9 @@ class CameraStats:
             self.recent.count("backwards", self.stream.backwards - backwards)
 
     def _see_number(self, number: int | None) -> None:
-        """A publisher that was started again begins at 1. Back to where another one has got since the last time back
-        are only the images of several that alternate."""
+        """Count a change to another publisher. Each publisher numbers its images from 1. A number that does not grow
+        comes from another publisher or from one that was started again. A restarted one begins below the numbers that
+        were reached before; the images of several publishers come back to a higher number each time."""
         if number is not None and self.number is not None and number <= self.number:
             self.recent.count("alternating", number > self._back_to)
             self._back_to = number

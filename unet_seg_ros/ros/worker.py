@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Thread
 from time import monotonic
@@ -88,16 +89,26 @@ class Worker:
                     return
                 self._drop(waiting, Drop.FAILED, traceback.format_exc())
 
+    @contextmanager
+    def _own_errors(self, waiting: dict[str, Waiting], name: str) -> Iterator[None]:
+        """An error while one camera's frame is decoded or published drops this frame alone."""
+        try:
+            yield
+        except ImageError as error:
+            self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
+        except Exception:
+            if not rclpy.ok():
+                raise
+            self._drop({name: waiting.pop(name)}, Drop.FAILED, traceback.format_exc())
+
     def _segment(self, waiting: dict[str, Waiting]) -> None:
         """Segment and publish. A frame is removed from ``waiting`` and counted once it is published or dropped."""
         frames: dict[str, NDArray[np.uint8]] = {}
         for name in list(waiting):
             start = monotonic()
-            try:
+            with self._own_errors(waiting, name):
                 frames[name] = self._cameras[name].decode(waiting[name].message)
                 waiting[name].decode = monotonic() - start
-            except ImageError as error:
-                self._drop({name: waiting.pop(name)}, Drop.MALFORMED, str(error))
         self._segment_together(waiting, frames)
 
     def _segment_together(self, waiting: dict[str, Waiting], frames: dict[str, NDArray[np.uint8]]) -> None:
@@ -117,8 +128,10 @@ class Worker:
                 self._drop({name: waiting.pop(name)}, Drop.BROKEN_MODEL, seen.fault, seen)
                 continue
             start = monotonic()
-            self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
-            self._publish_timing(name, waiting.pop(name), seen, start)
+            with self._own_errors(waiting, name):
+                self._cameras[name].publish(waiting[name].message.header, frame, seen, self._settings())
+                self._publish_timing(name, waiting[name], seen, start)
+                del waiting[name]
 
     def _publish_timing(self, camera: str, frame: Waiting, seen: Segmentation, published: float) -> None:
         """``published`` is the time when publishing began. Work on other cameras' frames counts as waiting."""
@@ -132,8 +145,14 @@ class Worker:
         there is one."""
         for name, frame in frames.items():
             self._cameras[name].stats.count_drop(reason)
-            self._cameras[name].publish_fault(frame.message.header, unsegmented(reason) if seen is None else seen)
-            now = monotonic()
-            if now - self._warned.get((name, reason), -WARN_EVERY) >= WARN_EVERY:
-                self._warned[name, reason] = now
-                self._logger.warning(f"{self._cameras[name].topic}: frame dropped, {reason}: {text}")
+            self._warn(name, reason, f"frame dropped, {reason}: {text}")
+            try:
+                self._cameras[name].publish_fault(frame.message.header, unsegmented(reason) if seen is None else seen)
+            except Exception:
+                self._warn(name, "health", f"health not published: {traceback.format_exc()}")
+
+    def _warn(self, camera: str, kind: str, text: str) -> None:
+        now = monotonic()
+        if now - self._warned.get((camera, kind), -WARN_EVERY) >= WARN_EVERY:
+            self._warned[camera, kind] = now
+            self._logger.warning(f"{self._cameras[camera].topic}: {text}")
