@@ -139,6 +139,21 @@ def test_without_a_transform_there_is_no_grid(tiny: Path, tf: Path) -> None:
         assert "TF has no transform from 'optical' to 'base_link'" in problem(client, publisher, got)
 
 
+@pytest.mark.parametrize(
+    ("frame_id", "says"), [("", "the images have no frame_id"), ("/optical", "TF has no transform from '/optical'")]
+)
+def test_a_frame_id_that_tf_refuses_costs_no_mask(tiny: Path, tf: Path, frame_id: str, says: str) -> None:
+    with running(*arguments(tiny), *INTRINSICS, outputs=("mask",)) as (_, client):
+        publisher, got = client.publisher(), listen(client, "ground")
+        message = image(1, FRAME)
+        message.header.frame_id = frame_id
+        publisher.publish(message)
+        client.result("camera", "mask", 1)
+        client.wait(lambda: says in client.diagnostic_values("ground").get("camera", ""), "a problem in diagnostics")
+        assert got == []
+        assert client.camera_values()["dropped"] == "0"
+
+
 def test_without_tf2_ros_the_node_says_what_to_set(tiny: Path) -> None:
     with running(*arguments(tiny), *INTRINSICS, outputs=()) as (_, client):
         publisher, got = client.publisher(), listen(client, "ground")
@@ -175,6 +190,8 @@ def test_odometry_that_is_not_finite_is_none(tiny: Path, tf: Path) -> None:
     [
         ("ground.camera.intrinsics:=[400.0, 400.0]", "ground.camera: size must be the two whole numbers"),
         ("ground.camera.z:=-1.0", "ground.camera: the camera is -1 m above the ground"),
+        ("ground.frame:=''", "ground.frame: must be the name of a TF frame, such as base_link, not empty"),
+        ("ground.odometry_frame:=/odom", "a TF frame has no slash at its beginning, but this is '/odom'"),
         ("ground.area:=[0.0, 1.0]", "ground.area: must be the four numbers"),
         ("ground.costs:=/nowhere.yaml", "/nowhere.yaml: No such file"),
     ],

@@ -11,6 +11,7 @@ from unet_seg_ros.files import of_user
 from unet_seg_ros.ground.camera import Camera
 from unet_seg_ros.ground.grid import Grid
 from unet_seg_ros.ground.pose import Pose
+from unet_seg_ros.text import quoted
 
 PLACE = ("x", "y", "z", "roll", "pitch", "yaw")
 
@@ -40,6 +41,9 @@ class GroundSettings:
     @classmethod
     def of(cls, values: Mapping[str, Any], cameras: Sequence[str]) -> GroundSettings:
         """Check the values of all parameters ``ground.*``, by name. Raises ValueError, which names the parameter."""
+        frame, odometry_frame = _frame("frame", values), _frame("odometry_frame", values)
+        if not frame:
+            raise ValueError("ground.frame: must be the name of a TF frame, such as base_link, not empty")
         area = values["ground.area"]
         if len(area) != 4:
             raise ValueError(f"ground.area: must be the four numbers x_min, y_min, x_max, y_max, not {list(area)}")
@@ -49,13 +53,20 @@ class GroundSettings:
         except ValueError as error:
             raise ValueError(f"ground.area and ground.resolution: {error}") from None
         return cls(
-            frame=values["ground.frame"],
-            odometry_frame=values["ground.odometry_frame"],
+            frame=frame,
+            odometry_frame=odometry_frame,
             grid=grid,
             costs=of_user(values["ground.costs"]) if values["ground.costs"] else None,
             memory=values["ground.memory"],
             cameras={name: _given(name, values) for name in cameras},
         )
+
+
+def _frame(name: str, values: Mapping[str, Any]) -> str:
+    value: str = values[f"ground.{name}"]
+    if value.startswith("/"):  # TF refuses it
+        raise ValueError(f"ground.{name}: a TF frame has no slash at its beginning, but this is {quoted(value)}")
+    return value
 
 
 def _given(name: str, values: Mapping[str, Any]) -> Given:

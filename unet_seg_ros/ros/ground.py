@@ -99,6 +99,8 @@ class GroundPublisher:
             found = self._transforms.find(self._settings.frame, frame_id)
             if found is None:
                 missing = f"TF has no transform from {quoted(frame_id)} to {quoted(self._settings.frame)}"
+                if not frame_id:
+                    missing = "the images have no frame_id, which TF needs"
                 reason = missing if self._transforms.available else "tf2_ros is not installed"
                 raise CalibrationError(
                     f"{reason}, and the pose ground.{frame.camera}.z, x, y, roll, pitch, yaw is not set"

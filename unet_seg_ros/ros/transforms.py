@@ -26,7 +26,7 @@ class Transforms:
             import tf2_ros
         except ImportError:
             return
-        self._errors = (tf2_ros.LookupException, tf2_ros.ConnectivityException, tf2_ros.ExtrapolationException)
+        self._error = tf2_ros.TransformException
         self._buffer = tf2_ros.Buffer()
         self._listener = tf2_ros.TransformListener(self._buffer, node)
 
@@ -37,13 +37,13 @@ class Transforms:
 
     def find(self, target: str, source: str, stamp: Any = None) -> Transform | None:
         """The pose of ``source`` in ``target`` at ``stamp`` (builtin_interfaces/Time; None: the latest), or None if TF
-        does not know it. Does not wait."""
+        does not know it or refuses a name, such as an empty one. Does not wait."""
         if self._listener is None:
             return None
         try:
             time = Time() if stamp is None else Time.from_msg(stamp)
             found = self._buffer.lookup_transform(target, source, time).transform
-        except (*self._errors, ValueError):  # ValueError: a stamp before 1970
+        except (self._error, ValueError):  # ValueError: a stamp before 1970
             return None
         at, turn = found.translation, found.rotation
         return Transform(at.x, at.y, at.z, (turn.x, turn.y, turn.z, turn.w))

@@ -15,20 +15,23 @@ from rclpy.node import Node
 from rclpy.time import Time
 
 
-class LookupException(Exception):
+class TransformException(Exception):
     pass
 
 
-class ConnectivityException(Exception):
+class LookupException(TransformException):
     pass
 
 
-class ExtrapolationException(Exception):
+class InvalidArgumentException(TransformException):
     pass
 
 
 class Buffer:
     def lookup_transform(self, target_frame: str, source_frame: str, time: Time) -> TransformStamped:
+        for name in (target_frame, source_frame):
+            if not name or name.startswith("/"):
+                raise InvalidArgumentException(name)
         known: dict[str, Any] = json.loads(Path(os.environ["TF_FILE"]).read_text())
         if f"{target_frame} {source_frame}" not in known:
             raise LookupException(f"{target_frame} {source_frame}")
