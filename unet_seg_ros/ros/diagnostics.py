@@ -28,7 +28,7 @@ MAX_TEXT = 2000
 @dataclass(frozen=True)
 class Report:
     """The state of one part of the node. It becomes a DiagnosticStatus named ``NODE: TASK``. ``level`` is one of the
-    levels in ``troubles``."""
+    levels in ``diagnostic_levels``."""
 
     task: str
     level: int
