@@ -1,7 +1,8 @@
 """Make a bundle of a run: ``python -m training.export RUN OUTPUT.safetensors --name unet_nano [--onnx OUTPUT.onnx]``.
 
-Exported are the averaged weights of the run's best checkpoint (the last one where it was not validated), with batch
-normalisation folded into the convolutions. Nothing is written that does not compute what the checkpoint does.
+Exported are the averaged weights of the run's best checkpoint (the last one where it was not validated or the best is
+damaged), with batch normalisation folded into the convolutions. Nothing is written that does not compute what the
+checkpoint does.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +28,7 @@ from training.data.dataset import labelled_pairs
 from training.exporting.equivalence import LOGITS, MASKS, Forward, Frame, compare, spread
 from training.exporting.onnx import onnx_forward, write_onnx
 from training.exporting.reference_confidence import reference_confidence
-from training.run.checkpoint import best_or_last, part, read_checkpoint
+from training.run.checkpoint import DamagedCheckpoint, check_tensors, check_values, part, read_checkpoint, to_export
 from training.run.trainer import normalise
 from unet_seg_ros import __version__
 from unet_seg_ros.engine import Engine
@@ -62,15 +64,30 @@ def data_and_terms(config: TrainConfig) -> tuple[dict[str, str], str]:
 
 
 def read_network(path: Path) -> tuple[TrainConfig, UNet]:
-    """A checkpoint's configuration and its averaged network, in eval mode. Raises BundleError for a broken one."""
+    """A checkpoint's configuration and its averaged network, in eval mode. Raises DamagedCheckpoint for a damaged one,
+    BundleError or ValueError for one of another kind."""
     tensors, values = read_checkpoint(path)
+    check_values(path, values)
     config = configuration.from_dict(values["config"], str(path))
-    model = UNet(CONFIGS[config.model])
-    try:
-        model.load_state_dict(part(tensors, "ema."))
-    except RuntimeError as error:
-        raise BundleError(f"{path}: its averaged weights are not those of a {config.model}") from error
+    model, averaged = UNet(CONFIGS[config.model]), part(tensors, "ema.")
+    check_tensors(path, averaged, model.state_dict(), "ema.")
+    model.load_state_dict(averaged)
     return config, model.eval()
+
+
+def first_undamaged(paths: Sequence[Path]) -> tuple[Path, TrainConfig, UNet]:
+    """The first of the checkpoints that is not damaged, and its contents. Raises as ``read_network``."""
+    *others, last = paths
+    for path in others:
+        try:
+            return path, *read_network(path)
+        except DamagedCheckpoint as error:
+            print(f"{error}; trying the next checkpoint", file=sys.stderr)
+    try:
+        return last, *read_network(last)
+    except DamagedCheckpoint as error:
+        advice = "all checkpoints are damaged" if others else "name another checkpoint"
+        raise DamagedCheckpoint(f"{error}; {advice}") from error
 
 
 @contextmanager
@@ -144,8 +161,7 @@ def export(
     BundleError or ValueError if the run or the bundle that it started from cannot be used, FileNotFoundError if its
     data is gone; ``output`` and ``onnx`` are then as they were.
     """
-    path = best_or_last(run)
-    config, model = read_network(path)
+    path, config, model = first_undamaged(to_export(run))
     data, terms = data_and_terms(config)
     folded = _folded(model, output)
     manifest = Manifest(

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import itertools
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -46,7 +47,9 @@ def network(seed: int) -> UNet:
 def write_checkpoint(path: Path, config: TrainConfig, averaged: UNet) -> None:
     tensors = {f"model.{name}": tensor for name, tensor in network(99).state_dict().items()}
     tensors |= {f"ema.{name}": tensor for name, tensor in averaged.state_dict().items()}
-    write_tensors(path, tensors, {"step": "3", "config": json.dumps(dataclasses.asdict(config))})
+    step = int(found[1]) if (found := re.search(r"-(\d{8})", path.name)) else 3
+    values = {"step": step, "best": 0.5, "random": {}, "config": dataclasses.asdict(config)}
+    write_tensors(path, tensors, {name: json.dumps(value) for name, value in values.items()})
 
 
 def same(one: UNet, other: UNet) -> bool:
@@ -93,6 +96,33 @@ def test_the_best_checkpoint_the_last_or_the_one_that_is_named(tiny_run: MakeRun
     write_checkpoint(run / BEST, tiny_run(), network(3))
     assert same(export(run, output, "x", {}).build(), network(3))
     assert same(export(path_of(run, 1), output, "x", {}).build(), network(1))
+
+
+def damage(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def test_a_damaged_one_is_told_and_the_next_one_exported(
+    tiny_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, output = tmp_path / "run", tmp_path / "tiny.safetensors"
+    paths = [run / BEST, path_of(run, 2), path_of(run, 1)]
+    for number, path in enumerate(paths):
+        write_checkpoint(path, tiny_run(), network(number))
+    damage(run / BEST)
+    assert same(export(run, output, "x", {}).build(), network(1))
+    told = capsys.readouterr()
+    assert re.fullmatch(rf"{run / BEST}: not a complete .*; trying the next checkpoint\n", told.err)
+    assert f"compared with {path_of(run, 2)}" in told.out
+    shutil.copy(path_of(run, 1), path_of(run, 2))  # it pretends to be of a later step
+    assert same(export(run, output, "x", {}).build(), network(2))
+    assert f"{path_of(run, 2)}: it holds step 1, so it was renamed or copied" in capsys.readouterr().err
+    damage(path_of(run, 1))
+    before = output.read_bytes()
+    for given, says in ((run, "all checkpoints are damaged"), (run / BEST, "name another checkpoint")):
+        with pytest.raises(BundleError, match=f": not a complete .*; {says}$"):
+            export(given, output, "x", {})
+    assert output.read_bytes() == before
 
 
 def sha256(root: Path, *paths: Path) -> str:
@@ -171,7 +201,7 @@ def test_what_cannot_be_exported_leaves_the_output_alone(tiny_run: MakeRun, town
     write_tensors(path, {**tensors, "ema.head.bias": torch.full((19,), torch.nan)}, metadata)
     refused("checkpoint-00000003.safetensors: ema.head.bias holds NaN or infinity")
     write_tensors(path, {k: v for k, v in tensors.items() if k != "ema.head.bias"}, metadata)
-    refused("averaged weights are not those of a tiny")
+    refused("another shape or type, the first is ema.head.bias")
     write_tensors(path, tensors, {"step": "1"})
     refused("not the checkpoint of a training run")
     write_tensors(path, tensors, {**metadata, "config": "{"})

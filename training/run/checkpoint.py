@@ -24,6 +24,8 @@ FORMAT = 2
 DIGEST = "sha256"
 MAX_VALUE = 2**24
 """Largest size of one value in bytes; the generators' states need 100,000."""
+DTYPES = (torch.float32, torch.int64)
+"""Those of weights and the optimiser's state, and of the counters of normalisations."""
 BEST = "best.safetensors"
 """The checkpoint of the highest validation mIoU, in the run's folder."""
 
@@ -44,17 +46,18 @@ def clear_unfinished(folder: Path) -> None:
         path.unlink()
 
 
-def best_or_last(run: Path) -> Path:
-    """The checkpoint to export: the best one if the run was validated, else the last one.
+def to_export(run: Path) -> list[Path]:
+    """The checkpoints to export, the first that is not damaged of them: the best one if the run was validated, then
+    the last ones.
 
     ``run`` may also be a checkpoint itself. Raises BundleError if there is none.
     """
     if run.is_file():
-        return run
+        return [run]
     found = [path for path in (run / BEST, *reversed(checkpoints(run))) if path.is_file()]
     if not found:
         raise BundleError(f"{run}: no checkpoint of a training run")
-    return found[0]
+    return found
 
 
 def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -105,6 +108,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise DamagedCheckpoint(str(error)) from error
     if not {"config", "step"} <= metadata.keys():
         raise BundleError(f"{path}: not the checkpoint of a training run")
+    if strange := next((name for name, tensor in tensors.items() if tensor.dtype not in DTYPES), None):
+        raise DamagedCheckpoint(f"{path}: {one_line(strange, VALUE)} is {tensors[strange].dtype}, as no run writes it")
     try:
         values = {name: parse_json(text, MAX_VALUE) for name, text in metadata.items()}
     except ValueError as error:
@@ -119,27 +124,34 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, values
 
 
-def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> None:
-    """Raises DamagedCheckpoint unless both have the same tensors, of the same shapes and dtypes."""
+def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str) -> None:
+    """Raises DamagedCheckpoint unless both have the same tensors, of the same shapes and dtypes. Their names in the
+    file begin with ``prefix``."""
     shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, expected)]
     wrong = sorted(name for name in {*found, *expected} if shapes[0].get(name) != shapes[1].get(name))
     if wrong:
+        first = one_line(f"{prefix}{wrong[0]}", VALUE)
         raise DamagedCheckpoint(
-            f"{path}: {len(wrong)} tensors are missing, unexpected or of another shape or type, the first is {wrong[0]}"
+            f"{path}: {len(wrong)} tensors are missing, unexpected or of another shape or type, the first is {first}"
         )
 
 
 def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:
-    """Raises DamagedCheckpoint unless there is a state of AdamW for every parameter (from ``step`` 1 on)."""
-    shapes: dict[str, torch.Size] = {}
+    """Raises DamagedCheckpoint unless there is a state of AdamW for every parameter (from ``step`` 1 on), with the
+    parameter's shape and dtype, no negative second moment, and as many steps as the run has done."""
+    expected: dict[str, Tensor] = {}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     for index, parameter in enumerate(parameters if step else ()):
-        shapes |= {f"{index}.{name}": parameter.shape for name in ("exp_avg", "exp_avg_sq")}
-        shapes[f"{index}.step"] = torch.Size([])
-    found = {name: tensor.shape for name, tensor in tensors.items()}
-    if found != shapes:
-        wrong = sorted(name for name in {*found, *shapes} if found.get(name) != shapes.get(name))
-        raise DamagedCheckpoint(f"{path}: the optimiser's state is not whole: optimizer.{one_line(wrong[0], VALUE)}")
+        expected |= {f"{index}.{name}": parameter for name in ("exp_avg", "exp_avg_sq")}
+        # AdamW counts in float32, which is exact up to 2^24
+        expected[f"{index}.step"] = torch.tensor(float(min(step, 2**24)), dtype=torch.float32)
+    check_tensors(path, tensors, expected, "optimizer.")
+    for name, tensor in tensors.items():
+        where = f"{path}: the optimiser's state is wrong: optimizer.{one_line(name, VALUE)}"
+        if name.endswith(".step") and float(tensor) != float(expected[name]):
+            raise DamagedCheckpoint(f"{where} is {float(tensor):g}, but the run has done {step} steps")
+        if name.endswith(".exp_avg_sq") and bool((tensor < 0).any()):
+            raise DamagedCheckpoint(f"{where} must not be negative")
 
 
 def check_values(path: Path, values: Mapping[str, Any]) -> None:

@@ -242,8 +242,8 @@ class Trainer:
 
     def _check(self, path: Path, tensors: dict[str, Tensor], step: int) -> None:
         expected = self.network.state_dict()
-        check_tensors(path, part(tensors, "model."), expected)
-        check_tensors(path, part(tensors, "ema."), expected)
+        for prefix in ("model.", "ema."):
+            check_tensors(path, part(tensors, prefix), expected, prefix)
         check_optimizer(path, part(tensors, "optimizer."), step, self.optimizer)
         if strange := [name for name in tensors if not name.startswith(("model.", "ema.", "optimizer."))]:
             raise DamagedCheckpoint(f"{path}: {listed(strange)} does not belong there")

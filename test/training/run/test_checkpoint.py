@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.run.checkpoint import BEST, best_or_last, checkpoints, path_of, read_checkpoint
+from training.run.checkpoint import BEST, checkpoints, path_of, read_checkpoint, to_export
 from unet_seg_ros.model.bundle import BundleError, write_tensors
 
 
@@ -16,15 +16,16 @@ def test_the_last_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
         path_of(tmp_path, step).touch()
     (tmp_path / "checkpoint-old.safetensors").touch()
     assert checkpoints(tmp_path) == [path_of(tmp_path, step) for step in (900, 1000, 123456789)]
-    assert best_or_last(tmp_path) == path_of(tmp_path, 123456789)
+    newest_first = [path_of(tmp_path, step) for step in (123456789, 1000, 900)]
+    assert to_export(tmp_path) == newest_first
     (tmp_path / BEST).touch()
-    assert best_or_last(tmp_path) == tmp_path / BEST
-    assert best_or_last(path_of(tmp_path, 900)) == path_of(tmp_path, 900)
+    assert to_export(tmp_path) == [tmp_path / BEST, *newest_first]
+    assert to_export(path_of(tmp_path, 900)) == [path_of(tmp_path, 900)]
 
 
 def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=f"^{tmp_path}: no checkpoint of a training run"):
-        best_or_last(tmp_path)
+        to_export(tmp_path)
     path = tmp_path / "x.safetensors"
     write_tensors(path, {"a": torch.zeros(2)}, {"config": "{}"})
     with pytest.raises(BundleError, match=f"^{path}: not the checkpoint of a training run"):

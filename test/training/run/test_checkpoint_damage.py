@@ -73,13 +73,38 @@ def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(trainer: Trainer
         _resume(Trainer(tiny_run(), trainer.folder, CPU))
 
 
+def changed(name: str, change: Callable[[Tensor], Tensor]) -> Change:
+    return lambda tensors, _: tensors.update({name: change(tensors[name])})
+
+
 CHANGES: dict[str, tuple[Change, str]] = {
     "no EMA": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("ema.")], "tensors are missing, unexpected"),
     "one EMA tensor": (lambda t, v: t.pop("ema.head.weight"), "ema|tensors are missing, unexpected"),
     "another shape": (lambda t, v: t.update({"model.head.bias": torch.zeros(1)}), "tensors are missing, unexpected"),
-    "another type": (lambda t, v: t.update({"model.head.bias": t["model.head.bias"].double()}), "tensors are missing"),
-    "no optimiser": (lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")], "optimiser's state"),
-    "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "optimiser's state"),
+    "another type": (changed("model.head.bias", Tensor.double), "model.head.bias is torch.float64, as no run writes"),
+    "a type that NumPy lacks": (changed("ema.head.bias", Tensor.bfloat16), "ema.head.bias is torch.bfloat16"),
+    "a whole number for a weight": (changed("ema.head.bias", Tensor.long), "the first is ema.head.bias$"),
+    "no optimiser": (
+        lambda t, v: [t.pop(n) for n in list(t) if n.startswith("optimizer.")],
+        "missing, .* the first is optimizer.0.exp_avg$",
+    ),
+    "half an optimiser": (lambda t, v: t.pop("optimizer.0.exp_avg"), "the first is optimizer.0.exp_avg$"),
+    "an optimiser of one more": (
+        lambda t, v: t.update({"optimizer.99.step": torch.tensor(2.0)}),
+        "the first is optimizer.99.step$",
+    ),
+    "a moment of another shape": (changed("optimizer.0.exp_avg", lambda x: x[:1]), "of another shape"),
+    "a moment of another type": (changed("optimizer.0.exp_avg", Tensor.long), "of another shape or type"),
+    "a step of another type": (changed("optimizer.0.step", Tensor.long), "the first is optimizer.0.step$"),
+    "a step of another shape": (changed("optimizer.0.step", lambda x: x[None]), "the first is optimizer.0.step$"),
+    "a moment that is none": (changed("optimizer.1.exp_avg", lambda x: x * float("inf")), "NaN or infinity"),
+    "a step that is none": (changed("optimizer.1.step", lambda x: x * float("nan")), "NaN or infinity"),
+    "a negative second moment": (
+        changed("optimizer.1.exp_avg_sq", Tensor.neg),
+        "optimizer.1.exp_avg_sq must not be negative",
+    ),
+    "one step too few": (changed("optimizer.1.step", lambda x: x - 1), "step is 1, but the run has done 2 steps"),
+    "a fraction of a step": (changed("optimizer.1.step", lambda x: x + 0.5), "step is 2.5, but the run has done 2"),
     "a stranger": (lambda t, v: t.update({"more": torch.zeros(1)}), "more does not belong there"),
     "a weight that is none": (lambda t, v: t["model.head.weight"].fill_(float("nan")), "holds NaN or infinity"),
     "step -1": (lambda t, v: v.update(step=-1), "step must be"),
@@ -103,7 +128,8 @@ def test_what_does_not_fit_the_run_is_refused_whatever_its_digest(
     values = {key: json.loads(text) for key, text in metadata.items()}
     change(tensors, values)
     written = {key: json.dumps(value, sort_keys=True) for key, value in values.items() if key != DIGEST}
-    path.write_bytes(save(tensors, {**written, DIGEST: json.dumps(_digest(tensors, written))}))
+    hashed = {name: tensor for name, tensor in tensors.items() if tensor.dtype != torch.bfloat16}
+    path.write_bytes(save(tensors, {**written, DIGEST: json.dumps(_digest(hashed, written))}))
     other = Trainer(tiny_run(), trainer.folder, CPU)
     before = state(other)
     with pytest.raises(DamagedCheckpoint, match=says):
