@@ -2,7 +2,7 @@
 
 A decoder allocates the memory that the header asks for. So the header is read first, exactly as a decoder would read
 it. All marker segments up to the end of the image are read. A file that is cut short, or in which a part between
-restart markers is missing, is refused too.
+restart markers or a scan of a progressive picture is missing, is refused too.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ _SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 _MARKER_IN_SCAN = re.compile(rb"\xff[\x01-\xfe]")
 """Within coded data a 0xFF is followed by 0, or belongs to a marker."""
 _ORIENTATION_TAG = 0x0112
+_COEFFICIENTS = 64
+"""Of a block of 8×8 samples. The scans of a progressive picture give a part of them each, or one more bit of them."""
 
 
 class PictureError(ValueError):
@@ -54,7 +56,8 @@ class _Walk:
         self.sampling: dict[int, tuple[int, int]] = {}
         self.restart_interval = 0
         self.scans = 0
-        self.seen: set[int] = set()
+        self.missing: dict[int, list[int | None]] = {}
+        """For each component, how many low bits each coefficient still lacks; None: all bits."""
         self.orientation = 1
 
     def run(self) -> JpegHeader:
@@ -68,8 +71,11 @@ class _Walk:
             at = self._after_scan(at + 2, end) if marker == 0xDA else end
         if self.header is None or not self.scans:
             raise PictureError("it has no frame header or no scan")
-        if self.seen != set(self.sampling):
-            raise PictureError("a part of its colours is missing: not every component has a scan")
+        for missing in self.missing.values():
+            if missing[0] is None:
+                raise PictureError("a part of its colours is missing: not every component has a scan")
+            if any(bits != 0 for bits in missing):
+                raise PictureError("its last scans are missing, so that it would be blurred")
         return self.header._replace(orientation=self.orientation)
 
     def _marker(self, at: int) -> tuple[int, int]:
@@ -119,6 +125,7 @@ class _Walk:
             if not (1 <= across <= 4 and 1 <= down <= 4) or data[at] in self.sampling:
                 raise PictureError("its frame header is damaged")
             self.sampling[data[at]] = across, down
+            self.missing[data[at]] = [None] * _COEFFICIENTS
         self.header = JpegHeader(width, height, components)
 
     def _after_scan(self, start: int, end: int) -> int:
@@ -135,7 +142,8 @@ class _Walk:
         components = [self.data[start + 1 + 2 * i] for i in range(count)]
         if not set(components) <= set(self.sampling):
             raise PictureError("a scan is of a component that there is not")
-        self.seen.update(components)
+        for component in components:
+            self._take_coefficients(component, *self.data[end - 3 : end])
         for restarts, found in enumerate(_MARKER_IN_SCAN.finditer(self.data, end)):
             marker = self.data[found.start() + 1]
             if not 0xD0 <= marker <= 0xD7:
@@ -144,6 +152,18 @@ class _Walk:
             if marker != 0xD0 + restarts % 8 or not self.restart_interval:
                 raise PictureError("a part of its pixels is missing: its restart markers are out of order")
         raise PictureError(f"it is cut short: no end marker after byte {end}")
+
+    def _take_coefficients(self, component: int, first: int, last: int, bits: int) -> None:
+        """Note what a scan gives: the coefficients from ``first`` to ``last``, without their ``bits & 15`` lowest bits.
+
+        The upper half of ``bits`` is 0 for the first scan of these coefficients, else the bits that were missing."""
+        before, after = divmod(bits, 16)
+        if not first <= last < _COEFFICIENTS or (before and before != after + 1):
+            raise PictureError("its scan header is damaged")
+        missing = self.missing[component]
+        if any(found != (before or None) for found in missing[first : last + 1]):
+            raise PictureError("one of its scans is missing, or is there twice")
+        missing[first : last + 1] = [after] * (last + 1 - first)
 
     def _check_restarts(self, found: int, components: list[int]) -> None:
         """All restart markers of a scan must be there, else rows of the picture are missing."""
