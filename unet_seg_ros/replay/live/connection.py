@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from time import monotonic_ns
 from typing import Any
 
@@ -54,7 +55,10 @@ class Connection:
         self._drive = drive
         self._target = target
         self._recorder = recorder
-        self._by_stamp: dict[tuple[str, int], list[Sent]] = {}  # several frames if a stamp is repeated
+        self._first: dict[tuple[str, int], Sent] = {}
+        """The first frame of each camera and stamp. Results of frames that share a stamp cannot be told apart."""
+        self._unanswered: dict[tuple[str, int], deque[Sent]] = {}
+        """The frames of each camera and stamp whose masks have not arrived."""
         # depth 1, as in the node: an old frame that waits to be sent again would delay new ones
         offered, wanted = QoSProfile(depth=1, reliability=RELIABLE), QoSProfile(depth=50, reliability=RELIABLE)
         kind = ROS_TYPES[drive.message_type]
@@ -95,10 +99,9 @@ class Connection:
         sent = Sent(frame.camera, index, frame.stamp_ns, frame.at_ns, self.last_ns, frame.label)
         sent.problem, sent.note = frame.problem, frame.note
         self.frames.append(sent)
-        same = self._by_stamp.setdefault((frame.camera, frame.stamp_ns), [])
-        same.append(sent)
-        for one in same:
-            one.repeated = len(same) > 1
+        first = self._first.setdefault((frame.camera, frame.stamp_ns), sent)
+        first.repeated = sent.repeated = first is not sent
+        self._unanswered.setdefault((frame.camera, frame.stamp_ns), deque()).append(sent)
         self._publishers[frame.camera].publish(cdr)
         self._recorder.write(self._drive.topic(frame.camera), self._drive.message_type, frame.stamp_ns, cdr)
 
@@ -106,17 +109,14 @@ class Connection:
         self.last_ns = monotonic_ns()
         self.received += 1
         stamp_ns = header_stamp(cdr, self.last_ns)
-        sent = self._by_stamp.get((camera, stamp_ns), [])
-        if output == "mask" and (waiting := [one for one in sent if one.received_ns is None]):
-            waiting[0].received_ns = self.last_ns
-        elif output == "timing":
+        first = self._first.get((camera, stamp_ns))
+        if output == "mask" and (waiting := self._unanswered.get((camera, stamp_ns))):
+            waiting.popleft().received_ns = self.last_ns
+        elif output == "timing" and first:
             message = deserialize_message(cdr, FrameTiming)
-            for one in sent:
-                one.stages = None if one.repeated else {name: getattr(message, name) for name in NODE_STAGES}
-        elif output == "health":
-            health = health_of(deserialize_message(cdr, CameraHealth))
-            for one in sent:
-                one.health = None if one.repeated else health
+            first.stages = None if first.repeated else {name: getattr(message, name) for name in NODE_STAGES}
+        elif output == "health" and first:
+            first.health = None if first.repeated else health_of(deserialize_message(cdr, CameraHealth))
         self._recorder.write(self._target.topic(camera, output), RECORDED[output], stamp_ns, cdr)
 
     def _take_classes(self, message: Any) -> None:
