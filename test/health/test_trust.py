@@ -142,6 +142,8 @@ def test_a_segmentation_without_its_frame_is_refused() -> None:
         ("{degraded: 0.5, blind: 0.7, signals: {}}", "blind the smaller"),
         ("{degraded: high, blind: 0.2, signals: {}}", "degraded: must be a number, not 'high'"),
         ("{degraded: 0.5, blind: 0.2, signals: {}}", "missing or unknown: age"),
+        ("{degraded: 0.5, blind: 0.2, signals: {1: {}, null: {}}}", "missing or unknown: 1, None"),
+        ('{degraded: "a\\nb", blind: 0.2, signals: {}}', "degraded: must be a number, not"),
         ("degraded: [", "not YAML"),
     ],
 )

@@ -12,6 +12,7 @@ from typing import Any
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import of_user
 from unet_seg_ros.share_folder import share_folder
+from unet_seg_ros.text import listed, quoted
 
 LEAD = 0.8
 """Trust begins to fall at this distance before a bound, in units of the bound's scale."""
@@ -124,8 +125,8 @@ def _thresholds(values: Any) -> Thresholds:
     signals = values["signals"]
     names = {rule.signal for rule in RULES}
     if not isinstance(signals, dict) or set(signals) != names:
-        wrong = sorted(names ^ set(signals)) if isinstance(signals, dict) else sorted(names)
-        raise ValueError(f"signals: must name each signal once; missing or unknown: {', '.join(map(str, wrong[:5]))}")
+        wrong = sorted(map(str, names ^ set(signals))) if isinstance(signals, dict) else sorted(names)
+        raise ValueError(f"signals: must name each signal once; missing or unknown: {listed(wrong, 5)}")
     return Thresholds({name: _bound(name, row) for name, row in signals.items()}, degraded, blind)
 
 
@@ -140,7 +141,7 @@ def _bound(name: str, row: Any) -> Bound:
 
 def _number(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
-        raise ValueError(f"{name}: must be a number, not {value!r}")
+        raise ValueError(f"{name}: must be a number, not {quoted(value)}")
     return float(value)
 
 

@@ -36,7 +36,7 @@ from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.ros import shared_memory
 from unet_seg_ros.ros.bringup import NODE_NAME
 from unet_seg_ros.ros.diagnostic_levels import ERROR, OK, WARN
-from unet_seg_ros.ros.diagnostics import DiagnosticsPublisher, Report
+from unet_seg_ros.ros.diagnostics import MAX_TEXT, DiagnosticsPublisher, Report
 from unet_seg_ros.ros.lifecycle import Bond, answer_impossible_requests, guarded
 from unet_seg_ros.ros.parameter_files import misdirected
 from unet_seg_ros.ros.parameters import Parameters
@@ -102,7 +102,7 @@ class SegmentationNode(LifecycleNode):
     def failed(self, reason: str) -> None:
         """Release everything, and report ``reason`` in the diagnostics."""
         self._release()
-        self._problem = reason
+        self._problem = one_line(reason, MAX_TEXT)
 
     @guarded
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
