@@ -97,6 +97,8 @@ def changed(whole: Any, rng: random.Random) -> Any:
         found = {**whole, key: changed(whole[key], rng)}
         if rng.random() < 0.1:
             del found[key]
+        if rng.random() < 0.1:
+            found[rng.choice((1, 0.5, None, True, *TEXTS))] = found.pop(key, None)
         return found
     if isinstance(whole, list) and whole and rng.random() < 0.7:
         at = rng.randrange(len(whole))

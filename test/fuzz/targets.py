@@ -26,19 +26,24 @@ from training import config as training_config
 from training.data.label_sets import read_class_map
 from training.run.checkpoint import DIGEST, _digest, read_checkpoint
 from unet_seg_ros.data import image_files
-from unet_seg_ros.data.labels import GROUPINGS
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS
 from unet_seg_ros.data.ros_images import ENCODINGS, ImageError, compressed_to_rgb, to_rgb
+from unet_seg_ros.ground.costs import load_costs
+from unet_seg_ros.health.rules import load_thresholds
 from unet_seg_ros.model.bundle import BundleError, Manifest, digest, load_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
 from unet_seg_ros.replay.errors import ReportError, SourceError
+from unet_seg_ros.replay.ground_calibration import load_calibration
 from unet_seg_ros.replay.judge.requirements import parse
 from unet_seg_ros.replay.launch_arguments import command_line
-from unet_seg_ros.replay.options import load_grouping, load_regions
+from unet_seg_ros.replay.options import load_grouping, load_ignored, load_regions
 from unet_seg_ros.replay.schema import read_report
 from unet_seg_ros.replay.source.drive import TYPES, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import IMAGE
 from unet_seg_ros.ros import bringup
+from unet_seg_ros.ros.parameter_files import cameras_in, misdirected
+from unet_seg_ros.share_folder import share_folder
 
 LARGEST = 2**20
 """Pixels of a picture while fuzzing: a header that asks for more is refused, as the larger ones are in use."""
@@ -146,6 +151,13 @@ YAMLS: dict[str, Any] = {
         "model": "nano", "steps": 10, "max_pixels": 4096, "crop": [64, 64], "warmup": 1,
         "data": [{"name": "a", "root": "/a", "split": "train", "class_map": "cityscapes", "terms": ""}],
     },
+    "ignored": {"front": ["0 1 0.2 0.9 0.8 0.9", "bonnet.png"]},
+    "health": yaml.safe_load((share_folder() / "config" / "health.yaml").read_text()),
+    "costs": yaml.safe_load((share_folder() / "config" / "costs.yaml").read_text()),
+    "calibration": {"/**": {"ros__parameters": {"ground": {"area": [0.0, -5.0, 10.0, 5.0], "front": {
+        "size": [640, 480], "intrinsics": [400.0, 400.0, 319.5, 239.5], "z": 1.5, "pitch": 0.1,
+    }}}}},
+    "parameters": {"/ego/segmentation": {"ros__parameters": {"cameras": ["front"], "topic.front": "/front/image"}}},
 }  # fmt: skip
 READERS: dict[str, Callable[[Path], object]] = {
     "grouping": lambda path: load_grouping(str(path)),
@@ -153,6 +165,11 @@ READERS: dict[str, Callable[[Path], object]] = {
     "class map": read_class_map,
     "requirements": lambda path: parse([str(path)], "offline", GROUPINGS["cityscapes19"]),
     "training": training_config.load,
+    "ignored": load_ignored,
+    "health": load_thresholds,
+    "costs": lambda path: load_costs(path, CLASS_NAMES, range(len(CLASS_NAMES))),
+    "calibration": lambda path: load_calibration(path, ["front"]),
+    "parameters": lambda path: (misdirected(["--params-file", str(path)], "/segmentation"), cameras_in(path)),
 }
 
 

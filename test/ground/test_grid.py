@@ -33,6 +33,8 @@ def test_a_points_cell_is_the_one_around_it() -> None:
         ((0, 0, math.inf, 1, 0.1), "finite"),
         ((0, 0, 1, 1, math.nan), "finite"),
         ((0, 0, 1000, 1000, 0.01), "the limit is"),
+        ((-1e308, 0.0, 1e308, 1.0, 0.2), "inf"),
+        ((0.0, 0.0, 1.0, 1.0, 1e-300), "the limit is"),
     ],
 )
 def test_an_impossible_grid_is_refused(area: tuple[float, float, float, float, float], says: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -114,3 +115,11 @@ def test_a_family_knows_its_names() -> None:
     assert spec_of("region.ego.polygon") is spec_of("region._b2.polygon")
     assert isinstance(spec_of("ignore.front"), Spec)
     assert [spec_of(name) for name in ("region.2.polygon", "region.a.b.polygon", "ignore", "max_rate.")] == [None] * 4
+
+
+@pytest.mark.parametrize("value", [[0.0, 0.0, math.inf, 1.0], [math.nan], [10**400]])
+def test_numbers_must_be_finite(value: list[float]) -> None:
+    spec = spec_of("ground.area")
+    assert spec
+    with pytest.raises(ValueError, match=r"^ground\.area: must be finite, not "):
+        coerced(spec, "ground.area", value)

@@ -37,10 +37,11 @@ class Grid:
                 f"the grid's area {area} and its resolution {self.resolution} must be finite numbers in metres, "
                 "and the resolution must be above 0"
             )
-        if self.rows < 1 or self.columns < 1:
+        rows, columns = (self.y_max - self.y_min) / self.resolution, (self.x_max - self.x_min) / self.resolution
+        if min(rows, columns) <= 0.5:
             raise ValueError(f"the grid's area {area} must be x_min, y_min, x_max, y_max and contain at least one cell")
-        if self.rows * self.columns > MAX_CELLS:
-            raise ValueError(f"the grid has {self.rows}×{self.columns} cells; the limit is {MAX_CELLS} cells")
+        if rows * columns > MAX_CELLS:
+            raise ValueError(f"the grid has {rows:.7g}×{columns:.7g} cells; the limit is {MAX_CELLS} cells")
 
     @property
     def rows(self) -> int:

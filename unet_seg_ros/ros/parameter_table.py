@@ -6,6 +6,7 @@ from this table (``python tools/parameter_files.py`` writes the files, a test co
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any
 
@@ -139,7 +140,7 @@ def coerced(spec: Spec, name: str, value: Any) -> Any:
     if spec.kind in ("strings", "numbers"):
         value = _list(spec, name, value)
     elif spec.kind == "number" and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = _finite(name, value)
     wanted = {"string": str, "integer": int, "number": float, "boolean": bool}.get(spec.kind)
     if wanted and (not isinstance(value, wanted) or (wanted is int and isinstance(value, bool))):
         raise ValueError(f"{name}: must be {_A[spec.kind]}, not {quoted(value)}")
@@ -168,4 +169,14 @@ def _list(spec: Spec, name: str, value: Any) -> list[Any]:
     kinds = (str,) if spec.kind == "strings" else (int, float)
     if not all(isinstance(item, kinds) and not isinstance(item, bool) for item in items):
         raise ValueError(f"{name}: must be {_A[spec.kind]}, not {quoted(value)}")
-    return [item for item in items if item != ""] if spec.kind == "strings" else [float(item) for item in items]
+    return [i for i in items if i != ""] if spec.kind == "strings" else [_finite(name, item) for item in items]
+
+
+def _finite(name: str, value: float) -> float:
+    try:
+        number = float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        number = math.inf
+    if not math.isfinite(number):
+        raise ValueError(f"{name}: must be finite, not {quoted(value)}")
+    return number
