@@ -216,6 +216,16 @@ def test_interlaced_pngs_hold_the_same_picture(color: int, depth: int, channels:
         assert np.array_equal(found[0], np.broadcast_to(shown, (height, width, 3)))
 
 
+@pytest.mark.parametrize("width", [65533, 65534, 65535, 131069, 131070])
+def test_pngs_of_one_and_of_several_blocks_hold_the_same_picture(width: int) -> None:
+    """A block of a zlib stream that is not compressed holds up to 65535 bytes; a row begins with one more byte."""
+    grey = np.random.default_rng(0).integers(0, 256, (1, width), np.uint8)
+    for data in (encode(grey, ".png"), by_pillow_as(Pillow.fromarray(grey), "PNG")):
+        assert np.array_equal(decode(data, grey=True).pixels, grey)
+    rows = encode(picture(300, 200), ".png")
+    assert np.array_equal(decode(rows).pixels, picture(300, 200))
+
+
 @pytest.mark.parametrize("depth", [1, 2, 4])
 def test_labels_of_fewer_than_8_bits_are_refused_since_a_decoder_stretches_them(depth: int) -> None:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, depth, 0, 0, 0, 0))

@@ -24,6 +24,8 @@ _READ = {b"IHDR", b"PLTE", b"IDAT", b"IEND"}
 _ANIMATION = {b"acTL", b"fcTL", b"fdAT"}
 _FILTERS = 5
 """A row begins with the number of its filter, which is less than this."""
+_BLOCK = 2**16 - 1
+"""Most bytes of a block that is not compressed."""
 _ADAM7 = ((0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2))
 """The first column and row of each pass of an interlaced picture, and the steps to the next ones."""
 
@@ -94,28 +96,38 @@ def checked(data: bytes) -> bytes:
             colors = data[start:end]
     if header.palette and (not colors or len(colors) % 3 or len(colors) > 3 << header.depth):
         raise PictureError("its palette is missing or damaged")
-    table = [(b"PLTE", colors.ljust(3 << header.depth, b"\0"))] if header.palette else []
-    pixels = zlib.compress(_unpacked(packed, header), 0)
-    chunks = [(b"IHDR", data[16:29]), *table, (b"IDAT", pixels), (b"IEND", b"")]
+    table = [(b"PLTE", [colors.ljust(3 << header.depth, b"\0")])] if header.palette else []
+    pixels = _stored(*_unpacked(b"".join(packed), header))
     parts = [START]
-    for kind, contents in chunks:
-        checksum = zlib.crc32(contents, zlib.crc32(kind))
-        parts += [struct.pack(">I", len(contents)), kind, contents, struct.pack(">I", checksum)]
+    for kind, contents in [(b"IHDR", [data[16:29]]), *table, (b"IDAT", pixels), (b"IEND", [])]:
+        checksum = zlib.crc32(kind)
+        for content in contents:
+            checksum = zlib.crc32(content, checksum)
+        parts += [struct.pack(">I", sum(map(len, contents))), kind, *contents, struct.pack(">I", checksum)]
     return b"".join(parts)
 
 
-def _unpacked(packed: list[bytes], header: PngHeader) -> bytearray:
-    """The pixels with their filters, exactly as many as the header states."""
+def _stored(pixels: bytes, checksum: bytes) -> list[bytes]:
+    """The parts of a zlib stream (RFC 1950, RFC 1951) that holds the pixels in blocks that are not compressed."""
+    parts = [b"\x78\x01"]
+    for start in range(0, len(pixels), _BLOCK):
+        block = pixels[start : start + _BLOCK]
+        last = start + _BLOCK >= len(pixels)
+        parts += [struct.pack("<BHH", last, len(block), len(block) ^ 0xFFFF), block]
+    return [*parts, checksum]
+
+
+def _unpacked(packed: bytes, header: PngHeader) -> tuple[bytes, bytes]:
+    """The pixels with their filters, exactly as many as the header states, and their checksum."""
     passes = header.passes()
     size = sum(rows * row for rows, row in passes)
-    inflate, pixels = zlib.decompressobj(), bytearray()
+    inflate = zlib.decompressobj()
     try:
-        for part in packed:
-            pixels += inflate.decompress(part, size + 1 - len(pixels))
-            if len(pixels) > size:
-                raise PictureError("it holds more pixels than its header states")
+        pixels = inflate.decompress(packed, size + 1)
     except zlib.error as error:
         raise PictureError(f"its pixels are damaged: {error}") from error
+    if len(pixels) > size:
+        raise PictureError("it holds more pixels than its header states")
     if len(pixels) < size or not inflate.eof:
         raise PictureError("a part of its pixels is missing")
     at = 0
@@ -123,4 +135,5 @@ def _unpacked(packed: list[bytes], header: PngHeader) -> bytearray:
         if np.frombuffer(pixels, np.uint8, rows * row, at)[::row].max() >= _FILTERS:
             raise PictureError("its pixels are damaged: a row has an unknown filter")
         at += rows * row
-    return pixels
+    end = len(packed) - len(inflate.unused_data)
+    return pixels, packed[end - 4 : end]
