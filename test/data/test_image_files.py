@@ -329,6 +329,35 @@ def test_a_mosaic_that_was_demosaiced_before_is_a_picture() -> None:
     assert np.array_equal(compressed_to_rgb(message), by_opencv(WHOLE["baseline"]))
 
 
+@pytest.mark.parametrize("said", ["bayer_rggb12; png compressed", "BAYER_RGGB8; png compressed", "bayer_; jpeg"])
+def test_a_mosaic_of_an_unknown_kind_is_refused(said: str) -> None:
+    data = encode(mosaic("rggb", picture()), ".png")
+    with pytest.raises(ImageError, match="a mosaic must be one of bayer_rggb8, "):
+        compressed_to_rgb(SimpleNamespace(format=said, data=data))
+
+
+@pytest.mark.parametrize(
+    ("said", "exchanged"),
+    [
+        ("rgb8; jpeg compressed bgr8", False),
+        ("bgr8; jpeg compressed bgr8", False),
+        ("rgba16; png compressed bgr16", False),
+        ("rgb8; jpeg compressed rgb8", True),
+        ("rgb8; jpeg compressed ", True),
+        ("bgr8; png compressed rgb8", True),
+        ("bgra8; png compressed", True),
+        ("mono8; jpeg compressed ", False),
+        ("jpeg", False),
+        ("rgb8", False),
+    ],
+)
+def test_red_and_blue_are_those_of_image_transport(said: str, exchanged: bool) -> None:
+    """As compressed_image_transport's subscriber: what was not converted to BGR before it was compressed was taken for
+    BGR by the encoder."""
+    found = compressed_to_rgb(SimpleNamespace(format=said, data=encode(picture(), ".png")))
+    assert np.array_equal(found, picture()[..., ::-1] if exchanged else picture())
+
+
 @pytest.mark.parametrize(
     "said", ["16UC1; png compressed", "32FC1; compressedDepth", "16UC1; compressedDepth png", "compressedDepth"]
 )
@@ -378,3 +407,31 @@ def test_an_orientation_is_told_and_not_applied(tmp_path: Path) -> None:
     found = read_picture(tmp_path / "a.jpg")
     assert found.orientation == 6
     assert found.pixels.shape == (61, 83, 3)
+    (tmp_path / "a.png").write_bytes(by_pillow("RGB", "PNG", exif=exif))
+    assert read_picture(tmp_path / "a.png").orientation == 6
+
+
+def test_parts_of_a_file_are_bounded() -> None:
+    """Millions of empty parts, or of tables of tags, in a few megabytes; each takes a decoder no time."""
+    jpeg, png = WHOLE["baseline"], WHOLE["PNG"]
+    tags = b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
+    exif = b"\xff\xe1" + struct.pack(">H", len(tags) + 2) + tags
+    for part in (b"\xff\xfe\0\2", b"\xff\xdb\0\2", exif):
+        decode(jpeg[:2] + part * 500 + jpeg[2:])
+        with pytest.raises(PictureError, match="has more than 10000 segments"):
+            decode(jpeg[:2] + part * 20_000 + jpeg[2:])
+    for part in (chunk(b"tEXt", b""), chunk(b"IDAT", b"")):
+        decode(png[:33] + part * 500 + png[33:])
+        with pytest.raises(PictureError, match="has more than 100000 chunks"):
+            decode(png[:33] + part * 200_000 + png[33:])
+    assert np.array_equal(decode(jpeg[:2] + b"\xff" * 10**6 + jpeg[2:]).pixels, by_opencv(jpeg))
+
+
+def test_the_first_orientation_counts(tmp_path: Path) -> None:
+    """As for a decoder that applies it."""
+    exif = [Pillow.Exif(), Pillow.Exif()]
+    exif[0][0x0112], exif[1][0x0112] = 6, 3
+    blocks = [by_pillow("RGB", "JPEG", exif=found) for found in exif]
+    first, second = (data[data.index(b"\xff\xe1") : data.index(b"\xff\xdb")] for data in blocks)
+    data = WHOLE["baseline"]
+    assert decode(data[:2] + first + second + data[2:]).orientation == 6

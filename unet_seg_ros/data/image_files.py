@@ -165,7 +165,8 @@ def _png(data: bytes, grey: bool) -> Picture:
     # a decoder stretches grey of fewer bits to 0..255, and a label id must stay as it is
     single = grey and header.channels == 1 and header.depth >= 8 and not header.palette
     try:
-        return Picture(_by_opencv(png.checked(data), cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR))
+        plain, orientation = png.checked(data)
+        return Picture(_by_opencv(plain, cv2.IMREAD_UNCHANGED if single else cv2.IMREAD_COLOR), orientation)
     except PictureError as error:
         raise error.of("PNG", f"{header.width}×{header.height}") from error
 

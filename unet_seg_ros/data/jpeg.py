@@ -15,12 +15,15 @@ MAX_SCANS = 100
 """Most scans that a file may have. A progressive JPEG has about ten; a decoder goes over all pixels for each."""
 MAX_SCANNED = 2**28
 """Most pixels times scans: 16 scans of the largest picture, which take a second or two to decode."""
+MAX_SEGMENTS = 10_000
+"""Most segments of a file. The data of applications, which takes the most of them, seldom needs a thousand."""
 
 _FRAME_HEADERS = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}
 """The kinds that decoders know: baseline, extended and progressive, with Huffman or arithmetic coding."""
 _OTHER_FRAME_HEADERS = {0xC3, 0xC5, 0xC6, 0xC7, 0xCB, 0xCD, 0xCE, 0xCF}
 _SEGMENTS = {0xC4, 0xCC, 0xDB, 0xDD, 0xFE, *range(0xE0, 0xF0)}
 """Segments that may stand before a scan: tables, the restart interval, comments, data of applications."""
+_FILL = re.compile(rb"\xff+")
 _MARKER_IN_SCAN = re.compile(rb"\xff[\x01-\xfe]")
 """Within coded data a 0xFF is followed by 0, or belongs to a marker."""
 _ORIENTATION_TAG = 0x0112
@@ -58,17 +61,20 @@ class _Walk:
         self.scans = 0
         self.missing: dict[int, list[int | None]] = {}
         """For each component, how many low bits each coefficient still lacks; None: all bits."""
-        self.orientation = 1
+        self.orientation = 0
+        """Of the first EXIF block; 0 before it."""
 
     def run(self) -> JpegHeader:
         at = 2
-        while True:
+        for _ in range(MAX_SEGMENTS):
             marker, at = self._marker(at)
             if marker == 0xD9:
                 break
             end = at + self._length(at)
             self._segment(marker, at + 2, end)
             at = self._after_scan(at + 2, end) if marker == 0xDA else end
+        else:
+            raise PictureError(f"it has more than {MAX_SEGMENTS} segments")
         if self.header is None or not self.scans:
             raise PictureError("it has no frame header or no scan")
         for missing in self.missing.values():
@@ -76,19 +82,18 @@ class _Walk:
                 raise PictureError("a part of its colours is missing: not every component has a scan")
             if any(bits != 0 for bits in missing):
                 raise PictureError("its last scans are missing, so that it would be blurred")
-        return self.header._replace(orientation=self.orientation)
+        return self.header._replace(orientation=self.orientation or 1)
 
     def _marker(self, at: int) -> tuple[int, int]:
         data = self.data
         if at >= len(data):
             raise PictureError("it is cut short: its end marker is missing")
-        if data[at] != 0xFF:
+        fill = _FILL.match(data, at)
+        if fill is None:
             raise PictureError(f"there is no marker at byte {at}")
-        while at < len(data) and data[at] == 0xFF:  # fill bytes
-            at += 1
-        if at >= len(data):
+        if fill.end() >= len(data):
             raise PictureError("it is cut short: its end marker is missing")
-        return data[at], at + 1
+        return data[fill.end()], fill.end() + 1
 
     def _length(self, at: int) -> int:
         length = int.from_bytes(self.data[at : at + 2], "big")
@@ -103,7 +108,7 @@ class _Walk:
             raise PictureError(f"its kind (SOF{marker - 0xC0}) is not supported")
         elif marker == 0xDD:
             self.restart_interval = int.from_bytes(self.data[start:end], "big")
-        elif marker == 0xE1 and self.data[start : start + 6] == b"Exif\0\0":
+        elif marker == 0xE1 and not self.orientation and self.data[start : start + 6] == b"Exif\0\0":
             self.orientation = orientation_of(self.data[start + 6 : end])
         elif marker != 0xDA and marker not in _SEGMENTS:
             raise PictureError(f"marker FF {marker:02X} does not belong there")

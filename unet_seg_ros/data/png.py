@@ -14,9 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from unet_seg_ros.data.jpeg import PictureError
+from unet_seg_ros.data.jpeg import PictureError, orientation_of
 
 START = b"\x89PNG\r\n\x1a\n"
+MAX_CHUNKS = 100_000
+"""Most chunks of a file. The largest picture has 25,000 in files that are written in pieces of 8 KB."""
 _CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 """Samples of a pixel, by colour type: grey, RGB, palette, grey with alpha, RGB with alpha."""
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
@@ -52,7 +54,7 @@ class PngHeader(NamedTuple):
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
     """For each chunk up to IEND: its type, and where its contents start and end."""
     at = len(START)
-    while True:
+    for _ in range(MAX_CHUNKS):
         if at + 12 > len(data):
             raise PictureError("it is cut short: its end marker is missing")
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -67,6 +69,7 @@ def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
         if kind == b"IEND":
             return
         at = end + 4
+    raise PictureError(f"it has more than {MAX_CHUNKS} chunks")
 
 
 def read_header(data: bytes) -> PngHeader:
@@ -79,9 +82,10 @@ def read_header(data: bytes) -> PngHeader:
     return PngHeader(width, height, _CHANNELS[color], depth, color == 3, interlace == 1)
 
 
-def checked(data: bytes) -> bytes:
-    """The file with nothing but its pixels, not compressed; each chunk is checked. Raises PictureError."""
-    header, colors = read_header(data), b""
+def checked(data: bytes) -> tuple[bytes, int]:
+    """The file with nothing but its pixels, not compressed, and the orientation of its EXIF block (1: not turned). Each
+    chunk is checked. Raises PictureError."""
+    header, colors, orientation = read_header(data), b"", 1
     packed: list[bytes] = []
     for number, (kind, start, end) in enumerate(_chunks(data)):
         if (kind == b"IHDR") != (number == 0):
@@ -94,6 +98,8 @@ def checked(data: bytes) -> bytes:
             packed.append(data[start:end])
         elif kind == b"PLTE":
             colors = data[start:end]
+        elif kind == b"eXIf":
+            orientation = orientation_of(data[start : min(end, start + 2**16)])
     if header.palette and (not colors or len(colors) % 3 or len(colors) > 3 << header.depth):
         raise PictureError("its palette is missing or damaged")
     table = [(b"PLTE", [colors.ljust(3 << header.depth, b"\0")])] if header.palette else []
@@ -104,7 +110,7 @@ def checked(data: bytes) -> bytes:
         for content in contents:
             checksum = zlib.crc32(content, checksum)
         parts += [struct.pack(">I", sum(map(len, contents))), kind, *contents, struct.pack(">I", checksum)]
-    return b"".join(parts)
+    return b"".join(parts), orientation
 
 
 def _stored(pixels: bytes, checksum: bytes) -> list[bytes]:

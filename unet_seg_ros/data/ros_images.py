@@ -106,6 +106,9 @@ _MOSAICS = {
 }
 """OpenCV's conversion of a Bayer mosaic that was compressed as a grey picture."""
 
+_COLORS = {f"{order}{bits}" for order in ("rgb", "bgr", "rgba", "bgra") for bits in (8, 16)}
+"""Encodings whose channels ``compressed_image_transport`` may exchange."""
+
 ENCODINGS: tuple[str, ...] = tuple(_ENCODINGS)
 """Encodings that this module converts itself. If cv_bridge is installed, it is used for all others."""
 
@@ -151,19 +154,32 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
     """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.image_files`` reads them.
 
     A picture whose ``format`` names a Bayer mosaic (``bayer_rggb8; jpeg compressed``) is demosaiced; one whose
-    ``format`` names depth is refused. Raises ImageError.
+    ``format`` names depth is refused. Red and blue are exchanged where ``compressed_image_transport`` does so: it takes
+    the pixels for BGR only if ``format`` says it (``rgb8; jpeg compressed bgr8``). Raises ImageError.
     """
     if reason := not_a_picture(msg.format):
         raise ImageError(reason)
     encoding = encoding_of(msg.format)
+    mosaic = encoding.lower().startswith("bayer")
     try:
-        pixels = decode(memoryview(msg.data).tobytes(), grey=encoding in _MOSAICS).pixels
+        pixels = decode(memoryview(msg.data).tobytes(), grey=mosaic).pixels
     except PictureError as error:
         raise ImageError(f"format {quoted(msg.format)}: {error}") from error
     if pixels.ndim == 3:
-        return pixels
+        exchanged = encoding in _COLORS and "compressed bgr" not in msg.format[:MAX_FORMAT]
+        return cast(Array, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if exchanged else pixels
+    return _demosaiced(pixels, msg.format)
+
+
+def _demosaiced(pixels: NDArray[Any], compressed_format: str) -> Array:
+    """The colours of a mosaic that was compressed as a grey picture. Raises ImageError."""
+    encoding = encoding_of(compressed_format)
+    if encoding not in _MOSAICS:
+        raise ImageError(f"format {quoted(compressed_format)}: a mosaic must be one of {', '.join(_MOSAICS)}")
     if min(pixels.shape) < 3:
-        raise ImageError(f"format {quoted(msg.format)}: a mosaic of {pixels.shape[1]}×{pixels.shape[0]}: too small")
+        raise ImageError(
+            f"format {quoted(compressed_format)}: a mosaic of {pixels.shape[1]}×{pixels.shape[0]}: too small"
+        )
     mosaic = pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
     return cast(Array, cv2.cvtColor(mosaic, _MOSAICS[encoding]))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
@@ -324,3 +325,16 @@ def test_reading_ahead_keeps_order_and_errors() -> None:
     assert [next(ahead) for _ in range(10)] == list(range(10))
     with pytest.raises(SourceError, match="broken"):
         next(ahead)
+
+
+def test_each_image_that_asks_for_a_rotation_is_told(tmp_path: Path) -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    for name, options in (("1.jpg", {}), ("2.jpg", {"exif": exif}), ("3.png", {"exif": exif}), ("4.png", {})):
+        Pillow.fromarray(drives.picture(0)).save(tmp_path / name, **options)
+    notes = [frame.note for frame in open_source(tmp_path).frames()]
+    assert [bool(note) for note in notes] == [False, True, True, False]
+    assert notes[1] == (
+        f"{tmp_path / '2.jpg'}: it asks for a rotation (by EXIF orientation 6), which is ignored, because camera "
+        "messages are not rotated either"
+    )

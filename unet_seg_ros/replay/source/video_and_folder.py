@@ -19,7 +19,6 @@ from unet_seg_ros.data.image_files import (
     check_size,
     is_picture,
     left_out,
-    read_image,
     read_picture,
 )
 from unet_seg_ros.files import natural_order, utf8_path
@@ -127,7 +126,6 @@ def open_folder(path: Path, rate: float) -> Drive:
             f"{path}: no images; a folder must hold {', '.join(SUFFIXES)} files, Cityscapes' leftImg8bit and "
             "gtFine, or a bag's metadata.yaml"
         )
-    problems += [_not_turned(files[0][0])]
     read = tuple(file for pair in files for file in pair if file is not None)
     told = tuple(filter(None, problems))
     return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, told)
@@ -149,23 +147,16 @@ def _pairs(root: Path, split: str) -> list[Pair]:
         raise SourceError(str(error)) from error
 
 
-def _not_turned(image: Path) -> str:
-    """A problem if the first image asks for a rotation, which is ignored; empty if it does not."""
-    try:
-        orientation = read_picture(image).orientation
-    except ValueError:
-        return ""  # reading the frame reports it
-    return f"{image}: {NOT_TURNED.format(f'by EXIF orientation {orientation}')}" if orientation != 1 else ""
-
-
 def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterator[DriveFrame]:
     for index, (image, label) in enumerate(files):
-        name, problem = image.stem.removesuffix(f"_{IMAGE_FOLDER}"), ""
+        name, problem, note = image.stem.removesuffix(f"_{IMAGE_FOLDER}"), "", ""
         try:
-            rgb = read_image(image)
+            rgb, orientation = read_picture(image)
+            if orientation != 1:
+                note = f"{image}: {NOT_TURNED.format(f'by EXIF orientation {orientation}')}"
         except ValueError as error:
             rgb, problem = np.zeros((0, 0, 3), np.uint8), str(error)
-        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem)
+        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem, note=note)
 
 
 def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> DriveFrame:
