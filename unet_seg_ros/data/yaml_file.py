@@ -19,6 +19,8 @@ MAX_BYTES = 2**20
 """Largest YAML file that is read, bytes."""
 MAX_DEPTH = 20
 """Most levels of lists and mappings inside each other."""
+MAX_NODES = 200_000
+"""Most values, lists and mappings of a file; a list of ten thousand bag files has 150,000. Each takes 20 µs."""
 
 
 _BASE: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -41,12 +43,16 @@ def _problem(text: str, where: Any) -> yaml.MarkedYAMLError:
     return yaml.MarkedYAMLError(problem=text, problem_mark=where.start_mark)
 
 
-def _check(text: bytes | str) -> None:
-    """Check for aliases and depth while only events are parsed and no object is built. Raises yaml.YAMLError."""
+def _check(text: bytes | str, aliases: bool) -> None:
+    """Check aliases, size and depth while only events are parsed and no object is built. Raises yaml.YAMLError."""
     depth = 0
-    for event in yaml.parse(text, _BASE):
-        if isinstance(event, yaml.AliasEvent):
+    for number, event in enumerate(yaml.parse(text, _BASE)):
+        if number > MAX_NODES:
+            raise _problem(f"more than {MAX_NODES} values", event)
+        if isinstance(event, yaml.AliasEvent) and not aliases:
             raise _problem("an alias (*NAME): write out what it stands for", event)
+        if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and aliases:
+            raise _problem("a merge (<<), which can expand to gigabytes", event)
         if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             depth += 1
             if depth > MAX_DEPTH:
@@ -55,12 +61,13 @@ def _check(text: bytes | str) -> None:
             depth -= 1
 
 
-def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES) -> Any:
-    """Parse a YAML text of at most ``limit`` bytes. Raises ValueError with one line that begins with ``where``."""
+def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES, aliases: bool = False) -> Any:
+    """Parse a YAML text of at most ``limit`` bytes. With ``aliases``, values may be shared, so that the result must
+    never be walked as a whole. Raises ValueError with one line that begins with ``where``."""
     if len(text) > limit:
         raise ValueError(f"{where}: larger than {limit} bytes")
     try:
-        _check(text)
+        _check(text, aliases)
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -70,13 +77,13 @@ def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES) -> Any:
         raise ValueError(f"{where}: not YAML: {last_words(error)}") from error  # such as a date that there isn't
 
 
-def read_yaml(path: Path, limit: int = MAX_BYTES) -> Any:
-    """Read a YAML file. Raises ValueError with one line that names the file."""
+def read_yaml(path: Path, limit: int = MAX_BYTES, aliases: bool = False) -> Any:
+    """Read a YAML file as ``parse_yaml`` does. Raises ValueError with one line that names the file."""
     try:
         text = read_bytes(path, limit)
     except OSError as error:
         raise ValueError(f"{path}: {error.strerror or last_words(error)}") from error
-    return parse_yaml(text, path, limit)
+    return parse_yaml(text, path, limit, aliases)
 
 
 def parse_json(text: bytes | str, limit: int) -> Any:

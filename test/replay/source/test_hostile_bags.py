@@ -354,21 +354,6 @@ def test_few_messages_of_a_chunk_wait_to_be_brought_into_order(tmp_path: Path, m
     file.close()
 
 
-def test_metadata_that_names_other_files_or_more_messages_is_told(tmp_path: Path) -> None:
-    bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0), drives.raw(1)]}, StoragePlugin.MCAP)
-    about = (bag / "metadata.yaml").read_text()
-    for old, new, says in (
-        ("message_count: 2", "message_count: 7", "according to metadata.yaml there are 7"),
-        ("bag.mcap", "other.mcap", "files are missing: other.mcap"),
-        ("rosbag2_bagfile_information:", "- [", "metadata.yaml cannot be read"),
-        ("rosbag2_bagfile_information:", "a: &a [1]\nb: *a\nrosbag2_bagfile_information:", "alias"),
-    ):
-        (bag / "metadata.yaml").write_text(about.replace(old, new))
-        found, said = drives.stamps(bag)
-        assert found == [0, 1], says
-        assert says in said
-
-
 def test_depth_that_was_compressed_is_left_out(tmp_path: Path) -> None:
     depth = drives.compressed(0)
     depth.format = "16UC1; compressedDepth png"

@@ -22,6 +22,7 @@ from unet_seg_ros.replay.source.bag_reader import (
     messages,
     silent_topics,
     topics,
+    unlisted_files,
 )
 from unet_seg_ros.replay.source.drive import (
     TYPES,
@@ -74,20 +75,28 @@ def open_bag(path: Path, only: Collection[str] = (), labels: Collection[str] = (
         sum(topic.count for topic in played.values()),
         lambda: _frames(path, by_topic, transport),
         tuple(bag_files(path)),
-        tuple(
-            f"{one_line(name, VALUE)}: left out, because its encoding {encoding} cannot be decoded; possible are "
-            f"{', '.join(ENCODINGS)}"
-            for name, encoding in unknown.items()
-            if encoding not in DEPTH
+        (
+            *_not_listed(path),
+            *(
+                f"{one_line(name, VALUE)}: left out, because its encoding {encoding} cannot be decoded; possible are "
+                f"{', '.join(ENCODINGS)}"
+                for name, encoding in unknown.items()
+                if encoding not in DEPTH
+            ),
         ),
         lambda: _stamps(path, by_topic),
     )
 
 
+def _not_listed(path: Path) -> list[str]:
+    files = unlisted_files(path)
+    return [f"{path}: {METADATA} does not name {listed(files)}, so that this is not read"] if files else []
+
+
 def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple[dict[str, Topic], dict[str, str]]:
     """The topics to play, and the encodings of those that are left out because they can't be decoded."""
     found = topics(path)
-    encodings = {topic.name: _encoding(topic) for topic in found.values() if topic.kind == IMAGE}
+    encodings = {topic.name: one_line(topic.encoding, VALUE) for topic in found.values() if topic.kind == IMAGE}
     kinds = [f"{topic.name} ({f'{topic.kind} {encodings.get(topic.name, str())}'.strip()})" for topic in found.values()]
     there = listed(kinds, MAX_LISTED) or "none"
     missing = [name for name in (*only, *labels) if name not in found]
@@ -98,6 +107,10 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
         raise SourceError(f"{path}: {listed(others)} holds no images; the bag's topics: {there}")
     if silent := [name for name in silent_topics(path) if name not in found]:
         logger.warning("%s: no message was recorded of %s", path, listed(silent))
+    for topic in found.values():
+        if topic.kind in (IMAGE, COMPRESSED_IMAGE) and (others := topic.kinds - {IMAGE, COMPRESSED_IMAGE}):
+            name = one_line(topic.name, VALUE)
+            logger.warning("%s: %s holds %s too, which is not played", path, name, listed(sorted(others)))
     if only:
         return {name: found[name] for name in only}, {}
     cameras = _cameras(found, labels)
@@ -148,29 +161,19 @@ def _cameras(found: dict[str, Topic], labels: Collection[str]) -> dict[str, Topi
     return played
 
 
-def _first(topic: Topic) -> Any | None:
-    """The first message of a topic; None if it is damaged."""
-    try:
-        return TYPES.deserialize_cdr(topic.first, topic.kind)
-    except Exception:  # rosbags does not check its input, so it raises errors of any type
-        return None
-
-
-def _encoding(topic: Topic) -> str:
-    """The encoding of a topic of raw images, from its first message; empty if that message is damaged."""
-    message = _first(topic)
-    return one_line(message.encoding, VALUE) if message else ""
-
-
 def _is_compressed_depth(topic: Topic) -> bool:
     """Whether a topic holds compressed depth images, by the format of its first message."""
-    message = _first(topic) if topic.kind == COMPRESSED_IMAGE else None
-    return bool(message and not_a_picture(message.format))
+    return topic.kind == COMPRESSED_IMAGE and bool(not_a_picture(topic.encoding))
+
+
+def _images(path: Path, cameras: Collection[str]) -> Iterator[Raw]:
+    """The messages of the cameras that are images: a topic may hold others too."""
+    return (raw for raw in messages(path, cameras) if raw.kind in (IMAGE, COMPRESSED_IMAGE))
 
 
 def _stamps(path: Path, cameras: dict[str, str]) -> Iterator[tuple[str, int]]:
     try:
-        for raw in messages(path, cameras):
+        for raw in _images(path, cameras):
             yield cameras[raw.topic], header_stamp(raw.cdr, raw.time_ns)
     except DamagedBag:
         return  # reading the frames reports it
@@ -178,7 +181,7 @@ def _stamps(path: Path, cameras: dict[str, str]) -> Iterator[tuple[str, int]]:
 
 def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[DriveFrame]:
     clock = RecordingClock()
-    for raw in messages(path, cameras):
+    for raw in _images(path, cameras):
         at_ns = clock.at(raw.time_ns)
         message = _message(raw)
         problem = ""

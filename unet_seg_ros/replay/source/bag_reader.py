@@ -9,8 +9,8 @@ from __future__ import annotations
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, cast
 
@@ -20,6 +20,7 @@ from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.files import natural_order, open_regular
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_message import BagFile, Damaged, Raw, no_room
+from unet_seg_ros.replay.source.drive import TYPES
 from unet_seg_ros.replay.source.mcap_file import McapFile
 from unet_seg_ros.replay.source.sqlite_file import SqliteFile
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
@@ -36,12 +37,21 @@ MAX_RATIO = 200
 
 @dataclass
 class Topic:
-    """``count`` is the number of messages; ``first`` is the first message, serialised, only for images."""
+    """``count`` is the number of messages of all ``kinds``. ``kind`` is the one of images if there are any, of raw ones
+    if there are both. ``encoding`` is what the first image says: a raw one its encoding, a compressed one its format.
+    """
 
     name: str
     kind: str
     count: int = 0
-    first: bytes = b""
+    encoding: str = ""
+    kinds: set[str] = field(default_factory=set)
+
+    def add(self, kind: str, count: int) -> None:
+        """Count messages of a kind."""
+        self.kinds.add(kind)
+        self.count += count
+        self.kind = next((image for image in (IMAGE, COMPRESSED_IMAGE) if image in self.kinds), self.kind)
 
 
 class DamagedBag(SourceError):
@@ -70,20 +80,26 @@ def topics(path: Path) -> dict[str, Topic]:
         try:
             with _opened(file) as bag:
                 for (name, kind), count in bag.counts().items():
-                    found.setdefault(name, Topic(name, kind)).count += count
-                missing = {t.name for t in found.values() if t.kind in (IMAGE, COMPRESSED_IMAGE) and not t.first}
-                for raw in bag.messages(missing) if missing else ():
-                    if raw.topic in missing:
-                        found[raw.topic].first = raw.cdr
-                        missing.remove(raw.topic)
-                    if not missing:
-                        break
+                    found.setdefault(name, Topic(name, kind)).add(kind, count)
+                _read_encodings(bag, found)
                 damage = damage or bag.damage
         except Damaged as error:
             damage = damage or str(error)
     if not found and damage:
         raise SourceError(f"{path}: cannot be read as a bag: {damage}")
     return found
+
+
+def _read_encodings(bag: BagFile, found: dict[str, Topic]) -> None:
+    missing = {t.name for t in found.values() if t.kind in (IMAGE, COMPRESSED_IMAGE) and not t.encoding}
+    for raw in bag.messages(missing) if missing else ():
+        if raw.topic in missing and raw.kind == found[raw.topic].kind:
+            missing.remove(raw.topic)
+            with suppress(Exception):  # rosbags does not check its input, so it raises errors of any type
+                image: Any = TYPES.deserialize_cdr(raw.cdr, raw.kind)
+                found[raw.topic].encoding = image.encoding if raw.kind == IMAGE else image.format
+        if not missing:
+            return
 
 
 def messages(path: Path, wanted: Collection[str]) -> Iterator[Raw]:
@@ -117,9 +133,11 @@ def _ordered(path: Path) -> tuple[list[Path], str]:
             raise SourceError(f"{path}: {len(files)} bag files but no {METADATA}; name one of the files")
         return files, ""
     try:
-        names = [PurePath(name).name for name in _metadata(path)["relative_file_paths"]]
+        names = _listed_files(path)
     except Exception as error:  # any error, because the file may hold anything
         return files, f"{METADATA} cannot be read: {last_words(error)}"
+    if not names and files:
+        return files, f"{METADATA} names no file"
     there = {file.name: file for file in files}
     missing = [name for name in names if name not in there and f"{name}{PACKED}" not in there]
     if missing:
@@ -127,8 +145,24 @@ def _ordered(path: Path) -> tuple[list[Path], str]:
     return [there.get(name) or there[f"{name}{PACKED}"] for name in names], ""
 
 
+def _listed_files(path: Path) -> list[str]:
+    """The names of the files in metadata.yaml, each once. Raises errors of any type."""
+    return list(dict.fromkeys(PurePath(name).name for name in _metadata(path)["relative_file_paths"]))
+
+
+def unlisted_files(path: Path) -> list[str]:
+    """Files of a bag that metadata.yaml does not name, so that they are not read."""
+    try:
+        names = _listed_files(path)
+    except Exception:  # there is none, or it cannot be read: then all files are read
+        return []
+    known = {*names, *(f"{name}{PACKED}" for name in names)}
+    return [file.name for file in bag_files(path) if file.name not in known] if names else []
+
+
 def _metadata(path: Path) -> dict[str, Any]:
-    return cast("dict[str, Any]", read_yaml(path / METADATA, MAX_METADATA)["rosbag2_bagfile_information"])
+    found = read_yaml(path / METADATA, MAX_METADATA, aliases=True)
+    return cast("dict[str, Any]", found["rosbag2_bagfile_information"])
 
 
 def silent_topics(path: Path) -> list[str]:
