@@ -39,5 +39,10 @@ def page(text: str, report: dict[str, Any]) -> str:
     return BLOCK.sub(block, text)
 
 
-if __name__ == "__main__":
+def write_page() -> None:
+    """Write the page again, from the example."""
     PAGE.write_text(page(PAGE.read_text(encoding="utf-8"), json.loads(EXAMPLE.read_text(encoding="utf-8"))), "utf-8")
+
+
+if __name__ == "__main__":
+    write_page()
