@@ -72,7 +72,7 @@ def module_name(path: str) -> str:
     return ".".join(Path(path).with_suffix("").parts).removesuffix(".__init__")
 
 
-def test_imports_are_found_however_they_are_written() -> None:
+def test_all_forms_of_imports_are_found() -> None:
     assert imports("import a.b as c", "p") == {"a.b"}
     assert imports("def f():\n    from a import b, c", "p") == {"a", "a.b", "a.c"}
     assert imports("from . import a", "p.q") == {"p.q", "p.q.a"}
@@ -81,7 +81,7 @@ def test_imports_are_found_however_they_are_written() -> None:
     assert not any(ROS.match(name) for name in ("numpy", "torch.nn", "unet_seg_ros.ros", "rosbags.rosbag2"))
 
 
-def test_the_tree_is_found() -> None:
+def test_the_modules_are_found() -> None:
     assert {"unet_seg_ros/data/labels.py", "unet_seg_ros/model/unet.py"} <= set(CORE)
     assert set(RUN_TIME) - set(CORE)
 
@@ -143,7 +143,7 @@ def test_wings_import_only_from_the_wings_below(package: str) -> None:
     assert wrong == set()
 
 
-def test_importing_the_core_loads_no_ros() -> None:
+def test_importing_the_core_does_not_import_ros() -> None:
     """What it loads indirectly counts too."""
     script = (
         "import importlib, sys\n"

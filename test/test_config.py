@@ -29,7 +29,7 @@ def panels(layout: Any) -> Iterator[str]:
         yield from panels(layout["second"])
 
 
-def test_the_foxglove_layout_shows_what_is_recorded() -> None:
+def test_the_foxglove_layout_shows_recorded_topics() -> None:
     layout = json.loads((CONFIG / "replay.foxglove.json").read_text())
     found = layout["configById"]
     assert sorted(panels(layout["layout"])) == sorted(found)
@@ -43,7 +43,7 @@ def test_the_foxglove_layout_shows_what_is_recorded() -> None:
             assert path["value"] == f"{coverage}.regions[0].fraction[{CLASS_NAMES.index(path['label'])}]"
 
 
-def test_the_rviz_layout_shows_what_is_recorded() -> None:
+def test_the_rviz_layout_shows_recorded_topics() -> None:
     layout = yaml.safe_load((CONFIG / "replay.rviz").read_text())
     displays = layout["Visualization Manager"]["Displays"]
     assert {display["Topic"]["Value"] for display in displays} == PICTURES
@@ -51,7 +51,7 @@ def test_the_rviz_layout_shows_what_is_recorded() -> None:
     assert layout["Visualization Manager"]["Global Options"]["Fixed Frame"] == CAMERA  # a folder's and a video's
 
 
-def test_the_aggregator_sorts_what_the_node_reports() -> None:
+def test_the_aggregator_sorts_all_reports_of_the_node() -> None:
     layout = yaml.safe_load((CONFIG / "diagnostics_aggregator.yaml").read_text())["/**"]["ros__parameters"]
     analyzers = [value for value in layout.values() if isinstance(value, dict)]
     starts = [start for a in analyzers for start in a.get("startswith", []) + a.get("find_and_remove_prefix", [])]

@@ -49,7 +49,7 @@ def test_nav2s_semantic_layer_finds_mask_confidence_and_every_class(published: d
         assert 0 <= settings["mark_confidence"] <= 255
 
 
-def test_autowares_filter_is_told_of_all_its_classes_in_order(published: dict[str, str]) -> None:
+def test_autowares_filter_gets_its_classes_in_order(published: dict[str, str]) -> None:
     content = yaml.safe_load((CONFIG / "autoware_pointcloud_filter.yaml").read_text())["/**"]["ros__parameters"]
     wanted = content["filter_semantic_label_target"]
     assert tuple(wanted) == CLASSES

@@ -57,7 +57,7 @@ def test_the_site_loads_nothing_from_elsewhere(site: Path) -> None:
 
 
 @pytest.mark.parametrize("page", OTHER_PAGES, ids=lambda page: page.name)
-def test_links_of_other_pages_lead_to_files(page: Path) -> None:
+def test_links_of_pages_outside_the_site_lead_to_files(page: Path) -> None:
     targets = [target for target in LINK.findall(page.read_text(encoding="utf-8")) if not urlsplit(target).scheme]
     assert [target for target in targets if not (page.parent / target.partition("#")[0]).exists()] == []
 
@@ -71,7 +71,7 @@ def test_the_page_of_topics_names_encodings_limits_and_classes() -> None:
     assert listed == {**dict(enumerate(CLASS_NAMES)), 255: "unlabeled"}
 
 
-def test_the_page_of_topics_says_what_is_made_only_while_somebody_subscribes() -> None:
+def test_the_page_of_topics_names_the_outputs_that_need_a_subscriber() -> None:
     from unet_seg_ros.ros.outputs import frame_outputs
 
     outputs = frame_outputs(Manifest("any", CONFIGS["nano"], max_pixels=10_000))
@@ -80,7 +80,7 @@ def test_the_page_of_topics_says_what_is_made_only_while_somebody_subscribes() -
     assert made.items() <= listed.items()
 
 
-def test_the_page_of_messages_is_that_of_the_msg_files() -> None:
+def test_the_page_of_messages_is_made_from_the_msg_files() -> None:
     written = message_pages.PAGE.read_text(encoding="utf-8")
     assert written == message_pages.page(), "run .venv/bin/python tools/message_pages.py"
 
@@ -117,7 +117,7 @@ def test_the_engine_of_the_guide_works(tmp_path: Path, monkeypatch: pytest.Monke
     assert np.abs(names["seen"].confidence.astype(int) - expected.confidence).max() <= 1
 
 
-def test_the_example_of_a_report_follows_the_schema_and_is_what_its_page_shows() -> None:
+def test_the_example_of_a_report_follows_the_schema_and_is_on_its_page() -> None:
     example = json.loads(report_page.EXAMPLE.read_text(encoding="utf-8"))
     schema = json.loads((ROOT / "docs" / "report.schema.json").read_text(encoding="utf-8"))
     jsonschema.validate(example, schema)

@@ -45,7 +45,7 @@ def test_overlay_equals_a_blend_in_float64(height: int, width: int, opacity: flo
     assert (blended[mask == VOID] == image[mask == VOID]).all()
 
 
-def test_overlay_does_not_touch_its_inputs() -> None:
+def test_overlay_does_not_change_its_inputs() -> None:
     image, mask = noise(6, 8, 3), noise(6, 8)
     image.setflags(write=False)
     mask.setflags(write=False)
@@ -54,7 +54,7 @@ def test_overlay_does_not_touch_its_inputs() -> None:
 
 
 @pytest.mark.parametrize("shape", [(6, 9, 3), (8, 6, 3), (6, 8)])
-def test_overlay_of_another_size(shape: Any) -> None:
+def test_an_overlay_of_another_size_is_refused(shape: Any) -> None:
     with pytest.raises(ValueError, match=r"the image is .*, the mask \(6, 8\)"):
         overlay(np.zeros(shape, np.uint8), np.zeros((6, 8), np.uint8), palette())
 
@@ -108,7 +108,7 @@ def test_shrinking_does_not_alias() -> None:
 
 
 @pytest.mark.parametrize(("count", "columns", "width"), [(0, 3, 100), (2, 3, 4 * GAP + 2)])
-def test_no_sheet(count: int, columns: int, width: int) -> None:
+def test_an_impossible_sheet_is_refused(count: int, columns: int, width: int) -> None:
     with pytest.raises(ValueError, match=f"{count} images in {columns} columns"):
         contact_sheet([np.zeros((4, 4, 3), np.uint8)] * count, columns, width)
 
@@ -128,6 +128,6 @@ def test_a_legend_shows_every_class(width: int) -> None:
 
 
 @pytest.mark.parametrize(("names", "colors"), [([], []), (["road"], []), (["road"], [(1, 2, 3), (4, 5, 6)])])
-def test_no_legend(names: Any, colors: Any) -> None:
+def test_an_impossible_legend_is_refused(names: Any, colors: Any) -> None:
     with pytest.raises(ValueError, match=f"{len(names)} names and {len(colors)} colours"):
         legend(names, colors, 100)

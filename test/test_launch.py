@@ -72,7 +72,7 @@ def test_every_argument_is_declared(file: str, arguments: tuple[Argument, ...]):
         {"model": "on", "device": "cpu", "shared_memory": "false", "node_name": "eyes", "log_level": "warn"},
     ],
 )
-def test_the_node_gets_what_bringup_says(told: Path, arguments: dict[str, str]):
+def test_the_node_gets_the_arguments_of_bringup(told: Path, arguments: dict[str, str]):
     assert launch(arguments) == 0
     args, profile, files = json.loads((told / "segmentation").read_text())
     plan = bringup(arguments)
@@ -86,7 +86,7 @@ def test_the_node_gets_what_bringup_says(told: Path, arguments: dict[str, str]):
     assert [Path(file).exists() for file in written] == [False]  # gone with the launch
 
 
-def test_the_include_example(told: Path):
+def test_the_include_example_starts_the_node(told: Path):
     assert launch({}, str(share_folder() / "launch" / "examples" / "include.launch.py")) == 0
     args, _, files = json.loads((told / "segmentation").read_text())
     assert "__ns:=/car/perception" in args
@@ -109,7 +109,7 @@ def test_a_bad_argument_ends_the_launch_before_the_node_starts(told: Path):
     assert not (told / "segmentation").exists()
 
 
-def test_the_reason_is_that_of_bringup():
+def test_the_error_is_that_of_bringup():
     description = PythonLaunchDescriptionSource(LAUNCH_FILE).try_get_launch_description_without_context()
     context = LaunchContext()
     context.launch_configurations.update({a.name: a.default for a in ARGUMENTS}, cameras="front")
@@ -124,6 +124,6 @@ def test_a_replay_gets_its_command_line(told: Path):
     assert args == launch_arguments.command_line(arguments)
 
 
-def test_a_replay_of_nothing_ends_the_launch(told: Path):
+def test_a_replay_without_a_source_ends_the_launch(told: Path):
     assert launch({}, REPLAY_FILE) == 1
     assert not (told / "replay").exists()

@@ -52,7 +52,7 @@ def test_every_argument_is_declared(name: str, monkeypatch: pytest.MonkeyPatch) 
     assert found == [(a.name, a.default, a.description) for a in arguments]
 
 
-def test_the_defaults(start: Any) -> None:
+def test_the_defaults_start_one_node(start: Any) -> None:
     (node,) = start()
     kwargs = node.kwargs
     assert (kwargs["package"], kwargs["executable"]) == ("unet_seg_ros", "segmentation")
@@ -82,14 +82,14 @@ def test_all_arguments_reach_the_node(start: Any, tmp_path: Path) -> None:
     assert ("/segmentation/camera/mask", "eyes/front/mask") in nodes[1].kwargs["remappings"]
 
 
-def test_a_parameter_file_is_not_overruled(start: Any, tmp_path: Path) -> None:
+def test_a_parameter_file_is_not_overridden(start: Any, tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("/**: {ros__parameters: {cameras: [front], topic.front: /a}}")
     (node,) = start(params_file=str(file))
     assert node.kwargs["parameters"] == [str(file)]
 
 
-def test_what_was_written_goes_with_the_launch(seg: list[Recorded]) -> None:
+def test_temporary_files_are_removed_after_the_launch(seg: list[Recorded]) -> None:
     actions = started(seg, {"model": "unet_nano"})
     (node,), (handler,) = of_kind("Node", actions), of_kind("OnShutdown", actions)
     assert Path(node.kwargs["parameters"][0]).is_file()
@@ -102,7 +102,7 @@ def test_a_bad_argument_starts_nothing(seg: list[Recorded]) -> None:
         started(seg, {"cameras": "front"})
 
 
-def test_the_examples_include_it_with_arguments_that_it_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_examples_use_arguments_that_exist(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = sorted((FOLDER / "examples").glob("*.launch.py"))
     assert len(examples) == 2
     for example in examples:

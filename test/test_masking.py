@@ -27,14 +27,14 @@ def segmentation(height: int = 20, width: int = 30, seed: int = 0) -> Segmentati
     return Segmentation(mask, confidence, CLASS_NAMES, Timings(0, 0, 0))
 
 
-def test_nothing_to_do_copies_nothing() -> None:
+def test_without_ignored_pixels_nothing_is_copied() -> None:
     seen = segmentation()
     assert masked(seen) is seen
     assert masked(seen, Ignored(())) is seen
 
 
 @pytest.mark.parametrize(("height", "width"), [(20, 30), (21, 7), (1, 1), (2, 501)])
-def test_ignored_pixels_are_out_of_everything(height: int, width: int) -> None:
+def test_ignored_pixels_count_in_no_figure(height: int, width: int) -> None:
     seen = segmentation(height, width)
     out = masked(seen, Ignored((LOWER_HALF,)))
     lower = np.broadcast_to(((np.arange(height) + 0.5) / height >= 0.5)[:, None], (height, width))
@@ -50,13 +50,13 @@ def test_ignored_pixels_are_out_of_everything(height: int, width: int) -> None:
     np.testing.assert_array_equal(coverage.regions[0].fraction, upper.regions[0].fraction)
 
 
-def test_a_frame_that_is_ignored_whole_is_no_error() -> None:
+def test_a_frame_may_be_ignored_completely() -> None:
     coverage = masked(segmentation(), Ignored(("0 0 1 0 1 1 0 1",))).coverage([Region("a", ((0, 0), (1, 0), (1, 1)))])
     assert (coverage.mean_confidence, coverage.low_confidence_fraction) == (0, 0)
     assert [region.valid_pixels for region in coverage.regions] == [0, 0]
 
 
-def test_several_polygons_and_a_picture(tmp_path: Path) -> None:
+def test_polygons_and_a_picture_are_combined(tmp_path: Path) -> None:
     picture = np.zeros((10, 10), np.uint8)
     picture[:, 8:] = 1
     path = tmp_path / "mirror.png"
@@ -79,19 +79,19 @@ def test_several_polygons_and_a_picture(tmp_path: Path) -> None:
         (".", "ignore.front: '.' is neither"),
     ],
 )
-def test_an_entry_of_no_use_is_named(entry: str, says: str) -> None:
+def test_a_wrong_entry_is_named(entry: str, says: str) -> None:
     with pytest.raises(ValueError, match=re.escape(says)):
         Ignored((entry,), "ignore.front")
 
 
-def test_a_file_that_is_no_picture(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_picture_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"\x89PNG nothing")
     with pytest.raises(ValueError, match="nor a picture that can be read"):
         Ignored((str(path),))
 
 
-def test_a_picture_is_read_as_all_pictures_are(tmp_path: Path) -> None:
+def test_a_picture_is_read_by_the_common_reader(tmp_path: Path) -> None:
     """Also under a name that is not UTF-8; and one that is cut short is refused, although a decoder fills it up."""
     name = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.png")
     picture = np.zeros((64, 64, 3), np.uint8)
@@ -109,7 +109,7 @@ def test_a_picture_is_read_as_all_pictures_are(tmp_path: Path) -> None:
 
 
 @given(arrays(np.uint8, (5, 7)), st.floats(0, 1))
-def test_unknown_are_those_below(confidence: np.ndarray, threshold: float) -> None:
+def test_pixels_below_the_threshold_become_255(confidence: np.ndarray, threshold: float) -> None:
     seen = Segmentation(np.full((5, 7), 3, np.uint8), confidence, CLASS_NAMES, Timings(0, 0, 0))
     out = masked(seen, unknown_below=threshold)
     np.testing.assert_array_equal(out.mask == VOID, confidence / 255 < threshold)

@@ -14,12 +14,12 @@ MODELS = Path(__file__).parents[1] / "models"
 SHIPPED = ("unet_nano", "unet_nano_synthetic")
 
 
-def test_nothing_else_ships() -> None:
+def test_only_the_listed_models_ship() -> None:
     assert {path.stem for path in MODELS.glob("*.safetensors")} == set(SHIPPED)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_model(name: str) -> None:
+def test_a_shipped_model_loads_and_has_its_card(name: str) -> None:
     bundle = load_bundle(MODELS / f"{name}.safetensors")
     manifest = bundle.manifest
     assert manifest.name == name

@@ -122,7 +122,9 @@ def exact(displaced: NDArray[np.float64]) -> bool:
 @pytest.mark.parametrize("dark_first", [True, False])
 @pytest.mark.parametrize("vertical", [True, False])
 @pytest.mark.parametrize("size", SIZES)
-def test_an_edge_stays_where_it_is(size: tuple[int, int], vertical: bool, dark_first: bool) -> None:
+def test_an_edge_in_the_mask_is_at_its_place_in_the_frame(
+    size: tuple[int, int], vertical: bool, dark_first: bool
+) -> None:
     displaced = displacements(size, vertical, dark_first)
     assert len(displaced) > 50
     assert exact(displaced), (displaced.mean(), displaced.min(axis=1), displaced.max(axis=1))
@@ -165,7 +167,9 @@ WRONG: dict[str, Callable[..., Axis]] = {
     # at a frame's own size aligned corners are less than half a pixel off: no mask can show it
     [(name, size) for name in WRONG for size in ((66, 130), (301, 405)) if (name, size[0]) != ("align_corners", 66)],
 )
-def test_wrong_geometry_is_noticed(name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_geometry_fails_the_test_of_edges(
+    name: str, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "axis", WRONG[name])
     for vertical in (True, False):
         assert not all(exact(displacements(size, vertical, dark_first)) for dark_first in (True, False))
@@ -188,9 +192,7 @@ sides = st.integers(1, 80)
 
 
 @given(sides, sides, st.sampled_from([1, 2, 5, 19]), st.sampled_from([1024, 1500, 10_000]), st.integers(0, 99))
-def test_mask_and_confidence_are_those_of_float64(
-    height: int, width: int, classes: int, max_pixels: int, seed: int
-) -> None:
+def test_mask_and_confidence_equal_float64(height: int, width: int, classes: int, max_pixels: int, seed: int) -> None:
     segmenter = random_segmenter(classes, max_pixels)
     result = segmenter([noise(height, width, seed)])[0]
     assert isinstance(segmenter.engine, FakeEngine)
@@ -206,7 +208,7 @@ def test_mask_and_confidence_are_those_of_float64(
     assert np.abs(result.confidence - confidence).max() < 0.5 + 1e-3
 
 
-def test_the_network_sees_the_frame_itself_and_mean_colour_beside_it() -> None:
+def test_the_network_gets_the_frame_padded_with_the_mean_colour() -> None:
     segmenter, frame = random_segmenter(), noise(45, 71)
     segmenter([frame])
     assert isinstance(segmenter.engine, FakeEngine)
@@ -236,7 +238,7 @@ def test_class_ids_map_classes_to_the_masks_values() -> None:
     np.testing.assert_array_equal(mapped([frame])[0].confidence, plain([frame])[0].confidence)
 
 
-def test_coverage_is_that_of_mask_and_confidence() -> None:
+def test_coverage_is_measured_from_mask_and_confidence() -> None:
     result = random_segmenter(5)([noise(50, 40)])[0]
     region = Region("ego", ((0, 0), (0.5, 0), (0, 1)))
     covered, expected = result.coverage([region], 0.7), measure(result.mask, result.confidence, 5, [region], 0.7)
@@ -253,7 +255,7 @@ def same(one: Segmentation, other: Segmentation) -> bool:
     return np.array_equal(one.mask, other.mask) and np.array_equal(one.confidence, other.confidence)
 
 
-def test_frames_of_one_working_size_share_a_forward_and_order_is_kept() -> None:
+def test_frames_of_one_working_size_share_a_pass_and_keep_their_order() -> None:
     segmenter = random_segmenter()
     sizes = [(40, 50), (200, 200), (40, 50), (1, 1), (300, 300), (40, 51), (40, 50)]
     frames = [noise(*size, seed) for seed, size in enumerate(sizes)]
@@ -274,7 +276,7 @@ def test_no_frames_give_no_segmentations() -> None:
 
 
 @pytest.mark.parametrize("size", [(60, 80), (300, 401)], ids=["below", "above"])
-def test_any_memory_layout_and_none_is_modified(size: tuple[int, int]) -> None:
+def test_frames_of_any_memory_layout_are_segmented_and_not_modified(size: tuple[int, int]) -> None:
     segmenter, frame = random_segmenter(), noise(*size)
     expected = segmenter([frame])[0]
     wide = np.zeros((size[0] * 2, size[1] + 7, 4), np.uint8)
@@ -308,7 +310,7 @@ def test_any_memory_layout_and_none_is_modified(size: tuple[int, int]) -> None:
         (None, "frame 1 is a NoneType"),
     ],
 )
-def test_other_arrays_are_refused_by_their_index(frame: Any, message: str) -> None:
+def test_wrong_arrays_are_refused_and_their_index_is_named(frame: Any, message: str) -> None:
     segmenter = random_segmenter()
     with pytest.raises(ValueError, match=f"^{message}, not .*uint8.height, width, 3.$"):
         segmenter([noise(4, 5), frame])
@@ -317,7 +319,7 @@ def test_other_arrays_are_refused_by_their_index(frame: Any, message: str) -> No
 
 
 @pytest.mark.parametrize("size", [(2160, 4096), (1, 60_000), (60_000, 1)])
-def test_huge_frames(size: tuple[int, int]) -> None:
+def test_huge_frames_are_segmented(size: tuple[int, int]) -> None:
     frame = np.zeros((*size, 3), np.uint8)
     frame[size[0] // 2 :, size[1] // 2 :] = 255
     result = random_segmenter()([frame])[0]
@@ -325,7 +327,7 @@ def test_huge_frames(size: tuple[int, int]) -> None:
     assert result.mask[0, 0] != result.mask[-1, -1]
 
 
-def test_full_size_logits_never_exist() -> None:
+def test_logits_of_the_full_size_are_never_computed() -> None:
     frame = np.random.default_rng(0).integers(0, 256, (1000, 1000, 3), np.uint8)
     segmenter = random_segmenter()
     segmenter([frame])
@@ -347,12 +349,12 @@ def test_a_budget_below_the_stride_is_refused(max_pixels: int) -> None:
         random_segmenter(max_pixels=max_pixels)
 
 
-def test_the_budget_is_the_manifests_unless_given() -> None:
+def test_the_budget_comes_from_the_manifest_unless_given() -> None:
     assert random_segmenter().max_pixels == 10_000
     assert random_segmenter(max_pixels=1024).max_pixels == 1024
 
 
-def test_warming_up_runs_at_the_usual_shapes() -> None:
+def test_warming_up_uses_the_usual_sizes() -> None:
     segmenter = random_segmenter()
     segmenter.warm_up()
     assert isinstance(segmenter.engine, FakeEngine)

@@ -51,7 +51,7 @@ def frames() -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("spoilt", [math.nan, math.inf, -math.inf])
-def test_a_number_that_is_not_finite_costs_its_frame_and_no_other(spoilt: float) -> None:
+def test_a_logit_that_is_not_finite_spoils_only_its_own_frame(spoilt: float) -> None:
     broken, whole = Segmenter(Engine(spoilt), MANIFEST, "m")(frames())
     assert broken.fault == "the network's output contains NaN or infinity"
     assert (broken.mask == VOID).all()
@@ -61,21 +61,21 @@ def test_a_number_that_is_not_finite_costs_its_frame_and_no_other(spoilt: float)
     assert len(np.unique(whole.mask)) > 1
 
 
-def test_an_output_that_is_the_same_everywhere_is_a_fault() -> None:
+def test_an_output_that_is_equal_everywhere_is_a_fault() -> None:
     for seen in Segmenter(Engine(constant=True), MANIFEST, "m")(frames()):
         assert seen.fault == "the network's output is the same for every pixel"
         assert (seen.mask == VOID).all()
 
 
-def test_a_single_place_is_not_compared_with_itself() -> None:
+def test_an_output_of_one_pixel_is_not_a_fault() -> None:
     assert fault_of(scores_of(np.zeros((19, 1, 1), np.float32))) == ""
 
 
-def test_large_logits_are_no_fault() -> None:
+def test_large_logits_are_not_a_fault() -> None:
     assert fault_of(scores_of(1e4 * random_logits(19, 30, 40))) == ""
 
 
-def test_the_frame_that_the_network_saw_comes_along() -> None:
+def test_the_result_holds_the_networks_input() -> None:
     small = frames()[0]
     large = np.full((481, 645, 3), 7, np.uint8)
     segmenter = Segmenter(Engine(), MANIFEST, "m")

@@ -29,7 +29,7 @@ def test_any_text_becomes_one_printable_line(text: str) -> None:
     assert text.isprintable() <= (line == text)
 
 
-def test_what_a_text_could_forge() -> None:
+def test_a_text_cannot_forge_a_line() -> None:
     assert one_line("rgb8\n[ERROR] forged") == "rgb8\\n[ERROR] forged"
     assert one_line("\x1b[2J") == "\\x1b[2J"
     assert one_line(os.fsdecode(b"caf\xe9")) == "caf\\xe9"
@@ -42,13 +42,13 @@ def test_what_a_text_could_forge() -> None:
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@A1", "\t=1", "\r=1"])
-def test_no_cell_is_a_formula(text: str) -> None:
+def test_no_cell_becomes_a_formula(text: str) -> None:
     assert cell(text) == f"'{text}"
     assert cell(-1.5) == -1.5
     assert cell("/front/image") == "/front/image"
 
 
-def test_a_terminal_that_knows_no_dash_ends_nothing() -> None:
+def test_a_terminal_without_some_characters_ends_no_run() -> None:
     script = "from unet_seg_ros.text import never_fail_to_print as f; f(); print('mIoU –'); print('saved')"
     environment = {**os.environ, "PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, timeout=60)
@@ -56,7 +56,7 @@ def test_a_terminal_that_knows_no_dash_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize("streams", ["> /dev/full 2> /dev/full", ">&- 2>&- <&-"])
-def test_output_that_nobody_takes_ends_nothing(streams: str, tmp_path: Path) -> None:
+def test_output_that_cannot_be_written_ends_no_run(streams: str, tmp_path: Path) -> None:
     script = (
         "from unet_seg_ros.text import never_fail_to_print as f; f(); f(); import sys; from tqdm import tqdm\n"
         f"file = open({str(tmp_path / 'saved')!r}, 'w')\n"
@@ -71,7 +71,7 @@ def test_output_that_nobody_takes_ends_nothing(streams: str, tmp_path: Path) -> 
     assert (tmp_path / "saved").read_text() == "saved"
 
 
-def test_a_reader_that_ends_ends_nothing() -> None:
+def test_a_pipe_whose_reader_ended_ends_no_run() -> None:
     script = "from unet_seg_ros.text import never_fail_to_print as f; f(); [print('x' * 999) for _ in range(999)]"
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as process:
         assert process.stdout
@@ -80,6 +80,6 @@ def test_a_reader_that_ends_ends_nothing() -> None:
 
 
 @pytest.mark.parametrize("module", COMMANDS)
-def test_every_command_is_printed_so(module: str) -> None:
+def test_every_command_uses_this_protection(module: str) -> None:
     text = Path(f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
     assert "    never_fail_to_print()\n" in text

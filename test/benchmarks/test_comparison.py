@@ -33,7 +33,7 @@ def noise(*size: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", [*(name for name in ENGINES if name.endswith("fp32") and "comp" not in name), PLAIN])
-def test_every_engine_sees_what_the_reference_sees(name: str, bundle: Path) -> None:
+def test_every_engine_gives_the_masks_of_the_reference(name: str, bundle: Path) -> None:
     """torch.compile is left out: it takes half a minute to compile. ``plain`` runs in bf16 where that is native."""
     read = load_bundle(bundle)
     frames = [noise(60, 90), noise(31, 57)]
@@ -57,7 +57,7 @@ def test_an_engine_that_cannot_run_gets_a_row_with_the_reason(bundle: Path) -> N
     assert row["forward"] > 0
 
 
-def test_the_end_of_an_engines_process_is_a_reason(tmp_path: Path) -> None:
+def test_an_engine_whose_process_ends_gets_a_row_with_the_reason(tmp_path: Path) -> None:
     engine = EngineProcess("openvino fp32", tmp_path / "none.safetensors")
     with pytest.raises(CannotRun, match=r"none\.safetensors: no such file"):
         engine.masks([noise(32, 32)])
@@ -85,9 +85,7 @@ class Slow:
 
 
 @pytest.mark.parametrize(("rate", "most"), [(0.0, 25.0), (10.0, 25.0), (50.0, 45.0)])
-def test_milliseconds_count_from_the_frame_that_is_there(
-    rate: float, most: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_latency_begins_when_the_frame_is_available(rate: float, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
     """At 50 Hz a frame comes every 20 ms: the newest has waited for up to 20 ms when the network is free."""
     slow = Slow()
     monkeypatch.setattr(module.time, "perf_counter", lambda: slow.now)
@@ -98,7 +96,7 @@ def test_milliseconds_count_from_the_frame_that_is_there(
     assert found["frames"] == 2 * len(slow.began[module.WARM :])
 
 
-def test_figures_of_nothing_are_no_numbers() -> None:
+def test_figures_without_measurements_are_nan() -> None:
     assert all(np.isnan(value) for value in percentiles([]).values())
     assert percentiles([1.0, 3.0, 2.0])["p50"] == 2.0
 

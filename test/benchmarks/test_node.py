@@ -21,7 +21,7 @@ from unet_seg_ros.vocabulary import STAGES
 
 
 @given(st.floats(0.01, 1000), st.floats(0.01, 1000))
-def test_the_search_ends_just_below_the_limit(limit: float, first: float) -> None:
+def test_the_search_finds_the_highest_rate_below_the_limit(limit: float, first: float) -> None:
     tried: list[float] = []
 
     def holds(rate: float) -> bool:
@@ -39,7 +39,7 @@ def test_the_search_ends_just_below_the_limit(limit: float, first: float) -> Non
 
 
 @pytest.mark.parametrize(("transport", "cameras"), [("raw", 1), ("compressed", 2)])
-def test_a_row_of_a_real_node(transport: str, cameras: int, tmp_path: Path) -> None:
+def test_a_real_node_gives_a_row(transport: str, cameras: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = UNet(UNetConfig(widths=(8, 8), depths=(1, 1)))
     save_bundle(tmp_path / "tiny.safetensors", model, Manifest("tiny", model.config, 4096, data_terms="for a test"))
@@ -60,7 +60,7 @@ def test_a_row_of_a_real_node(transport: str, cameras: int, tmp_path: Path) -> N
     assert f"| 96x64 | {cameras} | {transport} |" in done.stdout
 
 
-def test_a_model_that_is_not_there_ends_with_its_name(tmp_path: Path) -> None:
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.node", str(tmp_path / "none.safetensors"), "--sizes", "96x64"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode != 0
@@ -69,7 +69,7 @@ def test_a_model_that_is_not_there_ends_with_its_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", ["640", "640x", "16x480", "axb", "640x480x3", "-640x480"])
-def test_what_is_no_size_is_refused(size: str) -> None:
+def test_a_wrong_size_is_refused(size: str) -> None:
     with pytest.raises(ArgumentTypeError, match="WIDTHxHEIGHT"):
         frame_size(size)
     assert frame_size("32x480") == "32x480"

@@ -43,7 +43,7 @@ def cells(text: str, engine: str) -> list[list[str]]:
     return [line for line in lines if engine in line]
 
 
-def test_a_file_holds_the_last_run_of_each_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_file_holds_the_last_run_of_each_benchmark(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read = json.loads(kept(tmp_path / "machine.json", "busy", "segmenter", "busy").read_text())
     assert list(read) == ["busy", "segmenter"]
     made = read["segmenter"]["made_by"]
@@ -54,7 +54,7 @@ def test_a_file_holds_the_last_run_of_each_benchmark(tmp_path: Path, capsys: pyt
     assert "unet_nano" in capsys.readouterr().out
 
 
-def test_tables_have_ratios_of_what_is_right_and_reasons_of_what_cannot_run(
+def test_tables_have_ratios_for_correct_engines_and_reasons_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = kept(tmp_path / "machine.json", "segmenter", "busy")

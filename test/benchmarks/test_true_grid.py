@@ -19,7 +19,7 @@ GRID = Grid()
 COSTS = load_costs(None, CLASS_NAMES, range(19))
 
 
-def test_the_grid_of_a_drives_true_masks_is_the_towns() -> None:
+def test_the_grid_of_true_masks_equals_the_towns_ground() -> None:
     """Up to 10 m, where a pixel is smaller than a cell; over a whole grid see ``python -m benchmarks.ground``."""
     counts = np.zeros((2, 2))
     for seed in (101, 102):
@@ -40,7 +40,7 @@ def test_the_grid_of_a_drives_true_masks_is_the_towns() -> None:
     assert foot >= 0.85
 
 
-def test_the_calibration_beside_a_drive_is_its_camera(tmp_path: Path) -> None:
+def test_the_calibration_file_of_a_drive_describes_its_camera(tmp_path: Path) -> None:
     config = DriveConfig(seed=3, width=64, height=48, fps=1, seconds=1)
     list(write_drive(config, tmp_path))
     drive = Drive(config)

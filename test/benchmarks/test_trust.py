@@ -20,7 +20,7 @@ from unet_seg_ros.metrics.confusion import ConfusionMatrix
 
 
 @pytest.mark.parametrize("corruption", CORRUPTIONS.values(), ids=CORRUPTIONS)
-def test_corruptions_change_the_frame_more_and_more_and_repeat(corruption: Corruption) -> None:
+def test_stronger_corruptions_change_the_frame_more_and_are_repeatable(corruption: Corruption) -> None:
     frame = street()[0][0][:97, :131]
     before = frame.copy()
     changes = []
@@ -34,7 +34,7 @@ def test_corruptions_change_the_frame_more_and_more_and_repeat(corruption: Corru
     assert changes[-1] > changes[0]
 
 
-def test_marks_are_the_usual_iou_where_each_label_is_one_class() -> None:
+def test_for_labels_of_one_class_the_iou_is_the_usual_one() -> None:
     """Compared with the confusion matrix, which is compared with cityscapesScripts elsewhere."""
     rng = np.random.default_rng(0)
     truth = street()[0][1]
@@ -45,7 +45,7 @@ def test_marks_are_the_usual_iou_where_each_label_is_one_class() -> None:
     assert Marks("cityscapes").mean_iou(label, mask) == pytest.approx(matrix.mean_iou())
 
 
-def test_marks_of_sets_by_hand() -> None:
+def test_iou_of_label_sets_by_hand() -> None:
     """IDD's group 0 is road or terrain, group 1 sidewalk or terrain: terrain is right in both."""
     label = np.array([[0, 0, 0, 1]], np.uint8)
     mask = np.array([[0, 9, 1, 9]], np.uint8)  # road, terrain, sidewalk (wrong), terrain
@@ -61,16 +61,16 @@ def test_aurc_by_hand() -> None:
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 2), (255, 2)])
-def test_the_peer_on_pictures_of_one_tone(level: int, expected: int) -> None:
+def test_the_peers_rules_on_pictures_of_one_tone(level: int, expected: int) -> None:
     """25 of 25 blocks are dark, or backlit."""
     assert autoware.level(np.full((240, 320, 3), level, np.uint8)) == expected
 
 
-def test_the_peer_on_a_street() -> None:
+def test_the_peers_rules_on_a_street() -> None:
     assert autoware.level(street()[0][0]) == 0
 
 
-def test_chosen_bounds_lie_beyond_clean_frames_and_weigh_what_costs_accuracy(tmp_path: Path) -> None:
+def test_chosen_bounds_pass_clean_frames_and_weights_follow_the_loss_of_accuracy(tmp_path: Path) -> None:
     """Noise costs half of the mIoU, white nothing; all other signals stand still."""
     rng = np.random.default_rng(0)
     names = [rule.signal for rule in RULES]

@@ -29,7 +29,7 @@ def test_runs_by_hand() -> None:
 
 
 @given(hnp.arrays(np.uint8, st.tuples(st.integers(1, 20), st.integers(1, 20)), elements=st.integers(0, 3)))
-def test_what_autoware_decodes_is_the_mask(mask: np.ndarray) -> None:
+def test_autoware_decodes_the_same_mask(mask: np.ndarray) -> None:
     np.testing.assert_array_equal(decoded(run_length_encoded(mask), *mask.shape), mask)
     np.testing.assert_array_equal(decoded(run_length_encoded(mask.T), *mask.T.shape), mask.T)  # not contiguous
 
@@ -39,7 +39,7 @@ def test_an_empty_mask_is_refused() -> None:
         run_length_encoded(np.zeros((0, 4), np.uint8))
 
 
-def test_classes_are_in_autowares_order() -> None:
+def test_classes_have_autowares_order() -> None:
     """The order is that of `filter_semantic_label_target_list_` in Autoware's segmentation_pointcloud_fusion."""
     assert (
         *("UNKNOWN", "BUILDING", "WALL", "OBSTACLE", "TRAFFIC_LIGHT", "TRAFFIC_SIGN", "PERSON", "VEHICLE"),

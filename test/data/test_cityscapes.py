@@ -18,7 +18,7 @@ def touch(path: Path) -> Path:
     return path
 
 
-def test_paths_are_those_of_cityscapes() -> None:
+def test_paths_follow_cityscapes() -> None:
     root = Path("root")
     name = "aachen_000001_000019"
     assert image_path(root, "train", "aachen", name) == Path(f"root/leftImg8bit/train/aachen/{name}_leftImg8bit.png")
@@ -39,7 +39,7 @@ def test_pairs_are_ordered_by_city_and_time(tmp_path: Path) -> None:
     assert find_pairs(tmp_path, "val") == expected
 
 
-def test_jpg_and_png_in_one_split(tmp_path: Path) -> None:
+def test_a_split_may_mix_jpg_and_png(tmp_path: Path) -> None:
     touch(image_path(tmp_path, "val", "a", "a_0_1", ".jpg"))
     touch(image_path(tmp_path, "val", "a", "a_0_2", ".png"))
     assert [pair.image.suffix for pair in find_pairs(tmp_path, "val")] == [".jpg", ".png"]
@@ -55,7 +55,7 @@ def test_a_missing_label_is_none(tmp_path: Path) -> None:
     assert pairs[1] == Pair("a_0_2", image, label)
 
 
-def test_other_files_are_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     folder = touch(image_path(tmp_path, "val", "a", "a_0_1")).parent
     for name in ("README.md", "a_0_2_leftImg8bit.txt", "a_0_3_rightImg8bit.png", "a_0_4.png"):
         touch(folder / name)
@@ -63,7 +63,7 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
     assert [pair.name for pair in find_pairs(tmp_path, "val")] == ["a_0_1"]
 
 
-def test_an_empty_split_names_the_ones_that_exist(tmp_path: Path) -> None:
+def test_an_empty_split_lists_the_splits_that_exist(tmp_path: Path) -> None:
     touch(image_path(tmp_path, "val", "a", "a_0_1"))
     (tmp_path / "leftImg8bit" / "train" / "a").mkdir(parents=True)
     for split in ("train", "test"):
@@ -75,7 +75,7 @@ def test_an_empty_split_names_the_ones_that_exist(tmp_path: Path) -> None:
         assert "\n" not in text
 
 
-def test_a_folder_of_another_layout(tmp_path: Path) -> None:
+def test_a_folder_of_another_layout_has_no_splits(tmp_path: Path) -> None:
     touch(tmp_path / "images" / "1.png")
     with pytest.raises(FileNotFoundError, match=r"no images named CITY/CITY_SEQ_FRAME_leftImg8bit\.png .*: none$"):
         find_pairs(tmp_path, "val")
@@ -83,7 +83,7 @@ def test_a_folder_of_another_layout(tmp_path: Path) -> None:
         find_pairs(tmp_path / "nowhere", "val")
 
 
-def test_splits(tmp_path: Path) -> None:
+def test_splits_are_listed(tmp_path: Path) -> None:
     assert splits(tmp_path) == []
     touch(image_path(tmp_path, "val", "a", "a_0_1"))
     touch(image_path(tmp_path, "train", "a", "a_0_1"))
@@ -91,7 +91,7 @@ def test_splits(tmp_path: Path) -> None:
     assert splits(tmp_path) == ["train", "val"]
 
 
-def test_an_image_is_rgb_as_its_pixels_lie(tmp_path: Path) -> None:
+def test_an_image_is_read_as_rgb_and_not_turned(tmp_path: Path) -> None:
     picture = np.zeros((16, 32, 3), np.uint8)
     picture[..., 0] = 200
     assert cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
@@ -107,7 +107,7 @@ def test_an_image_is_rgb_as_its_pixels_lie(tmp_path: Path) -> None:
     assert read_image(turned).shape == (16, 32, 3)
 
 
-def test_a_label_is_read_as_it_is(tmp_path: Path) -> None:
+def test_label_ids_are_read_unchanged(tmp_path: Path) -> None:
     ids = np.array([[7, 0], [33, 255]], np.uint8)
     assert cv2.imwrite(str(tmp_path / "a.png"), ids)
     assert np.array_equal(read_label(tmp_path / "a.png"), ids)

@@ -14,7 +14,7 @@ def shade(level: int, height: int = 40, width: int = 60) -> NDArray[np.uint8]:
     return np.full((height, width, 3), level, np.uint8)
 
 
-def test_frames_that_show_the_same_are_taken_once() -> None:
+def test_similar_frames_are_chosen_once() -> None:
     candidates: Candidates[tuple[str, int]] = Candidates()
     for number, level in enumerate([10, 11, 10, 200, 100, 201, 99]):
         candidates.add(("a", number), shade(level))
@@ -32,7 +32,7 @@ def test_frames_of_any_size_are_compared() -> None:
 
 
 @given(st.integers(1, 300), st.integers(1, 20))
-def test_of_a_long_drive_evenly_spread_frames_are_compared(length: int, limit: int) -> None:
+def test_frames_of_a_long_drive_are_compared_at_even_intervals(length: int, limit: int) -> None:
     candidates: Candidates[tuple[str, int]] = Candidates(limit)
     for number in range(length):
         candidates.add(("a", number), shade(0, 2, 2))
@@ -45,7 +45,7 @@ def test_of_a_long_drive_evenly_spread_frames_are_compared(length: int, limit: i
     assert length <= limit or len(numbers) >= limit // 2
 
 
-def test_worth_counts_as_much_as_difference() -> None:
+def test_worth_and_difference_count_equally() -> None:
     candidates: Candidates[int] = Candidates()
     for number, (level, worth) in enumerate([(10, 0.1), (60, 0.9), (62, 0.8), (160, 0.2), (110, 0.5), (250, 0.0)]):
         candidates.add(number, shade(level), worth)
@@ -56,7 +56,7 @@ def test_worth_counts_as_much_as_difference() -> None:
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200), st.integers(1, 20))
-def test_the_worthiest_frame_of_a_long_drive_is_kept(worths: list[float], limit: int) -> None:
+def test_the_frame_of_most_worth_in_a_long_drive_is_kept(worths: list[float], limit: int) -> None:
     candidates: Candidates[int] = Candidates(limit)
     for number, worth in enumerate(worths):
         candidates.add(number, shade(0, 2, 2), worth)

@@ -93,7 +93,7 @@ WHOLE = {
 
 
 @pytest.mark.parametrize("name", WHOLE)
-def test_whole_pictures_are_read_as_opencv_reads_them(name: str) -> None:
+def test_complete_pictures_are_read_as_opencv_reads_them(name: str) -> None:
     assert np.array_equal(decode(WHOLE[name]).pixels, by_opencv(WHOLE[name]))
 
 
@@ -110,7 +110,7 @@ def test_a_cut_picture_is_refused_in_a_message_and_in_a_file(name: str, tmp_path
 
 
 @pytest.mark.parametrize("name", ["baseline", "restarts", "progressive", "grey", "CMYK"])
-def test_a_hole_in_the_middle_is_refused_without_a_word_on_the_terminal(name: str, capfd: Any) -> None:
+def test_a_gap_in_the_middle_is_refused_and_nothing_is_printed(name: str, capfd: Any) -> None:
     data = WHOLE[name]
     middle = len(data) * 2 // 3
     with pytest.raises(PictureError):
@@ -145,7 +145,7 @@ END = chunk(b"IEND", b"")
 START = b"\x89PNG\r\n\x1a\n"
 
 
-def test_lengths_of_chunks_lie_within_the_data() -> None:
+def test_chunks_longer_than_the_data_are_refused() -> None:
     assert decode(START + HEADER + PIXELS + END).pixels.shape == (8, 8, 3)
     for length in (2**31 - 1, 2**32 - 1, 1000):
         with pytest.raises(PictureError, match="a chunk's length is wrong"):
@@ -176,13 +176,13 @@ def test_compressed_texts_are_not_unpacked() -> None:
         ([chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, 1, 3, 0, 0, 0)), chunk(b"PLTE", bytes(9)), END], "palette"),
     ],
 )  # fmt: skip
-def test_what_is_not_understood_in_a_png_is_refused(chunks: list[bytes], says: str, capfd: Any) -> None:
+def test_unknown_parts_of_a_png_are_refused(chunks: list[bytes], says: str, capfd: Any) -> None:
     with pytest.raises(PictureError, match=says):
         decode(START + b"".join(chunks))
     assert capfd.readouterr() == ("", "")
 
 
-def test_no_more_is_unpacked_of_a_png_than_its_header_states() -> None:
+def test_a_png_is_unpacked_only_up_to_the_size_in_its_header() -> None:
     """A hundred kilobytes that a decoder would unpack to a hundred megabytes, and then throw away."""
     bomb = chunk(b"IDAT", zlib.compress(bytes(10**8)))
     tracemalloc.start()
@@ -194,7 +194,7 @@ def test_no_more_is_unpacked_of_a_png_than_its_header_states() -> None:
 
 @pytest.mark.parametrize(("color", "depth", "channels"), [(0, 8, 1), (0, 16, 1), (2, 8, 3), (6, 16, 4), (0, 2, 1)])
 @pytest.mark.parametrize("size", [(1, 1), (3, 2), (5, 9), (16, 8), (33, 17)])
-def test_interlaced_pngs_hold_the_same_picture(color: int, depth: int, channels: int, size: tuple[int, int]) -> None:
+def test_interlaced_pngs_are_read(color: int, depth: int, channels: int, size: tuple[int, int]) -> None:
     width, height = size
     samples = np.random.default_rng(1).integers(0, 1 << depth, (height, width, channels)).astype(np.uint16)
 
@@ -227,14 +227,14 @@ def test_pngs_of_one_and_of_several_blocks_hold_the_same_picture(width: int) -> 
 
 
 @pytest.mark.parametrize("depth", [1, 2, 4])
-def test_labels_of_fewer_than_8_bits_are_refused_since_a_decoder_stretches_them(depth: int) -> None:
+def test_labels_of_fewer_than_8_bits_are_refused(depth: int) -> None:
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", 8, 8, depth, 0, 0, 0, 0))
     pixels = chunk(b"IDAT", zlib.compress(bytes(8 * (1 + depth))))
     with pytest.raises(PictureError, match="not an 8-bit single-channel image"):
         decode_label(START + header + pixels + END)
 
 
-def test_labels_are_ids_as_they_are_stored_or_refused() -> None:
+def test_label_ids_are_read_unchanged_or_refused() -> None:
     ids = np.random.default_rng(1).integers(0, 34, (20, 30)).astype(np.uint8)
     grey = Pillow.fromarray(ids)
     for save in ("PNG", "BMP"):
@@ -259,7 +259,7 @@ def test_a_jpeg_without_one_of_its_colours_is_refused() -> None:
 
 
 @pytest.mark.parametrize("colors", [257, 2**31, 2**32 - 1])
-def test_a_bmp_with_too_many_colours_is_refused_without_a_word_on_the_terminal(colors: int, capfd: Any) -> None:
+def test_a_bmp_with_too_many_colours_is_refused_and_nothing_is_printed(colors: int, capfd: Any) -> None:
     data = by_pillow("L", "BMP")
     with pytest.raises(PictureError, match=f"BMP: it has {colors} colours, 256 at most"):
         decode(data[:46] + struct.pack("<I", colors) + data[50:])
@@ -288,14 +288,14 @@ SCAN = b"\xff\xda\0\x08\1\1\0"
 """How the header of a scan of one component begins."""
 
 
-def test_scans_are_bounded() -> None:
+def test_the_number_of_scans_is_limited() -> None:
     assert decode(many_scans(0)).pixels.shape == (64, 64, 3)
     for data, most in ((many_scans(1), 100), (many_scans(0, 4096, 4096), 16)):
         with pytest.raises(PictureError, match=f"has more than {most} scans$"):
             decode(data)
 
 
-def test_the_bound_on_pixels_is_the_environments() -> None:
+def test_an_environment_variable_sets_the_limit_of_pixels() -> None:
     script = "from unet_seg_ros.data.image_files import MAX_PIXELS; print(MAX_PIXELS)"
     for text, expected in (("1000", 1000), ("", 2**24), ("much", 2**24), ("-5", 2**24), ("9" * 40, 2**24)):
         environment = {**os.environ, image_files.LIMIT_VARIABLE: text}
@@ -310,7 +310,7 @@ def test_names_that_are_not_utf8_are_read(tmp_path: Path) -> None:
     assert np.array_equal(read_image(path), picture())
 
 
-def test_hidden_files_are_no_pictures() -> None:
+def test_hidden_files_do_not_count_as_pictures() -> None:
     names = {
         "a.png": True,
         "a.PNG": True,
@@ -323,13 +323,13 @@ def test_hidden_files_are_no_pictures() -> None:
     assert {name: is_picture(Path(name)) for name in names} == names
 
 
-def test_a_pipe_is_no_picture(tmp_path: Path) -> None:
+def test_a_pipe_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.png")
     with pytest.raises(ValueError, match="not a regular file"):
         read_image(tmp_path / "a.png")
 
 
-def test_an_orientation_is_told_and_not_applied(tmp_path: Path) -> None:
+def test_an_orientation_is_returned_and_not_applied(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6
     (tmp_path / "a.jpg").write_bytes(by_pillow("RGB", "JPEG", exif=exif))

@@ -74,21 +74,21 @@ OPENCV = st.fixed_dictionaries(
 
 @settings(max_examples=80, deadline=None)
 @given(SIDES, SIDES, PILLOW)
-def test_whatever_pillow_writes_is_read(height: int, width: int, options: Any) -> None:
+def test_pictures_of_pillow_are_read(height: int, width: int, options: Any) -> None:
     data = by_pillow(height, width, **options)
     assert np.array_equal(decode(data).pixels, expected(data))
 
 
 @settings(max_examples=80, deadline=None)
 @given(SIDES, SIDES, st.booleans(), OPENCV)
-def test_whatever_opencv_writes_is_read(height: int, width: int, grey: bool, options: dict[int, int]) -> None:
+def test_pictures_of_opencv_are_read(height: int, width: int, grey: bool, options: dict[int, int]) -> None:
     data = by_opencv(height, width, grey, [number for pair in options.items() for number in pair])
     assert np.array_equal(decode(data).pixels, expected(data))
 
 
 @settings(max_examples=10, deadline=None)
 @given(SIDES, SIDES, PILLOW)
-def test_no_scan_of_a_progressive_picture_may_be_missing(height: int, width: int, options: Any) -> None:
+def test_a_progressive_picture_without_one_of_its_scans_is_refused(height: int, width: int, options: Any) -> None:
     every = parts(by_pillow(height, width, **{**options, "progressive": True}))
     scans = [index for index, part in enumerate(every) if is_scan(part)]
     assert len(scans) >= 6
@@ -100,7 +100,7 @@ def test_no_scan_of_a_progressive_picture_may_be_missing(height: int, width: int
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
-def test_scans_that_are_there_twice_or_in_disorder_are_refused(mode: str) -> None:
+def test_repeated_or_disordered_scans_are_refused(mode: str) -> None:
     every = parts(by_pillow(40, 50, mode, progressive=True))
     scans = [index for index, part in enumerate(every) if is_scan(part)]
     for index in scans:
@@ -113,14 +113,14 @@ def test_scans_that_are_there_twice_or_in_disorder_are_refused(mode: str) -> Non
 
 
 @pytest.mark.parametrize("numbers", [b"\1\0\0", b"\0\x40\0", b"\1\x3f\x20", b"\1\x3f\x11", b"\0\xff\0"])
-def test_numbers_of_a_scan_that_cannot_be_are_refused(numbers: bytes) -> None:
+def test_impossible_numbers_in_a_scan_header_are_refused(numbers: bytes) -> None:
     data = by_pillow(40, 50, "L", progressive=True)
     at = data.rindex(b"\xff\xda") + 7
     with pytest.raises(PictureError, match="its scan header is damaged"):
         decode(data[:at] + numbers + data[at + 3 :])
 
 
-def test_a_picture_of_means_alone_is_refused() -> None:
+def test_a_picture_with_only_dc_coefficients_is_refused() -> None:
     """The standard allows it, but no camera writes it: it is what is left of a file whose other scans were lost."""
     every = parts(by_pillow(40, 50, "L", progressive=True))
     means = [part for part in every if not is_scan(part) or part[7:9] == b"\0\0"]

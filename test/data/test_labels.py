@@ -31,12 +31,12 @@ ROOT = os.environ.get("UNET_SEG_DATA")
 
 
 @given(values=st.lists(st.sampled_from([*range(NUM_CLASSES), VOID]), min_size=6, max_size=6))
-def test_train_ids_survive_the_round_trip(values: list[int]) -> None:
+def test_train_ids_convert_to_label_ids_and_back(values: list[int]) -> None:
     mask = np.array(values, np.uint8).reshape(2, 3)
     assert (ID_TO_TRAIN_ID[TRAIN_ID_TO_ID[mask]] == mask).all()
 
 
-def test_the_table_is_theirs() -> None:
+def test_the_table_equals_that_of_cityscapesscripts() -> None:
     """All of it but the license plate, which has the id -1 and is in no label image."""
     expected = [
         (label.name, label.id, label.trainId, label.category, label.categoryId, label.color)
@@ -47,7 +47,7 @@ def test_the_table_is_theirs() -> None:
     assert [label.id for label in LABELS] == list(range(34))
 
 
-def test_exactly_the_evaluated_labels_are_classes() -> None:
+def test_the_classes_are_the_evaluated_labels() -> None:
     evaluated = {label.id for label in theirs.labels if not label.ignoreInEval}
     assert {label.id for label in LABELS if label.train_id != VOID} == evaluated
     assert [label.train_id for label in TRAIN_LABELS] == list(range(19)) == list(range(NUM_CLASSES))
@@ -55,14 +55,14 @@ def test_exactly_the_evaluated_labels_are_classes() -> None:
     assert tuple(theirs.trainId2label[t].color for t in range(19)) == CLASS_COLORS
 
 
-def test_lookup_tables() -> None:
+def test_lookup_tables_convert_each_id() -> None:
     for value in range(256):
         label = theirs.id2label.get(value)
         assert ID_TO_TRAIN_ID[value] == (label.trainId if label else VOID)
         assert TRAIN_ID_TO_ID[value] == (theirs.trainId2label[value].id if value < 19 else 0 if value == VOID else VOID)
 
 
-def test_palette() -> None:
+def test_the_palette_has_the_colours_of_the_classes() -> None:
     assert palette().dtype == np.uint8
     assert palette()[:19].tolist() == [list(theirs.trainId2label[t].color) for t in range(19)]
     assert (palette()[19:] == 0).all()
@@ -70,7 +70,7 @@ def test_palette() -> None:
 
 
 @pytest.mark.parametrize("name", GROUPINGS)
-def test_groupings_are_partitions(name: str) -> None:
+def test_each_class_belongs_to_at_most_one_group(name: str) -> None:
     grouping = GROUPINGS[name]
     assert grouping.name == name
     assert sorted(t for group in grouping.members for t in group) == list(range(NUM_CLASSES))
@@ -81,7 +81,7 @@ def test_groupings_are_partitions(name: str) -> None:
         assert grouping.table[value] == (groups[0] if groups else VOID)
 
 
-def test_categories_are_theirs() -> None:
+def test_categories_equal_those_of_cityscapesscripts() -> None:
     expected = {
         category: tuple(label.trainId for label in members if not label.ignoreInEval)
         for category, members in theirs.category2labels.items()
@@ -91,13 +91,13 @@ def test_categories_are_theirs() -> None:
     assert dict(zip(categories.names, categories.members, strict=True)) == expected
 
 
-def test_camvid11_is_in_the_order_of_the_papers() -> None:
+def test_camvid11_has_the_order_of_the_papers() -> None:
     names = "Sky Building Pole Road Pavement Tree SignSymbol Fence Car Pedestrian Bicyclist"
     assert GROUPINGS["camvid11"].names == tuple(names.split())
 
 
 @pytest.mark.skipif(ROOT is None, reason="UNET_SEG_DATA does not name a folder with CamVid")
-def test_camvid11_equals_the_labels_that_come_with_camvid() -> None:
+def test_camvid11_equals_camvids_own_labels() -> None:
     for pair in find_pairs(Path(str(ROOT)) / "camvid", "val")[::10]:
         assert pair.label is not None
         ids: Any = cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED)

@@ -61,7 +61,7 @@ def yuv_to_rgb(y: int, u: int, v: int) -> list[float]:
     return [min(max(channel, 0), 255) for channel in (r, g, b)]
 
 
-def test_every_encoding_is_covered_here() -> None:
+def test_every_encoding_has_a_test_in_this_module() -> None:
     assert set(ENCODINGS) == set(BYTES_PER_ROW)
 
 
@@ -74,7 +74,7 @@ def test_every_encoding_is_covered_here() -> None:
     container=st.sampled_from(sorted(CONTAINERS)),
     seed=st.integers(0, 99),
 )
-def test_interleaved_encodings(
+def test_interleaved_encodings_become_rgb(
     encoding: str, width: int, height: int, padding: int, cut: bool, container: str, seed: int
 ) -> None:
     msg = good(encoding, width, height, padding, seed)
@@ -132,7 +132,9 @@ def test_bayer_mosaic_of_one_color_is_that_color(encoding: str) -> None:
 @pytest.mark.parametrize("encoding", sorted(DEEP))
 @pytest.mark.parametrize("big", [0, 1])
 @pytest.mark.parametrize(("width", "height", "padding"), [(3, 3, 0), (8, 6, 0), (7, 5, 3)])
-def test_16_bits_are_read_as_a_png_of_16_bits(encoding: str, big: int, width: int, height: int, padding: int) -> None:
+def test_encodings_of_16_bits_are_read_like_a_png_of_16_bits(
+    encoding: str, big: int, width: int, height: int, padding: int
+) -> None:
     msg = good(encoding, width, height, padding)
     msg.is_bigendian = big
     samples = width * BYTES_PER_ROW[encoding] // 2
@@ -154,7 +156,7 @@ def test_depth_is_refused_by_its_encoding(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", YUV422)
 @pytest.mark.parametrize(("width", "height", "padding"), [(2, 1, 0), (6, 5, 0), (8, 3, 5)])
-def test_yuv422(encoding: str, width: int, height: int, padding: int) -> None:
+def test_yuv422_is_converted_by_bt601(encoding: str, width: int, height: int, padding: int) -> None:
     msg = good(encoding, width, height, padding)
     rgb = to_rgb(msg)
     luma, u, v = (1, 0, 2) if encoding in ("uyvy", "yuv422") else (0, 1, 3)
@@ -167,7 +169,7 @@ def test_yuv422(encoding: str, width: int, height: int, padding: int) -> None:
 
 @pytest.mark.parametrize("encoding", YUV420)
 @pytest.mark.parametrize(("width", "height", "padding"), [(2, 2, 0), (6, 4, 0), (10, 6, 6)])
-def test_yuv420(encoding: str, width: int, height: int, padding: int) -> None:
+def test_yuv420_is_converted_by_bt601(encoding: str, width: int, height: int, padding: int) -> None:
     msg = good(encoding, width, height, padding)
     rgb = to_rgb(msg)
     for y in range(height):
@@ -178,7 +180,7 @@ def test_yuv420(encoding: str, width: int, height: int, padding: int) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_last_row_may_lack_its_padding_but_nothing_more(encoding: str) -> None:
+def test_only_the_padding_of_the_last_row_may_be_missing(encoding: str) -> None:
     msg = good(encoding, padding=7)
     whole = to_rgb(msg).copy()
     msg.data = msg.data[:-7]
@@ -189,7 +191,7 @@ def test_a_last_row_may_lack_its_padding_but_nothing_more(encoding: str) -> None
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_data_that_is_missing(encoding: str) -> None:
+def test_missing_data_is_refused(encoding: str) -> None:
     for container in CONTAINERS.values():
         msg = good(encoding)
         msg.data = container(b"")
@@ -198,7 +200,7 @@ def test_data_that_is_missing(encoding: str) -> None:
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_step_smaller_than_a_row(encoding: str) -> None:
+def test_a_step_that_is_smaller_than_a_row_is_refused(encoding: str) -> None:
     msg = good(encoding)
     msg.step -= 1
     with pytest.raises(ImageError, match=f"step is {msg.step} bytes, a row needs {msg.step + 1}$"):
@@ -210,13 +212,13 @@ def test_a_step_smaller_than_a_row(encoding: str) -> None:
 
 @pytest.mark.parametrize("encoding", [*ENCODINGS, "nonsense"])
 @pytest.mark.parametrize(("width", "height"), [(0, 6), (8, 0), (0, 0)])
-def test_a_size_of_zero(encoding: str, width: int, height: int) -> None:
+def test_a_size_of_zero_is_refused(encoding: str, width: int, height: int) -> None:
     with pytest.raises(ImageError, match="must be at least 1"):
         to_rgb(message(encoding, width, height, 24, bytes(144)))
 
 
 @pytest.mark.parametrize(("width", "height"), [(2**32 - 1, 2**32 - 1), (MAX_PIXELS + 1, 1), (8193, 8192)])
-def test_an_absurd_size(width: int, height: int) -> None:
+def test_an_image_with_too_many_pixels_is_refused(width: int, height: int) -> None:
     with pytest.raises(ImageError, match=f"more than {MAX_PIXELS} pixels"):
         to_rgb(message("rgb8", width, height, (3 * width) % 2**32, bytes(100)))
 
@@ -229,33 +231,33 @@ def test_the_largest_fields_of_a_message_do_not_overflow() -> None:
 
 
 @pytest.mark.parametrize("encoding", [*YUV422, *YUV420])
-def test_an_odd_width_where_pixels_share_their_color(encoding: str) -> None:
+def test_an_odd_width_is_refused_if_two_pixels_share_a_colour(encoding: str) -> None:
     with pytest.raises(ImageError, match="width of this encoding must be a multiple of 2"):
         to_rgb(message(encoding, 7, 6, 16, bytes(200)))
 
 
 @pytest.mark.parametrize("encoding", YUV420)
-def test_an_odd_height_where_rows_share_their_color(encoding: str) -> None:
+def test_an_odd_height_is_refused_if_two_rows_share_a_colour(encoding: str) -> None:
     with pytest.raises(ImageError, match="height of this encoding must be a multiple of 2"):
         to_rgb(message(encoding, 8, 5, 8, bytes(200)))
 
 
 @pytest.mark.parametrize("encoding", BAYER)
 @pytest.mark.parametrize(("width", "height", "side"), [(2, 8, "width"), (8, 1, "height")])
-def test_a_mosaic_too_small_to_interpolate(encoding: str, width: int, height: int, side: str) -> None:
+def test_a_mosaic_that_is_too_small_is_refused(encoding: str, width: int, height: int, side: str) -> None:
     with pytest.raises(ImageError, match=f"{side} of this encoding must be at least 3"):
         to_rgb(message(encoding, width, height, 8, bytes(64)))
 
 
 @pytest.mark.parametrize("encoding", ["", "RGB8", "8UC3", "jpeg"])
-def test_an_unknown_encoding_without_cv_bridge(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unknown_encoding_is_refused_without_cv_bridge(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv_bridge", None)
     with pytest.raises(ImageError, match=f"unknown encoding '{encoding}'.*rgb8, bgr8.*nv21") as caught:
         to_rgb(message(encoding, 8, 6, 24, bytes(144)))
     assert "\n" not in str(caught.value)
 
 
-def test_other_encodings_go_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_encodings_are_converted_by_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> None:
     class CvBridge:
         def imgmsg_to_cv2(self, msg: Any, desired_encoding: str) -> Any:
             if msg.encoding != "16UC3":
@@ -273,7 +275,7 @@ def test_other_encodings_go_to_cv_bridge(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @given(height=st.integers(1, 9), width=st.integers(1, 9), color=st.booleans(), layout=st.sampled_from("CTR"))
-def test_fill_and_back(height: int, width: int, color: bool, layout: str) -> None:
+def test_fill_writes_what_to_rgb_reads(height: int, width: int, color: bool, layout: str) -> None:
     pixels: Any = np.frombuffer(noise(height * width * 3), np.uint8).reshape(height, width, 3)
     pixels = pixels if color else pixels[..., 0]
     if layout == "T":
@@ -303,7 +305,7 @@ def test_fill_refuses_other_arrays(pixels: Any) -> None:
     assert vars(msg) == vars(message("old", 1, 1, 1, b"x"))
 
 
-def test_messages_of_rosbags() -> None:
+def test_messages_of_rosbags_are_read() -> None:
     """A frame through rosbags' own serialisation."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types = store.types

@@ -51,7 +51,7 @@ def test_png_is_exact(container: Callable[[bytes], Any]) -> None:
     assert (compressed_to_rgb(SimpleNamespace(format="rgb8; png compressed bgr8", data=data)) == picture()).all()
 
 
-def test_gray_alpha_and_16_bits_become_rgb() -> None:
+def test_grey_alpha_and_16_bits_become_rgb() -> None:
     gray = picture()[..., 0]
     assert (compressed_to_rgb(compressed(encode(gray, "png"))) == gray[..., None]).all()
     assert compressed_to_rgb(compressed(encode(gray, "jpeg"))).shape == (24, 40, 3)
@@ -75,7 +75,7 @@ def test_the_exif_orientation_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png"])
-def test_every_cut_is_an_error(name: str) -> None:
+def test_a_picture_that_is_cut_anywhere_is_refused(name: str) -> None:
     data = encode(picture(8, 9), name)
     assert compressed_to_rgb(compressed(data)).shape == (8, 9, 3)
     for length in range(len(data)):
@@ -91,13 +91,13 @@ def test_a_thumbnail_does_not_hide_a_cut() -> None:
 
 
 @pytest.mark.parametrize("name", ["jpeg", "png"])
-def test_what_follows_the_end_is_ignored(name: str) -> None:
+def test_data_after_the_end_is_ignored(name: str) -> None:
     data = encode(picture(), name)
     assert (compressed_to_rgb(compressed(data + bytes(100))) == compressed_to_rgb(compressed(data))).all()
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"GIF89a" + bytes(100), bytes(1000)])
-def test_neither_jpeg_nor_png(data: bytes) -> None:
+def test_data_that_is_neither_jpeg_nor_png_is_refused(data: bytes) -> None:
     with pytest.raises(ImageError, match=r"format 'h264'.*neither a JPEG nor a PNG"):
         compressed_to_rgb(compressed(data, "h264"))
 
@@ -120,17 +120,17 @@ def patch_png_size(data: bytes, width: int, height: int) -> bytes:
         patch_png_size(encode(picture(), "png"), 8193, 8192),
     ],
 )
-def test_a_header_that_claims_a_gigantic_size(data: bytes) -> None:
+def test_a_header_with_a_gigantic_size_is_refused(data: bytes) -> None:
     with pytest.raises(ImageError, match=f"more than {MAX_PIXELS} pixels"):
         compressed_to_rgb(compressed(data))
 
 
-def test_a_header_that_claims_no_size() -> None:
+def test_a_header_with_a_size_of_zero_is_refused() -> None:
     with pytest.raises(ImageError, match="must be at least 1"):
         compressed_to_rgb(compressed(patch_jpeg_size(encode(picture(), "jpeg"), 40, 0)))
 
 
-def test_damaged_contents() -> None:
+def test_damaged_contents_are_refused() -> None:
     data = encode(picture(), "png")
     damaged = bytearray(data)
     damaged[data.index(b"IDAT") + 10] ^= 0xFF
@@ -142,7 +142,7 @@ def test_damaged_contents() -> None:
 @given(
     name=st.sampled_from(["jpeg", "png"]), changes=st.lists(st.tuples(st.integers(0), st.integers(0, 255)), max_size=5)
 )
-def test_damage_anywhere_is_a_picture_or_an_image_error(name: str, changes: list[tuple[int, int]]) -> None:
+def test_damaged_bytes_give_a_picture_or_an_image_error(name: str, changes: list[tuple[int, int]]) -> None:
     data = bytearray(encode(picture(), name))
     for at, value in changes:
         data[at % len(data)] = value
@@ -176,7 +176,7 @@ def test_fill_compressed_refuses_other_arrays(mask: Any) -> None:
         fill_compressed(SimpleNamespace(format="", data=b""), mask)
 
 
-def test_messages_of_rosbags() -> None:
+def test_messages_of_rosbags_are_read() -> None:
     """A picture through rosbags' own serialisation."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types = store.types

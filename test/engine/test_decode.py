@@ -56,7 +56,7 @@ sides = st.integers(1, 45)
 
 @WAYS
 @given(sides, sides, st.integers(1, 900), st.sampled_from([1, 2, 4]), st.integers(1, 5), st.integers(0, 2**32 - 1))
-def test_mask_and_confidence_are_those_of_float64(
+def test_mask_and_confidence_equal_float64(
     way: Way, height: int, width: int, budget: int, ratio: int, classes: int, seed: int
 ) -> None:
     working = working_size(height, width, budget)
@@ -80,7 +80,9 @@ def test_mask_and_confidence_are_those_of_float64(
 
 @WAYS
 @pytest.mark.parametrize(("size", "frame"), [((32, 48), (64, 96)), ((16, 24), (90, 130)), ((24, 16), (25, 17))])
-def test_without_padding_it_is_pytorchs_bilinear(way: Way, size: tuple[int, int], frame: tuple[int, int]) -> None:
+def test_without_padding_it_equals_pytorchs_bilinear_resize(
+    way: Way, size: tuple[int, int], frame: tuple[int, int]
+) -> None:
     logits = torch.randn(19, *size, generator=torch.Generator().manual_seed(1))
     working = 2 * size[0], 2 * size[1]
     ys, xs = axes(frame, working, 2)
@@ -93,7 +95,7 @@ def test_without_padding_it_is_pytorchs_bilinear(way: Way, size: tuple[int, int]
 
 
 @WAYS
-def test_padding_has_no_say(way: Way) -> None:
+def test_padding_has_no_influence(way: Way) -> None:
     logits = np.zeros((2, 8, 8), np.float32)
     logits[0, :3, :5] = 10
     logits[1, 3:] = logits[1, :, 5:] = 1e6
@@ -103,7 +105,7 @@ def test_padding_has_no_say(way: Way) -> None:
     assert (confidence == 255).all()
 
 
-def test_both_ways_agree_on_equal_logits() -> None:
+def test_numpy_and_pytorch_agree_on_equal_logits() -> None:
     logits = np.random.default_rng(0).integers(0, 2, (6, 20, 30)).astype(np.float32)
     ys, xs = axes((40, 60), (40, 60), 2)
     mask, confidence = in_numpy(scores_of(logits), ys, xs)
@@ -112,7 +114,7 @@ def test_both_ways_agree_on_equal_logits() -> None:
     assert np.abs(confidence.astype(int) - others[1]).max() <= 1  # halves may be rounded up or down
 
 
-def test_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:
     logits = np.random.default_rng(0).normal(0, 3, (5, 24, 32)).astype(np.float32)
     ys, xs = axes((90, 131), (47, 64), 2)
     whole = in_numpy(scores_of(logits), ys, xs)
@@ -121,7 +123,7 @@ def test_in_parts_it_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(one, other)
 
 
-def test_what_is_not_a_number_raises_nothing() -> None:
+def test_nan_and_infinity_raise_no_error() -> None:
     logits = np.random.default_rng(0).normal(0, 3, (5, 24, 32)).astype(np.float32)
     logits[:, 3:9, 4:20] = np.nan
     logits[2, 15, 9] = np.nan

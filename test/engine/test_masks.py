@@ -70,7 +70,7 @@ def expected_of(size: tuple[int, int]) -> Frame:
 
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("kind", "precision"), CASES)
-def test_masks_of_a_street_are_those_of_float64(kind: type, precision: str, size: tuple[int, int]) -> None:
+def test_masks_of_a_street_agree_with_float64(kind: type, precision: str, size: tuple[int, int]) -> None:
     found = segmenter(kind, precision)([street(size)])[0]
     assert found.mask.shape == size
     least = SLIVER.get(precision, AGREE[precision]) if min(size) < 100 else AGREE[precision]
@@ -86,7 +86,7 @@ DATA = os.environ.get("UNET_SEG_DATA", "")
 
 @pytest.mark.skipif(not (Path(DATA) / "camvid").is_dir(), reason="UNET_SEG_DATA names no folder with CamVid")
 @pytest.mark.parametrize(("kind", "precision"), CASES)
-def test_masks_of_camvid_are_those_of_float64(kind: type, precision: str) -> None:
+def test_masks_of_camvid_agree_with_float64(kind: type, precision: str) -> None:
     """At what int8 was allowed to differ when it was made."""
     pairs = find_pairs(Path(DATA) / "camvid", "val")[::50]
     frames = [read_image(pair.image) for pair in pairs]

@@ -63,7 +63,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("name", "folded", "precision"), CASES)
-def test_scores_are_those_of_the_network(name: str, folded: bool, precision: str, tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_network(name: str, folded: bool, precision: str, tmp_path: Path) -> None:
     bundle = bundle_of(SHAPES[name], tmp_path, folded)
     engine = OpenVinoEngine(bundle, precision)
     assert (engine.device, engine.precision, engine.stride) == ("cpu", precision, SHAPES[name].stride)
@@ -95,7 +95,7 @@ def ranges_of(bundle: Bundle, images: NDArray[np.uint8]) -> dict[str, tuple[floa
     return {"normalised": (-3.0, 3.0), "stem": (0.0, 8.0), "encoder.0.0": (0.0, 20.0), "decoder.0.concat": (-9.0, 20.0)}
 
 
-def test_int8_rounds_and_is_near_the_network(tmp_path: Path) -> None:
+def test_int8_scores_are_near_those_of_the_network(tmp_path: Path) -> None:
     plain = bundle_of(SHAPES["residual with context"], tmp_path)
     images = noise(1, 32, 48, 3)
     manifest = dataclasses.replace(plain.manifest, int8_ranges=ranges_of(plain, images))
@@ -106,13 +106,13 @@ def test_int8_rounds_and_is_near_the_network(tmp_path: Path) -> None:
     assert 1e-4 < difference < 0.2
 
 
-def test_ranges_of_what_is_not_there_are_refused(tmp_path: Path) -> None:
+def test_ranges_of_unknown_operations_are_refused(tmp_path: Path) -> None:
     bundle = bundle_of(SHAPES["classic"], tmp_path)
     with pytest.raises(ValueError, match=r"^int8_ranges name context\.add, but this network has no operation"):
         build_graph(bundle, {"context.add": (0.0, 1.0)})
 
 
-def test_precisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_precision_is_chosen_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = bundle_of(SHAPES["classic"], tmp_path)
     manifest = dataclasses.replace(bundle.manifest, int8_ranges={"head": (0.0, 1.0)})
     calibrated = dataclasses.replace(bundle, manifest=manifest)
@@ -130,7 +130,7 @@ def test_precisions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             pick_precision(bundle, other)
 
 
-def test_threads(tmp_path: Path) -> None:
+def test_the_engine_uses_the_given_threads(tmp_path: Path) -> None:
     bundle = bundle_of(SHAPES["classic"], tmp_path)
     for threads in (1, 2):
         model = OpenVinoEngine(bundle, threads=threads)._request.get_compiled_model()
@@ -160,7 +160,7 @@ def test_nothing_is_reported_over_the_internet(tmp_path: Path) -> None:
     assert not (tmp_path / "intel").exists()  # where openvino_telemetry keeps its identity
 
 
-def test_without_the_memory_it_says_so_and_goes_on(tmp_path: Path) -> None:
+def test_after_out_of_memory_the_engine_still_works(tmp_path: Path) -> None:
     engine = OpenVinoEngine(bundle_of(SHAPES["classic"], tmp_path), "fp32")
     huge = np.broadcast_to(np.uint8(0), (1, 1 << 20, 1 << 24, 3))
     with pytest.raises(OutOfMemory):
@@ -169,7 +169,7 @@ def test_without_the_memory_it_says_so_and_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (31, 17), (90, 131)])
-def test_masks_are_those_of_float64_at_odd_sizes(size: tuple[int, int], tmp_path: Path) -> None:
+def test_masks_agree_with_float64_at_odd_sizes(size: tuple[int, int], tmp_path: Path) -> None:
     bundle = bundle_of(SHAPES["residual with context"], tmp_path)
     segmenter = Segmenter.load(bundle, "cpu", precision="fp32")
     frame = noise(*size, 3)
@@ -182,7 +182,7 @@ def test_masks_are_those_of_float64_at_odd_sizes(size: tuple[int, int], tmp_path
     assert (full.max(axis=0) - chosen).max() < 1e-4 * np.abs(full).max()
 
 
-def test_the_shipped_model_is_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_graph_of_the_shipped_model_computes_the_same_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     bundle = load_bundle(Path(__file__).parents[2] / "models" / "unet_nano.safetensors")
     images = noise(1, 32, 64, 3)
     logits, expected = OpenVinoEngine(bundle, "fp32")(images)[0].logits, float64(bundle, images)[0]
@@ -190,7 +190,7 @@ def test_the_shipped_model_is_the_same_network(monkeypatch: pytest.MonkeyPatch) 
     assert np.abs(logits - expected).max() <= 1e-5 * np.abs(expected).max()
 
 
-def test_a_signal_after_engines_have_ended_in_any_order(tmp_path: Path) -> None:
+def test_a_signal_after_engines_were_freed_does_not_crash(tmp_path: Path) -> None:
     """Each Core of OpenVINO changes the stack on which signals are handled, and frees it at its end."""
     bundle_of(SHAPES["without context"], tmp_path)
     program = f"""

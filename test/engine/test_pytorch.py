@@ -55,7 +55,7 @@ def bundle(model: UNet, folder: Path) -> Bundle:
 
 @pytest.mark.parametrize("folded", [True, False])
 @pytest.mark.parametrize(("precision", "tolerance"), [("fp32", 2e-3), ("bf16", 5e-2)])
-def test_logits_are_those_of_the_network(
+def test_logits_equal_those_of_the_network(
     precision: str, tolerance: float, folded: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "has_bf16", lambda: precision == "bf16")
@@ -78,20 +78,20 @@ def test_logits_are_those_of_the_network(
         np.testing.assert_allclose(frame.probability, softmax.max(dim=0).values, rtol=1e-5)
 
 
-def test_norms_are_folded_either_way(tmp_path: Path) -> None:
+def test_normalisations_are_folded_whether_stored_so_or_not(tmp_path: Path) -> None:
     for model in (trained(), fold(trained())):
         engine = TorchEngine(bundle(model, tmp_path), "cpu")
         assert not any(isinstance(module, nn.BatchNorm2d) for module in engine._model.modules())
 
 
-def test_the_bundle_stays_as_it_was(tmp_path: Path) -> None:
+def test_the_bundle_is_not_changed(tmp_path: Path) -> None:
     read = bundle(trained(), tmp_path)
     before = {name: tensor.copy() for name, tensor in read.tensors.items()}
     TorchEngine(read, "cpu")
     assert all(np.array_equal(before[name], tensor) for name, tensor in read.tensors.items())
 
 
-def test_threads(tmp_path: Path) -> None:
+def test_the_engine_uses_the_given_threads(tmp_path: Path) -> None:
     read = bundle(trained(), tmp_path)
     TorchEngine(read, "cpu", threads=2)
     assert torch.get_num_threads() == 2
@@ -101,7 +101,7 @@ def test_threads(tmp_path: Path) -> None:
         TorchEngine(read, "cpu", threads=-1)
 
 
-def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_device_is_chosen_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
@@ -118,7 +118,7 @@ def test_devices(monkeypatch: pytest.MonkeyPatch) -> None:
         pick_device("cuda:2")
 
 
-def test_precision_is_what_the_device_has_natively(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_precision_is_one_that_the_device_has(monkeypatch: pytest.MonkeyPatch) -> None:
     for has_it, precision in ((True, "bf16"), (False, "fp16")):
         monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation, it=has_it: it)
         gpu = torch.device("cuda", 0)
@@ -153,7 +153,9 @@ class Unlisted(Exception):
         (Unlisted("out of memory"), Unlisted, "out of memory"),
     ],
 )
-def test_errors_of_the_device(error: Exception, becomes: type[Exception], message: str | None) -> None:
+def test_device_errors_become_out_of_memory_or_device_lost(
+    error: Exception, becomes: type[Exception], message: str | None
+) -> None:
     with pytest.raises(becomes) as caught, device_errors():
         raise error
     assert type(caught.value) is becomes
@@ -161,7 +163,7 @@ def test_errors_of_the_device(error: Exception, becomes: type[Exception], messag
     assert message is None or str(caught.value) == message
 
 
-def test_a_cpu_without_the_memory_says_so_and_goes_on(tmp_path: Path) -> None:
+def test_after_out_of_memory_on_a_cpu_the_engine_still_works(tmp_path: Path) -> None:
     engine = TorchEngine(bundle(trained(), tmp_path), "cpu")
     with pytest.raises(OutOfMemory):
         engine.allocate(1, 1 << 25, 1 << 25)
@@ -170,7 +172,7 @@ def test_a_cpu_without_the_memory_says_so_and_goes_on(tmp_path: Path) -> None:
     assert engine(np.zeros((1, 8, 8, 3), np.uint8))[0].logits.shape == (19, 4, 4)
 
 
-def test_loading_a_segmenter(tmp_path: Path) -> None:
+def test_a_segmenter_is_loaded_with_its_options(tmp_path: Path) -> None:
     read = bundle(trained(), tmp_path)
     path = tmp_path / "x.safetensors"
     one, other = Segmenter.load(path, "cpu", max_pixels=64), Segmenter.load(read, "cpu", max_pixels=64)

@@ -41,7 +41,7 @@ def said(tmp_path: Path, before: str, arguments: str, after: str = "", **environ
     return done.stdout or done.stderr.splitlines()[-1]
 
 
-def test_without_openvino_pytorch_runs_it_on_the_cores_that_there_are(bundle: Bundle, tmp_path: Path) -> None:
+def test_without_openvino_pytorch_is_used_with_all_cores(bundle: Bundle, tmp_path: Path) -> None:
     one_core = f"{WITHOUT}import os; os.sched_setaffinity(0, {{min(os.sched_getaffinity(0))}})\n"
     threads = "import torch; assert torch.get_num_threads() == 1, torch.get_num_threads()\n"
     assert said(tmp_path, one_core, "'cpu', precision='fp32'", threads) == "TorchEngine fp32 (37, 53) 1000\n"
@@ -49,7 +49,7 @@ def test_without_openvino_pytorch_runs_it_on_the_cores_that_there_are(bundle: Bu
     assert said(tmp_path, WITHOUT, "'cpu', precision='fp32'", GOMP_SPINCOUNT="5").endswith(" 5\n")
 
 
-def test_with_openvino_nothing_is_set_for_pytorch(bundle: Bundle, tmp_path: Path) -> None:
+def test_with_openvino_pytorchs_settings_are_not_changed(bundle: Bundle, tmp_path: Path) -> None:
     loaded = "assert 'torch' not in sys.modules\n"
     assert said(tmp_path, "import sys\n", "'cpu', precision='fp32'", loaded) == "OpenVinoEngine fp32 (37, 53) None\n"
 
@@ -62,7 +62,7 @@ def test_without_both_libraries_the_missing_one_is_named(bundle: Bundle, tmp_pat
     assert "torch" in said(tmp_path, f"{WITHOUT}sys.modules['torch'] = None\n", "'cpu'")
 
 
-def test_files_of_a_gpu_that_is_of_no_use_leave_the_cpu(
+def test_with_a_gpu_that_cannot_be_used_the_cpu_is_used(
     bundle: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(selection, "GPU_FILES", (str(tmp_path),))
@@ -70,12 +70,12 @@ def test_files_of_a_gpu_that_is_of_no_use_leave_the_cpu(
 
 
 @pytest.mark.parametrize("device", ["tpu", "cuda:77"])
-def test_a_device_that_is_not_there_is_refused(device: str, bundle: Bundle) -> None:
+def test_a_missing_device_is_refused(device: str, bundle: Bundle) -> None:
     with pytest.raises(ValueError, match=f"device.*{device}"):
         make_engine(bundle, device)
 
 
-def test_a_precision_that_is_none_is_refused_before_anything_is_loaded(bundle: Bundle) -> None:
+def test_an_unknown_precision_is_refused_before_anything_is_loaded(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match=r"^precision must be one of auto, fp32, bf16, int8, not 'fp16'$"):
         make_engine(bundle, "cpu", "fp16")
 

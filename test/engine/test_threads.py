@@ -58,7 +58,7 @@ def limit(folder: Path, files: dict[str, str], own: str) -> float:
         pytest.param({"cpu.max": "200000 100000\n"}, "", 2, id="the process names no group"),
     ],
 )
-def test_limits_of_control_groups(files: dict[str, str], own: str, expected: float, tmp_path: Path) -> None:
+def test_limits_of_control_groups_are_read(files: dict[str, str], own: str, expected: float, tmp_path: Path) -> None:
     assert limit(tmp_path, files, own) == expected
 
 
@@ -82,7 +82,7 @@ def test_a_process_bound_to_one_core_uses_one() -> None:
     assert done.stdout == "1\n"
 
 
-def test_the_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_threads_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threads, "usable_cores", lambda: 4)
     assert [thread_count(0), thread_count(0, 3), thread_count(0, 8), thread_count(6, 3)] == [4, 3, 4, 6]
     with pytest.raises(ValueError, match=r"^threads must not be negative, not -1$"):

@@ -11,7 +11,7 @@ CASES = {"messages": 5000, "compressed": 4000, "bundles": 200, "texts": 400, "ba
 
 
 @pytest.mark.parametrize("name", TARGETS)
-def test_whatever_comes_in_is_taken_or_refused_in_one_line(name: str) -> None:
+def test_any_input_is_accepted_or_refused_in_one_line(name: str) -> None:
     findings, taken = try_cases(name, range(CASES[name]))
     assert findings == []
     assert 0 < taken < CASES[name]

@@ -25,7 +25,7 @@ def test_the_image_reaches_half_a_pixel_around_the_outer_centres() -> None:
     assert PIN.project(np.array([(left, 0, 1), (right, 0, 1)])).seen.tolist() == [True, False]
 
 
-def test_distortion_is_that_of_the_published_formula() -> None:
+def test_distortion_follows_the_published_formula() -> None:
     """Brown's model as OpenCV documents it, written out."""
     k1, k2, p1, p2, k3 = lens = (-0.3, 0.1, 0.001, -0.002, -0.01)
     x, y = 0.3, -0.2
@@ -37,7 +37,7 @@ def test_distortion_is_that_of_the_published_formula() -> None:
     assert np.allclose(at, [(400 * u + 319.5, 410 * v + 239.5)])
 
 
-def test_a_fisheye_is_that_of_the_published_formula() -> None:
+def test_a_fisheye_follows_the_published_formula() -> None:
     """Kannala and Brandt: the radius is a polynomial of the angle."""
     angle = math.radians(70)
     radius = angle * (1 - 0.02 * angle**2 + 0.003 * angle**4 - 0.001 * angle**6 + 0.0002 * angle**8)
@@ -45,7 +45,7 @@ def test_a_fisheye_is_that_of_the_published_formula() -> None:
     assert np.allclose(at, [(319.5 + 200 * radius, 239.5)])
 
 
-def test_what_a_polynomial_folds_back_into_the_image_is_not_seen() -> None:
+def test_points_beyond_the_valid_angle_are_not_seen() -> None:
     """With k1 = -0.3 the radius r (1 - 0.3 r²) is largest at r = 1.054; r = 1.8 falls on the radius 0.05 again."""
     folding = Camera(640, 480, 400, 400, 319.5, 239.5, "plumb_bob", (-0.3, 0, 0, 0, 0))
     at, seen = folding.project(np.array([(0.7, 0, 1), (1.05, 0, 1), (1.8, 0, 1)]))
@@ -53,7 +53,7 @@ def test_what_a_polynomial_folds_back_into_the_image_is_not_seen() -> None:
     assert 0 <= at[2, 0] < 640  # without the rule it would be taken for seen
 
 
-def test_directions_of_a_right_angle_and_more_are_not_seen() -> None:
+def test_directions_of_90_degrees_and_more_are_not_seen() -> None:
     beyond = MAX_ANGLE + 0.01
     assert not WIDE.project(np.array([(math.sin(beyond), 0, math.cos(beyond)), (1.0, 0, -0.1)])).seen.any()
 
@@ -65,7 +65,7 @@ def test_directions_of_a_right_angle_and_more_are_not_seen() -> None:
     strength=st.floats(-0.1, 0.1),
 )
 @settings(max_examples=40, deadline=None)
-def test_a_pixels_ray_is_projected_onto_the_pixel(width: int, height: int, model: str, strength: float) -> None:
+def test_the_ray_of_a_pixel_is_projected_onto_this_pixel(width: int, height: int, model: str, strength: float) -> None:
     lens = {
         "plumb_bob": (strength, 0.01, 0.001, -0.001, 0.0),
         "rational_polynomial": (strength, 0.01, 0.001, -0.001, 0.0, 0.5 * strength, 0.01, 0.0),

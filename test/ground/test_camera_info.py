@@ -50,7 +50,7 @@ def test_a_rectified_image_is_turned_by_r() -> None:
         ({"roi": SimpleNamespace(x_offset=1, y_offset=0, width=2**32 - 1, height=1)}, False, "image of 4294967295"),
     ],
 )
-def test_absurd_messages_are_refused_in_one_short_line(changed: dict[str, Any], rectified: bool, says: str) -> None:
+def test_impossible_messages_are_refused_in_one_line(changed: dict[str, Any], rectified: bool, says: str) -> None:
     with pytest.raises(CalibrationError, match=says) as refused, np.errstate(all="raise"):
         read_camera_info(message(**changed), rectified)
     assert str(refused.value).isprintable()

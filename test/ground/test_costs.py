@@ -10,7 +10,7 @@ from unet_seg_ros.ground.costs import GROUND, NOTHING, STANDING, load_costs
 IDS = range(len(CLASS_NAMES))
 
 
-def test_the_costs_that_ship() -> None:
+def test_the_shipped_costs_are_read() -> None:
     costs = load_costs(None, CLASS_NAMES, IDS)
     by_name = dict(zip(CLASS_NAMES, costs.cost[: len(CLASS_NAMES)].tolist(), strict=True))
     assert (by_name.pop("road"), by_name.pop("sidewalk"), by_name.pop("terrain"), by_name.pop("sky")) == (
@@ -24,7 +24,7 @@ def test_the_costs_that_ship() -> None:
     assert costs.cost[255] == 255
 
 
-def test_a_class_has_the_cost_of_its_name_at_its_value_in_the_mask(tmp_path: Path) -> None:
+def test_costs_are_indexed_by_the_values_in_the_mask(tmp_path: Path) -> None:
     path = tmp_path / "costs.yaml"
     path.write_text("ground: {lane: 5, grass: 90}\nstanding: {default: 80, cow: 99}\n")
     costs = load_costs(path, ("cow", "lane", "shed"), (7, 3, 200))

@@ -30,7 +30,7 @@ def layers(draw: st.DrawFn) -> Layer:
 
 
 @given(st.lists(layers(), min_size=1, max_size=4))
-def test_laws(seen: list[Layer]) -> None:
+def test_the_result_depends_neither_on_order_nor_on_repetition(seen: list[Layer]) -> None:
     fused = fuse(seen)
     assert (fuse(seen[::-1]) == fused).all()  # the order does not matter
     assert (fuse([*seen, seen[0]]) == fused).all()  # nor that one says it twice

@@ -17,7 +17,7 @@ def test_columns_go_forward_and_rows_to_the_left() -> None:
     assert points[3, 0].tolist() == [0.25, 0.75, 0]
 
 
-def test_a_points_cell_is_the_one_around_it() -> None:
+def test_each_point_is_inside_its_cell() -> None:
     grid = Grid(-2.3, -1.1, 3, 1, 0.1)
     points = grid.points()
     assert grid.cells(points[:, 0], points[:, 1]).tolist() == list(range(grid.rows * grid.columns))

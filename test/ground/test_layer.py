@@ -31,7 +31,7 @@ def road() -> np.ndarray:
     return np.full((11, 11), ROAD, np.uint8)
 
 
-def test_by_hand_the_road_alone() -> None:
+def test_the_road_by_hand() -> None:
     """x = 0.5 is below the image and (1.5, ±1) beside it; x = 5.5 covers 0.6 pixels, x = 4.5 covers 1.1."""
     layer = tiny(road())
     assert layer.cost.tolist() == [[U, U, 0, 0, 0, U], [U, 0, 0, 0, 0, U], [U, U, 0, 0, 0, U]]
@@ -40,21 +40,21 @@ def test_by_hand_the_road_alone() -> None:
     assert layer.weight[1, 2] == pytest.approx(pixels / (pixels + 1), rel=0.02)
 
 
-def test_by_hand_a_thing_marks_its_foot_and_hides_what_is_behind_it() -> None:
+def test_an_object_marks_its_foot_and_hides_the_cells_behind() -> None:
     """A car in the middle column down to row 3: its foot is at row 3.5, x = 2.86 m, and half a metre deep."""
     mask = road()
     mask[:4, 5] = CAR
     assert tiny(mask).cost.tolist() == [[U, U, 0, 0, 0, U], [U, 0, 100, 100, U, U], [U, U, 0, 0, 0, U]]
 
 
-def test_a_thing_that_leaves_the_image_below_has_no_foot() -> None:
+def test_an_object_that_reaches_the_lower_border_has_no_foot() -> None:
     mask = road()
     mask[:, 5] = CAR
     assert (tiny(mask).cost[1] == U).all()
 
 
 @pytest.mark.parametrize("between", [SKY, 255])
-def test_a_thing_over_sky_or_void_has_no_foot(between: int) -> None:
+def test_an_object_above_sky_or_void_has_no_foot(between: int) -> None:
     mask = road()
     mask[:4, 5], mask[4, 5] = CAR, between
     assert tiny(mask).cost[1].tolist() == [U, 0, U, U, U, U]
@@ -67,19 +67,19 @@ def test_the_cars_own_bonnet_is_unknown() -> None:
     assert tiny(mask).cost[1].tolist() == [U, U, U, 0, 0, U]
 
 
-def test_a_thing_that_stands_before_another_hides_its_foot() -> None:
+def test_an_object_hides_the_foot_of_the_one_behind() -> None:
     mask = road()
     mask[:2, 5], mask[2:4, 5] = 2, 11  # a building, and a person before it
     assert tiny(mask).cost[1].tolist() == [U, 0, 100, 100, U, U]
 
 
-def test_ground_that_is_seen_over_a_low_thing_is_ground() -> None:
+def test_ground_above_a_low_object_is_ground() -> None:
     mask = road()
     mask[3, 5] = CAR
     assert tiny(mask).cost[1].tolist() == [U, 0, 100, 100, 0, U]
 
 
-def test_what_is_doubtful_is_unknown() -> None:
+def test_cells_of_low_confidence_are_unknown() -> None:
     confidence = np.full((11, 11), 255, np.uint8)
     confidence[4, 5] = 127  # the pixel of x = 2.5 m
     assert tiny(road(), confidence, 0.5).cost[1].tolist() == [U, 0, U, 0, 0, U]
@@ -87,7 +87,7 @@ def test_what_is_doubtful_is_unknown() -> None:
     assert (tiny(road(), 0 * confidence, 0.5).cost == U).all()
 
 
-def test_a_foot_is_as_sure_as_the_thing_above_it() -> None:
+def test_a_foot_has_the_confidence_of_the_object_above_it() -> None:
     """The border between two classes is always doubtful; a thing that is doubtful as a whole has no foot."""
     mask = road()
     mask[:4, 5] = CAR
@@ -146,7 +146,7 @@ def seen(lens: Camera, pose: Pose) -> tuple[Layer, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", SCENES)
-def test_true_masks_give_the_true_grid(name: str) -> None:
+def test_true_masks_give_a_grid_close_to_the_true_one(name: str) -> None:
     layer, true = seen(*SCENES[name])
     assert (true == 100).sum() > 100
     assert iou(layer.cost == 0, true == 0) >= 0.95
@@ -154,7 +154,7 @@ def test_true_masks_give_the_true_grid(name: str) -> None:
     assert iou(layer.cost == 60, true == 60) >= 0.9
 
 
-def test_two_cameras_that_overlap_see_what_both_together_see() -> None:
+def test_two_cameras_give_the_grid_of_both() -> None:
     views = [
         (camera(1280, 720, 800), Pose.from_angles(1, y, 1.5, 0, 0.1, yaw)) for y, yaw in ((0.5, 0.5), (-0.5, -0.5))
     ]
@@ -167,7 +167,7 @@ def test_two_cameras_that_overlap_see_what_both_together_see() -> None:
     assert iou(together == 100, true == 100) >= 0.85
 
 
-def test_nothing_is_smeared_away_from_the_camera() -> None:
+def test_cells_behind_an_object_are_unknown() -> None:
     """Behind a wall-high box, no cell is occupied or free: the box hides them."""
     box = (Box(8, 0, 1, 3, 9),)
     lens, pose = camera(1280, 720, 1000), Pose.from_angles(0, 0, 1.5, 0, 0, 0)
@@ -180,5 +180,5 @@ def test_nothing_is_smeared_away_from_the_camera() -> None:
     assert (layer.cost[x < 7.4] != 100).all()
 
 
-def test_the_street_has_what_the_tests_are_about() -> None:
+def test_the_test_street_has_all_kinds_of_objects() -> None:
     assert {box.label for box in STREET} == {2, 11, 13}

@@ -24,7 +24,7 @@ def only(row: int, column: int, cost: int) -> Layer:
     return layer
 
 
-def test_frames_of_two_cameras_that_are_near_in_time_make_one_grid() -> None:
+def test_frames_of_two_cameras_near_in_time_are_merged() -> None:
     mapper = Mapper(GRID, COSTS)
     mapper.add("left", only(3, 1, 60), 10.0)
     both = mapper.add("right", only(0, 1, 70), 10.15)
@@ -33,7 +33,7 @@ def test_frames_of_two_cameras_that_are_near_in_time_make_one_grid() -> None:
     assert (later[3, 1], later[0, 1]) == (UNKNOWN, 70)
 
 
-def test_another_cameras_frame_is_moved_with_the_car() -> None:
+def test_the_layer_of_another_camera_is_moved_with_the_car() -> None:
     mapper = Mapper(GRID, COSTS)
     mapper.add("left", only(3, 2, 60), 10.0, Place(5, 5, 0))
     both = mapper.add("right", only(0, 1, 70), 10.1, Place(6, 5, 0))
@@ -47,13 +47,13 @@ def test_without_a_place_nothing_is_remembered() -> None:
     assert mapper.add("camera", only(2, 2, 70), 1.0)[1, 1] == UNKNOWN
 
 
-def test_with_a_place_it_is() -> None:
+def test_with_a_place_cells_are_remembered() -> None:
     mapper = Mapper(GRID, COSTS, memory=5.0)
     mapper.add("camera", only(1, 2, 60), 0.0, Place(0, 0, 0))
     assert mapper.add("camera", only(2, 2, 70), 1.0, Place(1, 0, 0))[1, 1] == 60
 
 
-def test_the_lookup_is_made_anew_for_another_size_or_calibration() -> None:
+def test_the_lookup_is_renewed_for_another_size_or_calibration() -> None:
     mapper = Mapper(GRID, COSTS)
     for size in ((480, 640), (240, 320), (480, 640)):
         mask = np.zeros(size, np.uint8)

@@ -23,23 +23,23 @@ def forward(place: Place, metres: float, turn: float = 0) -> Place:
     return Place(place.x + metres * math.cos(place.yaw), place.y + metres * math.sin(place.yaw), place.yaw + turn)
 
 
-def test_what_is_ahead_comes_nearer_as_the_car_drives() -> None:
+def test_cells_ahead_come_nearer_as_the_car_drives() -> None:
     now = moved(with_cell(2.25, 0.25), GRID, START, GRID, forward(START, 1.5), UNKNOWN)
     assert (now == with_cell(0.75, 0.25)).all()
 
 
-def test_what_is_ahead_is_at_the_right_after_a_turn_to_the_left() -> None:
+def test_after_a_left_turn_cells_ahead_are_on_the_right() -> None:
     now = moved(with_cell(2.25, 0.25), GRID, START, GRID, forward(START, 0, math.pi / 2), UNKNOWN)
     assert (now == with_cell(0.25, -2.25)).all()
 
 
-def test_what_leaves_the_grid_is_gone() -> None:
+def test_cells_that_leave_the_grid_are_lost() -> None:
     assert (moved(with_cell(-3.75, 0.25), GRID, START, GRID, forward(START, 1), UNKNOWN) == UNKNOWN).all()
 
 
 @given(x=st.floats(-50, 50), y=st.floats(-50, 50), yaw=st.floats(-4, 4), far=st.floats(-2, 2), turn=st.floats(-4, 4))
 @settings(deadline=None)
-def test_cells_go_where_their_centres_go(x: float, y: float, yaw: float, far: float, turn: float) -> None:
+def test_cells_move_with_their_centres(x: float, y: float, yaw: float, far: float, turn: float) -> None:
     """Each cell takes the value of the cell that its centre, carried back by plane geometry, lies in."""
     was = Place(x, y, yaw)
     now = forward(was, far, turn)
@@ -56,7 +56,7 @@ def test_cells_go_where_their_centres_go(x: float, y: float, yaw: float, far: fl
     assert (got == expected)[off_border].all()
 
 
-def test_memory_keeps_what_is_no_longer_seen_where_it_stands() -> None:
+def test_remembered_cells_stay_at_their_place_on_the_ground() -> None:
     memory, nothing = Memory(GRID, 2.0), np.full(GRID.shape, UNKNOWN, np.uint8)
     place = Place(0, 0, 0)
     assert (memory.update(with_cell(3.25, 0.25), place, 100.0) == with_cell(3.25, 0.25)).all()
@@ -67,21 +67,21 @@ def test_memory_keeps_what_is_no_longer_seen_where_it_stands() -> None:
     assert (memory.update(nothing, place, 102.0) == UNKNOWN).all()  # forgotten after two seconds
 
 
-def test_what_is_seen_replaces_what_is_remembered() -> None:
+def test_visible_cells_replace_remembered_ones() -> None:
     memory = Memory(GRID, 5.0)
     memory.update(with_cell(3.25, 0.25, 100), START, 0.0)
     assert (memory.update(with_cell(3.25, 0.25, 0), START, 1.0) == with_cell(3.25, 0.25, 0)).all()
     assert (memory.update(np.full(GRID.shape, UNKNOWN, np.uint8), START, 2.0) == with_cell(3.25, 0.25, 0)).all()
 
 
-def test_a_drive_that_begins_again_is_not_mixed_with_its_end() -> None:
+def test_a_drive_that_starts_again_clears_the_memory() -> None:
     memory, nothing = Memory(GRID, 2.0), np.full(GRID.shape, UNKNOWN, np.uint8)
     memory.update(with_cell(3.25, 0.25), START, 100.0)
     assert (memory.update(nothing, START, 99.9) != UNKNOWN).any()  # two cameras, a little out of order
     assert (memory.update(nothing, START, 10.0) == UNKNOWN).all()
 
 
-def test_a_long_pause_forgets() -> None:
+def test_a_long_pause_clears_the_memory() -> None:
     memory = Memory(GRID, 2.0)
     memory.update(with_cell(1.25, 0.25), START, 0.0)
     assert (memory.update(np.full(GRID.shape, UNKNOWN, np.uint8), START, 1e9) == UNKNOWN).all()

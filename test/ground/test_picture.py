@@ -9,7 +9,7 @@ from unet_seg_ros.ground.picture import LETHAL_RED, UNSEEN, colors, draw_grid
 GRID = Grid(0, -10, 30, 10, 0.5)
 
 
-def test_forward_is_up_and_left_is_left() -> None:
+def test_forward_is_up_and_left_is_on_the_left() -> None:
     cost = np.full(GRID.shape, UNKNOWN, np.uint8)
     cost[GRID.rows - 10 :, GRID.columns - 10 :] = 100  # far ahead, to the left
     picture = draw_grid(cost, GRID, 240)

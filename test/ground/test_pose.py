@@ -36,7 +36,7 @@ def test_a_positive_roll_lowers_the_right_side() -> None:
 
 
 @given(roll=ANGLES, pitch=ANGLES, yaw=ANGLES)
-def test_the_quaternion_says_what_the_angles_say(roll: float, pitch: float, yaw: float) -> None:
+def test_the_quaternion_equals_the_angles(roll: float, pitch: float, yaw: float) -> None:
     def about(axis: int, angle: float) -> np.ndarray:
         a, b = [(1, 2), (2, 0), (0, 1)][axis]
         matrix = np.eye(3)
@@ -50,7 +50,7 @@ def test_the_quaternion_says_what_the_angles_say(roll: float, pitch: float, yaw:
 
 
 @pytest.mark.parametrize("height", [0.0, -1.5, 31.0])
-def test_a_camera_that_is_not_over_the_ground_is_refused(height: float) -> None:
+def test_a_camera_below_the_ground_is_refused(height: float) -> None:
     with pytest.raises(CalibrationError, match="above the ground"):
         Pose.from_angles(0, 0, height, 0, 0, 0)
 
@@ -58,6 +58,6 @@ def test_a_camera_that_is_not_over_the_ground_is_refused(height: float) -> None:
 @pytest.mark.parametrize(
     ("quaternion", "says"), [((0, 0, 0, 0), "a quaternion of length 1"), ((math.nan, 0, 0, 1), "finite")]
 )
-def test_a_rotation_that_is_none_is_refused(quaternion: tuple[float, float, float, float], says: str) -> None:
+def test_an_invalid_rotation_is_refused(quaternion: tuple[float, float, float, float], says: str) -> None:
     with pytest.raises(CalibrationError, match=says):
         Pose(0, 0, 1, quaternion)

@@ -48,7 +48,7 @@ def test_a_cells_centre_projected_and_back_is_the_centre(
     assert np.allclose(back(camera, pose, at[seen]), centres[seen], atol=1e-4)
 
 
-def test_the_pixel_of_each_cell_is_where_similar_triangles_say() -> None:
+def test_the_pixel_of_each_cell_follows_from_similar_triangles() -> None:
     """A level camera 1.5 m high sees the ground x ahead, y to the left at column cx - f y / x, row cy + 1.5 f / x."""
     grid = Grid(2, -4, 10, 4, 0.5)
     view = View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, 0, 0)), grid, (480, 640))
@@ -62,7 +62,7 @@ def test_the_pixel_of_each_cell_is_where_similar_triangles_say() -> None:
     assert not seen[(row > 480) | (column < -0.5) | (column > 639.5)].any()
 
 
-def test_a_cell_weighs_by_the_pixels_it_covers() -> None:
+def test_the_weight_of_a_cell_follows_from_its_pixels() -> None:
     """It covers f² h / x³ pixels a square metre of ground; where that is under one pixel it is unknown."""
     grid = Grid(2, -0.1, 40, 0.1, 0.2)
     view = View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, 0, 0)), grid, (480, 640))
@@ -74,7 +74,7 @@ def test_a_cell_weighs_by_the_pixels_it_covers() -> None:
     assert 0 < x[view.share > 0].max() < 22
 
 
-def test_the_same_view_at_half_the_size() -> None:
+def test_a_view_at_half_the_size_shows_the_same_cells() -> None:
     pose, grid = Pose.from_angles(0, 0, 1.5, 0, 0.1, 0), Grid(2, -4, 8, 4, 0.5)
     full, half = (View(Calibration(PIN, pose), grid, (480 // n, 640 // n)) for n in (1, 2))
     both = (full.share > 0) & (half.share > 0)
@@ -96,7 +96,7 @@ def test_a_camera_that_looks_away_from_the_grid_is_refused() -> None:
         View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, 0, math.pi)), Grid(), (480, 640))
 
 
-def test_rays_start_under_the_camera_and_show_what_the_cells_show() -> None:
+def test_rays_start_below_the_camera_and_agree_with_the_cells() -> None:
     """Along each ray, the picture's pixel and the ground's point belong to each other."""
     pose, grid = Pose.from_angles(1, 0.5, 1.5, 0.1, 0.15, 0.2), Grid(2, -4, 10, 4, 0.2)
     view = View(Calibration(PIN, pose), grid, (480, 640))

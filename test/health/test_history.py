@@ -28,7 +28,7 @@ def seconds(count: int) -> list[int]:
     return [number * SECOND for number in range(count)]
 
 
-def test_a_drive_is_neither_frozen_nor_late() -> None:
+def test_a_normal_drive_is_neither_frozen_nor_late() -> None:
     frames, masks = map(list, zip(*street(), strict=True))
     found = driven(frames, masks, seconds(len(frames)))
     assert all(signals["frozen"] == 0 for signals in found)
@@ -36,7 +36,7 @@ def test_a_drive_is_neither_frozen_nor_late() -> None:
     assert [signals["gap"] for signals in found[6:]] == pytest.approx([1.0] * (len(found) - 6))
 
 
-def test_a_picture_that_stands_still_is_frozen_for_as_long() -> None:
+def test_an_unchanged_picture_is_frozen_for_its_time() -> None:
     frame, mask = street()[0]
     found = driven([frame] * 4, [mask] * 4, [0, SECOND, 3 * SECOND, 4 * SECOND])
     assert [signals["frozen"] for signals in found] == [0, 1, 3, 4]
@@ -47,14 +47,14 @@ def test_the_same_message_sent_twice_is_not_frozen() -> None:
     assert driven([frame] * 2, [mask] * 2, [SECOND, SECOND])[1]["frozen"] == 0
 
 
-def test_one_pixel_of_noise_ends_a_freeze() -> None:
+def test_a_change_of_one_pixel_ends_a_freeze() -> None:
     frame, mask = street()[0]
     other = frame.copy()
     other[8, 5] ^= 1
     assert driven([frame, frame, other], [mask] * 3, seconds(3))[2]["frozen"] == 0
 
 
-def test_classes_that_change_where_the_picture_does_not_flicker() -> None:
+def test_classes_that_change_in_an_unchanged_picture_flicker() -> None:
     frame, mask = street()[0]
     other = np.full_like(mask, 8)
     stamps = [0, SECOND // 10]
@@ -66,7 +66,7 @@ def test_classes_that_change_where_the_picture_does_not_flicker() -> None:
     assert math.isnan(driven([frame] * 2, [mask, other], [0, SECOND])[1]["flicker"])
 
 
-def test_gaps_and_stamps_that_run_backwards() -> None:
+def test_gaps_and_backward_stamps_are_measured() -> None:
     frames, masks = map(list, zip(*street(), strict=True))
     tenths = [number * SECOND // 10 for number in range(10)]
     found = driven(frames[:12], masks[:12], [*tenths, 2 * SECOND, SECOND])
@@ -75,6 +75,6 @@ def test_gaps_and_stamps_that_run_backwards() -> None:
     assert math.isnan(found[11]["gap"])
 
 
-def test_absurd_stamps_do_no_harm() -> None:
+def test_extreme_stamps_do_no_harm() -> None:
     frames, masks = map(list, zip(*street(), strict=True))
     driven(frames[:4], masks[:4], [-(2**63), 2**63 - 1, 0, -1])

@@ -46,50 +46,50 @@ def ice(frame: Array) -> Array:
     return np.clip(frame + needles[..., None], 0, 255).astype(np.uint8)
 
 
-def test_a_clean_lens_after_enough_images() -> None:
+def test_a_clean_lens_gives_low_signals() -> None:
     found = driven(town(), SKY)
     assert all(math.isnan(value) for signals in found[: KEPT - 1] for value in signals.values())
     assert all(signals["veiled"] == 0 and abs(signals["pattern"]) < 0.05 for signals in found[KEPT - 1 :])
 
 
-def test_mud_veils_its_share_of_the_picture() -> None:
+def test_mud_veils_the_share_that_it_covers() -> None:
     clean, muddy = driven(town())[-1], driven(town(mud))[-1]
     covered = 120 * 160 / (320 * 240 * 0.75)
     assert muddy["veiled"] - clean["veiled"] == pytest.approx(covered, abs=0.12)
     assert muddy["veiled"] > 0.15
 
 
-def test_ice_is_a_pattern() -> None:
+def test_ice_gives_a_high_pattern_signal() -> None:
     assert driven(town(ice))[-1]["pattern"] > 0.15
 
 
-def test_noise_that_changes_is_no_pattern() -> None:
+def test_changing_noise_gives_no_pattern_signal() -> None:
     rng = np.random.default_rng(0)
     noisy = town(lambda frame: np.clip(frame + rng.normal(0, 30, frame.shape), 0, 255).astype(np.uint8))
     assert abs(driven(noisy)[-1]["pattern"]) < 0.05
 
 
 @pytest.mark.parametrize("classes", [ROAD, SKY])
-def test_road_and_sky_need_no_detail(classes: int) -> None:
+def test_road_and_sky_are_not_judged(classes: int) -> None:
     assert driven(town(mud), classes)[-1]["veiled"] == 0
 
 
-def test_dark_cells_need_no_detail() -> None:
+def test_dark_cells_are_not_judged() -> None:
     assert driven(town(lambda frame: mud(frame) // 8))[-1]["veiled"] == 0
 
 
-def test_a_car_that_stands_is_not_judged() -> None:
+def test_nothing_is_judged_while_the_car_stands() -> None:
     frame = ice(mud(street()[0][0]))
     rng = np.random.default_rng(0)
     frames = [np.clip(frame + rng.normal(0, 3, frame.shape), 0, 255).astype(np.uint8) for _ in range(12)]
     assert all(math.isnan(value) for value in driven(frames)[-1].values())
 
 
-def test_images_of_half_a_second_are_too_few() -> None:
+def test_half_a_second_of_images_is_not_judged() -> None:
     assert all(math.isnan(value) for value in driven(town(), apart=0.04)[-1].values())
 
 
-def test_the_pattern_is_the_share_of_energy_that_stays() -> None:
+def test_the_pattern_is_the_share_of_constant_energy() -> None:
     """A fixed pattern and moving noise of equal strength: half of the energy stays."""
     rng = np.random.default_rng(0)
     fixed = 20 * rng.standard_normal((1, 90, 160))

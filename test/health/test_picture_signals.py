@@ -26,7 +26,7 @@ def flat(level: float, sigma: float = 0.0, size: tuple[int, int] = (241, 323)) -
     return np.clip(level + noise + 0.5, 0, 255).astype(np.uint8)
 
 
-def test_light_of_a_picture_that_is_half_black_and_half_white() -> None:
+def test_light_of_a_half_black_half_white_picture() -> None:
     frame = np.zeros((240, 320, 3), np.uint8)
     frame[:, 160:] = 255
     found = signals(frame)
@@ -98,7 +98,7 @@ def test_each_signal_moves_the_right_way(signal: str, sign: int, worsen: Callabl
         assert sign * signals(worsen(frame))[signal] > sign * signals(frame)[signal]
 
 
-def test_colours_that_alternate_show() -> None:
+def test_alternating_colours_raise_the_zipper_signal() -> None:
     """A mosaic of a smooth orange picture, decoded in the right order and in another."""
     smooth = np.zeros((240, 320, 3), np.uint8)
     smooth[..., 0], smooth[..., 1], smooth[..., 2] = 200, np.linspace(60, 160, 320), 40
@@ -110,7 +110,7 @@ def test_colours_that_alternate_show() -> None:
 
 
 @pytest.mark.parametrize("harm", [lambda f: f, BLUR, lambda f: f[::-1, 5:, ::-1], lambda f: np.minimum(f * 3, 255)])
-def test_the_signals_are_those_of_plain_numpy(harm: Callable[[Array], Array]) -> None:
+def test_the_signals_equal_those_of_plain_numpy(harm: Callable[[Array], Array]) -> None:
     frame = np.ascontiguousarray(harm(street()[2][0])).astype(np.uint8)
     frame[150:155] = frame[150]
     small, found = cells(frame), signals(frame)

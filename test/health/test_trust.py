@@ -30,14 +30,14 @@ def seen(number: int, fault: str = "") -> Segmentation:
     return Segmentation(mask, confidence, CLASS_NAMES, Timings(0, 0, 0), working=frame, fault=fault)
 
 
-def test_nothing_wrong() -> None:
+def test_normal_signals_give_full_trust() -> None:
     health = judge_trust(FINE, SIMPLE)
     assert (health.level, health.trust, health.flags, health.reason) == (Level.OK, 1.0, (), "")
     assert health.signals == FINE
     assert health.bounds == dict.fromkeys(FINE, 10.0)
 
 
-def test_one_signal_out_of_bounds_by_hand() -> None:
+def test_the_trust_of_one_bad_signal_by_hand() -> None:
     """``white`` is 12: one scale beyond its bound of 10; with the lead."""
     health = judge_trust(FINE | {"white": 12.0}, SIMPLE)
     assert health.trust == pytest.approx(math.exp(-0.5 * (1 + LEAD)))
@@ -46,13 +46,13 @@ def test_one_signal_out_of_bounds_by_hand() -> None:
     assert health.reason == "too much of the picture is white"
 
 
-def test_trust_begins_to_fall_before_the_flag_rises() -> None:
+def test_trust_falls_before_a_flag_is_set() -> None:
     health = judge_trust(FINE | {"white": 9.8}, SIMPLE)
     assert health.level == Level.OK
     assert health.trust == pytest.approx(math.exp(-0.5 * (LEAD - 0.1)))
 
 
-def test_what_alone_degrades_a_frame_is_named_before_its_bound() -> None:
+def test_a_heavy_signal_is_named_before_its_bound() -> None:
     """``frozen`` weighs so much that trust falls to almost nothing before its bound; ``white`` is beyond its own."""
     heavy = replace(SIMPLE, bounds={**SIMPLE.bounds, "frozen": Bound(10.0, 2.0, 50.0)})
     health = judge_trust(FINE | {"frozen": 9.8, "white": 12.0}, heavy)
@@ -60,7 +60,7 @@ def test_what_alone_degrades_a_frame_is_named_before_its_bound() -> None:
     assert judge_trust(FINE | {"frozen": 8.4, "white": 12.0}, heavy).flags == ("washed_out",)
 
 
-def test_much_that_is_close_to_its_bound_is_degraded_too() -> None:
+def test_several_signals_near_their_bounds_degrade_a_frame() -> None:
     near = {rule.signal: (9.9 if rule.high else 10.1) for rule in RULES if not rule.log}
     health = judge_trust(FINE | near, SIMPLE)
     assert health.level != Level.OK
@@ -68,7 +68,7 @@ def test_much_that_is_close_to_its_bound_is_degraded_too() -> None:
     assert health.reason
 
 
-def test_what_was_not_measured_and_what_has_no_bound_is_not_judged() -> None:
+def test_signals_without_a_value_or_bound_are_not_judged() -> None:
     assert judge_trust(dict.fromkeys(FINE, math.nan), SIMPLE).level == Level.OK
     unbound = Thresholds({rule.signal: Bound(math.inf, 1.0, 1.0) for rule in RULES}, 0.5, 0.2)
     health = judge_trust(dict.fromkeys(FINE, 1e9), unbound)
@@ -89,7 +89,7 @@ def test_a_worse_signal_never_raises_trust(values: dict[Rule, float], rule: Rule
     assert second.level >= first.level
 
 
-def test_a_broken_network_is_blind_and_says_why() -> None:
+def test_a_broken_network_gives_the_level_blind_and_the_reason() -> None:
     health = Monitor(MANIFEST).look(seen(0, "the network's output contains NaN or infinity"), 0)
     assert health.level == Level.BLIND
     assert health.trust < 1e-6
@@ -97,7 +97,7 @@ def test_a_broken_network_is_blind_and_says_why() -> None:
     assert health.reason.startswith("the network's output contains NaN or infinity")
 
 
-def test_a_frozen_camera_is_blind() -> None:
+def test_a_frozen_camera_gives_the_level_blind() -> None:
     monitor = Monitor(MANIFEST)
     levels = [monitor.look(seen(0), number * 10**8).level for number in range(12)]
     assert levels[0] != Level.BLIND
@@ -105,7 +105,7 @@ def test_a_frozen_camera_is_blind() -> None:
     assert "frozen" in monitor.look(seen(0), 12 * 10**8).flags
 
 
-def test_each_rule_is_measured_under_its_name() -> None:
+def test_every_rule_has_a_measured_signal() -> None:
     measurement = Measurement(MANIFEST)
     for number in range(12):
         signals = measurement.signals(seen(number), number * 10**9, age=0.1)
@@ -114,12 +114,12 @@ def test_each_rule_is_measured_under_its_name() -> None:
     assert unknown <= {"confidence", "flicker"}  # no reference in this manifest; the street moves
 
 
-def test_confidence_is_a_share_of_the_models_own() -> None:
+def test_confidence_is_relative_to_the_models_reference() -> None:
     manifest = Manifest("m", CONFIGS["nano"], 480 * 360, reference_confidence=0.5)
     assert Measurement(manifest).signals(seen(0), 0)["confidence"] == pytest.approx(230 / 255 / 0.5, rel=1e-3)
 
 
-def test_a_tiny_frame_has_no_picture_to_judge() -> None:
+def test_a_tiny_frame_has_no_picture_signals() -> None:
     tiny = np.zeros((4, 5, 3), np.uint8)
     mask = np.zeros((4, 5), np.uint8)
     small = Segmentation(mask, mask + 255, CLASS_NAMES, Timings(0, 0, 0), working=tiny)
@@ -147,7 +147,7 @@ def test_a_segmentation_without_its_frame_is_refused() -> None:
         ("degraded: [", "not YAML"),
     ],
 )
-def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+def test_a_wrong_file_is_refused(tmp_path: Path, text: str, problem: str) -> None:
     path = tmp_path / "health.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=problem) as error:
@@ -155,7 +155,7 @@ def test_a_file_that_is_wrong_is_refused(tmp_path: Path, text: str, problem: str
     assert str(path) in str(error.value)
 
 
-def test_a_row_that_is_wrong_is_named(tmp_path: Path) -> None:
+def test_a_wrong_row_is_named(tmp_path: Path) -> None:
     path = tmp_path / "health.yaml"
     rows = {rule.signal: "{bound: 1, scale: 1, weight: 1}" for rule in RULES}
     for wrong in ("{bound: 1, scale: 0, weight: 1}", "{bound: 1, scale: 1}", "{bound: .nan, scale: 1, weight: 1}"):
@@ -165,11 +165,11 @@ def test_a_row_that_is_wrong_is_named(tmp_path: Path) -> None:
             load_thresholds(path)
 
 
-def test_the_shipped_thresholds_load() -> None:
+def test_the_shipped_thresholds_are_read() -> None:
     thresholds = load_thresholds()
     assert 0 < thresholds.blind < thresholds.degraded < 1
 
 
-def test_no_file() -> None:
+def test_a_missing_file_is_named() -> None:
     with pytest.raises(ValueError, match=r"nowhere\.yaml"):
         load_thresholds(Path("nowhere.yaml"))

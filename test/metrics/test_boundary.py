@@ -29,7 +29,7 @@ def brute_band(mask: NDArray[np.uint8], distance: int) -> set[tuple[int, int]]:
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(1, 3), st.integers(0, 10**6))
-def test_the_band_is_its_definition(height: int, width: int, distance: int, seed: int) -> None:
+def test_the_band_follows_its_definition(height: int, width: int, distance: int, seed: int) -> None:
     mask = (np.random.default_rng(seed).random((height, width)) < 0.8).astype(np.uint8)
     assert {tuple(p) for p in np.argwhere(band(mask, distance)).tolist()} == brute_band(mask, distance)
 
@@ -40,7 +40,7 @@ def blocks(rng: np.random.Generator, height: int, width: int) -> NDArray[np.uint
 
 
 @given(st.integers(1, 15), st.integers(1, 15), st.sampled_from([0.02, 0.1, 0.3]), st.integers(0, 10**6))
-def test_counts_are_the_definition(height: int, width: int, ratio: float, seed: int) -> None:
+def test_the_counts_follow_the_definition(height: int, width: int, ratio: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     label, prediction = blocks(rng, height, width), blocks(rng, height, width)
     found = BoundaryIoU(NINETEEN, ratio)
@@ -55,7 +55,7 @@ def test_counts_are_the_definition(height: int, width: int, ratio: float, seed: 
 
 
 @given(st.integers(1, 15), st.integers(1, 15), st.integers(0, 10**6))
-def test_what_is_predicted_at_void_labels_does_not_count(height: int, width: int, seed: int) -> None:
+def test_predictions_at_void_labels_do_not_count(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     label, prediction, other = (blocks(rng, height, width) for _ in range(3))
     kept = label.copy(), prediction.copy()
@@ -70,7 +70,7 @@ def test_what_is_predicted_at_void_labels_does_not_count(height: int, width: int
 
 
 @given(st.integers(0, 4), st.integers(0, 10**6))
-def test_sums_are_one_evaluation(cut: int, seed: int) -> None:
+def test_summed_counts_equal_one_evaluation(cut: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pairs = [(blocks(rng, 7, 11), blocks(rng, 7, 11)) for _ in range(4)]
     first, second, whole = (BoundaryIoU(NINETEEN) for _ in range(3))
@@ -83,14 +83,14 @@ def test_sums_are_one_evaluation(cut: int, seed: int) -> None:
 
 
 @pytest.mark.parametrize(("shape", "width"), [((1024, 2048), 46), ((360, 480), 12), ((101, 99), 3), ((9, 9), 1)])
-def test_the_width_of_the_band(shape: tuple[int, int], width: int) -> None:
+def test_the_width_of_the_band_follows_the_diagonal(shape: tuple[int, int], width: int) -> None:
     """2 % of the diagonal, rounded: 45.8, 12.0, 2.8, 0.3 pixels."""
     found = BoundaryIoU(NINETEEN)
     found.update(np.zeros(shape, np.uint8), np.zeros(shape, np.uint8))
     assert found.union[0] == shape[0] * shape[1] - (shape[0] - 2 * width) * (shape[1] - 2 * width)
 
 
-def test_one_pixel_no_pixel_and_void_alone() -> None:
+def test_images_of_one_pixel_no_pixel_and_only_void() -> None:
     pixel = BoundaryIoU(NINETEEN)
     pixel.update(np.array([[13]], np.uint8), np.array([[13]], np.uint8))
     assert pixel.mean_iou() == pixel.union.sum() == 1
@@ -102,13 +102,13 @@ def test_one_pixel_no_pixel_and_void_alone() -> None:
 
 
 @pytest.mark.parametrize("other", [BoundaryIoU(GROUPINGS["camvid11"]), BoundaryIoU(NINETEEN, 0.01)])
-def test_counts_that_do_not_add(other: BoundaryIoU) -> None:
+def test_counts_of_another_grouping_or_width_are_refused(other: BoundaryIoU) -> None:
     found = BoundaryIoU(NINETEEN)
     with pytest.raises(ValueError, match=r"counts of \w+ at 0\.0\d* cannot be added to .* cityscapes19 at 0\.02"):
         found += other
 
 
-def test_an_outline_that_is_off_costs_more_than_in_iou() -> None:
+def test_a_shifted_outline_lowers_it_more_than_the_iou() -> None:
     label = np.zeros((100, 100), np.uint8)
     label[20:80, 20:80] = 13
     shifted = np.roll(label, 2, axis=1)
@@ -121,7 +121,7 @@ def test_an_outline_that_is_off_costs_more_than_in_iou() -> None:
     assert 0 < found.iou()[13] < 0.7 < both.sum() / either.sum()
 
 
-def test_groups_void_and_sums() -> None:
+def test_groups_void_and_sums_by_hand() -> None:
     label, prediction = np.full((9, 9), 13, np.uint8), np.full((9, 9), 15, np.uint8)
     parts = [BoundaryIoU(GROUPINGS["camvid11"]) for _ in range(3)]
     parts[0].update(label, prediction)  # cars and buses are one class

@@ -14,7 +14,7 @@ NINETEEN = GROUPINGS["cityscapes19"]
 
 
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(1, 20), st.integers(0, 10**6))
-def test_it_is_its_definition(height: int, width: int, bins: int, seed: int) -> None:
+def test_the_error_follows_its_definition(height: int, width: int, bins: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     label, prediction = (rng.choice([0, 5, 255], (height, width)).astype(np.uint8) for _ in range(2))
     confidence = rng.integers(0, 256, (height, width)).astype(np.uint8)
@@ -41,7 +41,7 @@ def test_it_is_its_definition(height: int, width: int, bins: int, seed: int) -> 
             assert np.isnan([mean[k], accuracy[k]]).all()
 
 
-def test_what_is_always_right_and_sure_is_calibrated() -> None:
+def test_a_sure_and_correct_prediction_is_calibrated() -> None:
     found = Calibration(GROUPINGS["camvid11"])
     found.update(np.full((4, 4), 13, np.uint8), np.full((4, 4), 15, np.uint8), np.full((4, 4), 255, np.uint8))
     assert found.ece() == 0
@@ -52,14 +52,14 @@ def test_what_is_always_right_and_sure_is_calibrated() -> None:
     assert wrong.ece() == 0.5
 
 
-def test_sizes_must_agree() -> None:
+def test_other_sizes_are_refused() -> None:
     a, b = np.zeros((3, 4), np.uint8), np.zeros((4, 3), np.uint8)
     for arrays in ((a, b, a), (a, a, b)):
         with pytest.raises(ValueError, match=r"must have the same size, not \(3, 4\) \(height, width\)"):
             Calibration(NINETEEN).update(*arrays)
 
 
-def test_void_is_left_out_and_a_void_prediction_is_wrong() -> None:
+def test_void_labels_are_left_out_and_void_predictions_are_wrong() -> None:
     found = Calibration(NINETEEN, 2)
     label, prediction = np.array([[255, 255, 0, 0]], np.uint8), np.array([[0, 255, 255, 0]], np.uint8)
     found.update(label, prediction, np.array([[9, 9, 51, 255]], np.uint8))
@@ -69,7 +69,7 @@ def test_void_is_left_out_and_a_void_prediction_is_wrong() -> None:
     assert found.ece() == pytest.approx(0.2 / 2)
 
 
-def test_bins_hold_their_lower_edge_and_the_last_one_its_upper() -> None:
+def test_a_confidence_on_an_edge_belongs_to_the_upper_bin() -> None:
     """With 5 bins, 51 / 255 is an edge."""
     found = Calibration(NINETEEN, 5)
     pixels = np.zeros((1, 4), np.uint8)
@@ -77,14 +77,14 @@ def test_bins_hold_their_lower_edge_and_the_last_one_its_upper() -> None:
     assert found.reliability()[2].tolist() == [1, 1, 0, 0, 2]
 
 
-def test_counts_of_another_grouping() -> None:
+def test_counts_of_another_grouping_are_refused() -> None:
     found = Calibration(NINETEEN)
     with pytest.raises(ValueError, match="counts of camvid11 cannot be added to counts of cityscapes19"):
         found += Calibration(GROUPINGS["camvid11"])
     assert np.isnan(found.ece())
 
 
-def test_counts_beyond_32_bits() -> None:
+def test_counts_do_not_overflow_32_bits() -> None:
     found = Calibration(NINETEEN)
     found.counts[255] = 2**40, 3 * 2**40
     assert found.ece() == 0.25

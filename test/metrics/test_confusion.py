@@ -109,7 +109,7 @@ def test_sums_of_matrices_equal_one_evaluation(grouping: str, seed: int, cut: in
     assert (matrix_of(side_by_side, grouping).matrix == whole.matrix).all()
 
 
-def test_counts_of_another_grouping() -> None:
+def test_counts_of_another_grouping_are_refused() -> None:
     """The same number of classes is not the same grouping."""
     camvid = GROUPINGS["camvid11"]
     matrix = matrix_of(frames(1, 0), "camvid11")
@@ -129,13 +129,13 @@ def test_a_coarser_matrix_is_the_sum_of_the_finer_one(seed: int) -> None:
         assert coarse[row, -1] == fine[list(rows), -1].sum()
 
 
-def test_a_perfect_prediction() -> None:
+def test_a_perfect_prediction_has_an_iou_of_1() -> None:
     pairs = [(label, label) for label, _ in frames(1, 0)]
     matrix = matrix_of(pairs)
     assert matrix.mean_iou() == matrix.pixel_accuracy() == 1
 
 
-def test_void() -> None:
+def test_void_labels_are_ignored_and_void_predictions_are_wrong() -> None:
     """Void labels are left out, whatever is predicted; void predictions count as missed."""
     label, prediction = np.array([[0, 0, VOID, VOID]], np.uint8), np.array([[0, VOID, 0, 5]], np.uint8)
     matrix = matrix_of([(label, prediction)])
@@ -153,14 +153,14 @@ def test_without_labelled_pixels_everything_is_nan(pairs: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("shape", [(13, 9), (9, 12), (117,), (9, 13, 1)])
-def test_sizes_that_differ(shape: Any) -> None:
+def test_different_sizes_are_refused(shape: Any) -> None:
     matrix = ConfusionMatrix(GROUPINGS["cityscapes19"])
     with pytest.raises(ValueError, match=r"the label is \(9, 13\) \(height, width\), the prediction \("):
         matrix.update(np.zeros((9, 13), np.uint8), np.zeros(shape, np.uint8))
     assert matrix.matrix.sum() == 0
 
 
-def test_counts_beyond_32_bits() -> None:
+def test_counts_do_not_overflow_32_bits() -> None:
     matrix = ConfusionMatrix(GROUPINGS["cityscapes19"])
     matrix.matrix[0, 0] = 2**40
     matrix.update(*frames(1, 0)[0])

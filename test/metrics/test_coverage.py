@@ -53,7 +53,7 @@ def test_where_a_polygon_starts_and_its_direction_do_not_matter(
 
 
 @given(top=fractions, bottom=fractions, height=sizes, width=sizes)
-def test_two_regions_that_share_an_edge_share_no_pixel_and_leave_none_out(
+def test_two_regions_with_a_common_edge_share_no_pixel_and_miss_none(
     top: float, bottom: float, height: int, width: int
 ) -> None:
     left = Region("left", ((0, 0), (top, 0), (bottom, 1), (0, 1))).pixels(height, width)
@@ -61,7 +61,7 @@ def test_two_regions_that_share_an_edge_share_no_pixel_and_leave_none_out(
     assert (left ^ right).all()
 
 
-def test_the_even_odd_rule() -> None:
+def test_the_even_odd_rule_decides_what_is_inside() -> None:
     """A ring drawn twice around: its hole is outside."""
     outer, inner = ((0, 0), (1, 0), (1, 1), (0, 1), (0, 0)), ((0.25, 0.25), (0.75, 0.25), (0.75, 0.75), (0.25, 0.75))
     inside = Region("ring", (*outer, *inner, inner[0])).pixels(8, 8)
@@ -71,20 +71,20 @@ def test_the_even_odd_rule() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(1, 1), (3, 7), (1024, 2048)])
-def test_the_whole_frame_and_its_lower_half(height: int, width: int) -> None:
+def test_regions_of_the_whole_frame_and_of_its_lower_half(height: int, width: int) -> None:
     assert Region.from_flat("all", [0, 0, 1, 0, 1, 1, 0, 1]).pixels(height, width).all()
     lower = Region.from_flat("lower", [0, 0.5, 1, 0.5, 1, 1, 0, 1]).pixels(height, width)
     assert (lower == (np.arange(height)[:, None] + 0.5 >= height / 2)).all()
 
 
-def test_pixels_are_kept_and_can_not_be_written_to() -> None:
+def test_pixels_are_cached_and_read_only() -> None:
     region = Region.from_flat("r", [0, 0, 1, 0, 1, 1])
     assert region.pixels(30, 40) is Region.from_flat("other", [0, 0, 1, 0, 1, 1]).pixels(30, 40)
     with pytest.raises(ValueError, match="read-only"):
         region.pixels(30, 40)[0, 0] = True
 
 
-def test_from_flat() -> None:
+def test_from_flat_reads_pairs_of_numbers() -> None:
     region = Region.from_flat("ego", [0, 1, 0.5, 0.25, 1, 1], ["front"])
     assert region == Region("ego", ((0.0, 1.0), (0.5, 0.25), (1.0, 1.0)), ("front",))
     assert Region.from_flat("ego", array("d", [0, 1, 0.5, 0.25, 1, 1]), ("front",)) == region
@@ -108,7 +108,7 @@ def test_a_wrong_polygon_names_its_parameter(numbers: list[float], message: str)
 
 
 @pytest.mark.parametrize("name", ["", "image"])
-def test_a_wrong_name(name: str) -> None:
+def test_a_wrong_name_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match=f"can't be named '{name}'"):
         Region(name, ((0, 0), (1, 0), (1, 1)))
 
@@ -168,7 +168,7 @@ def test_fractions_sum_to_one(height: int, width: int, seed: int) -> None:
     assert measure(mask, mask, 255).regions[0].fraction.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_all_void() -> None:
+def test_a_frame_of_void_has_zero_fractions() -> None:
     coverage = measure(np.full((3, 4), 255, np.uint8), np.full((3, 4), 51, np.uint8), 19)
     whole = coverage.regions[0]
     assert whole.valid_pixels == 0
@@ -178,7 +178,7 @@ def test_all_void() -> None:
     assert coverage.low_confidence_fraction == 1
 
 
-def test_a_region_between_the_pixel_centers_is_empty() -> None:
+def test_a_region_between_pixel_centres_is_empty() -> None:
     sliver = Region.from_flat("sliver", [0, 0, 0.01, 0, 0.01, 1])
     covered = measure(np.zeros((4, 4), np.uint8), np.zeros((4, 4), np.uint8), 2, [sliver]).regions[1]
     assert covered.valid_pixels == 0
@@ -186,7 +186,7 @@ def test_a_region_between_the_pixel_centers_is_empty() -> None:
     assert np.isnan(covered.mean_confidence).all()
 
 
-def test_a_mask_that_is_a_view() -> None:
+def test_a_mask_may_be_a_view() -> None:
     rng = np.random.default_rng(0)
     mask, confidence = rng.integers(0, 3, (12, 20), np.uint8)[::2, ::-1], rng.integers(0, 256, (20, 6), np.uint8).T
     check_all(measure(mask, confidence, 3), mask, confidence, 3, [], 0.5)
@@ -205,6 +205,6 @@ def test_sums_of_a_large_frame_are_exact() -> None:
 
 
 @pytest.mark.parametrize(("shape", "other"), [((3, 4), (4, 3)), ((3, 4), (3, 5)), ((0, 4), (0, 4)), ((3,), (3,))])
-def test_wrong_sizes(shape: Any, other: Any) -> None:
+def test_wrong_sizes_are_refused(shape: Any, other: Any) -> None:
     with pytest.raises(ValueError, match="must have the same size and not be empty"):
         measure(np.zeros(shape, np.uint8), np.zeros(other, np.uint8), 19)

@@ -19,7 +19,7 @@ def masks(count: int, height: int = 10, width: int = 14) -> np.ndarray:
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 100])
-def test_percentiles_are_those_of_sorted_ranks(count: int) -> None:
+def test_percentiles_are_linear_between_ranks(count: int) -> None:
     seconds = RNG.exponential(0.1, count).tolist()
     found = distribution([*seconds, float("nan")])
     assert found is not None
@@ -33,7 +33,7 @@ def test_percentiles_are_those_of_sorted_ranks(count: int) -> None:
     assert found["mean"] == pytest.approx(sum(seconds) / count)
 
 
-def test_nothing_has_no_distribution() -> None:
+def test_no_values_have_no_distribution() -> None:
     assert distribution([]) is None
     assert distribution([float("nan")]) is None
 
@@ -46,7 +46,7 @@ def test_without_labels_there_is_no_accuracy() -> None:
     assert stability(score)["agreement"] is stability(score)["agreement_miou"] is None
 
 
-def test_accuracy_is_that_of_the_sums_and_has_no_nan() -> None:
+def test_accuracy_comes_from_the_sums_and_has_no_nan() -> None:
     grouping = GROUPINGS["cityscapes19"]
     score = Score(grouping, [LEFT])
     labels, seen, confidence = masks(3), masks(3), RNG.integers(0, 256, (3, 10, 14)).astype(np.uint8)
@@ -67,7 +67,7 @@ def test_accuracy_is_that_of_the_sums_and_has_no_nan() -> None:
     assert sum(found["reliability"]["share"]) == pytest.approx(1.0)
 
 
-def test_stability_is_that_of_the_pixels() -> None:
+def test_stability_equals_a_count_over_pixels() -> None:
     score = Score(GROUPINGS["cityscapes19"])
     seen, other, confidence = masks(3), masks(3), RNG.integers(0, 256, (3, 10, 14)).astype(np.uint8)
     for mask, sure, second in zip(seen, confidence, other, strict=True):
@@ -81,7 +81,7 @@ def test_stability_is_that_of_the_pixels() -> None:
     assert found["agreement_miou"] is not None
 
 
-def test_a_sum_of_scores_is_the_score_of_the_sum() -> None:
+def test_summed_scores_equal_one_score_of_all_frames() -> None:
     grouping = GROUPINGS["categories"]
     one, parts = Score(grouping, [LEFT]), [Score(grouping, [LEFT]) for _ in range(3)]
     for part in parts:
@@ -97,7 +97,7 @@ def test_a_sum_of_scores_is_the_score_of_the_sum() -> None:
     assert stability(total) == stability(one)
 
 
-def test_a_frame_of_another_size_does_not_flicker() -> None:
+def test_a_frame_of_another_size_has_no_flicker() -> None:
     score = Score(GROUPINGS["cityscapes19"])
     score.take("front", *masks(2))
     assert np.isnan(score.take("front", *masks(2, 5, 5))["flicker"])

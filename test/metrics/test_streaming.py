@@ -33,7 +33,7 @@ def arrivals(times: list[float], latencies: list[float]) -> list[tuple[float, in
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0, 0.5, 1, 2.5, 7])), min_size=1, max_size=12))
-def test_it_equals_the_loop(frames: list[tuple[int, float]]) -> None:
+def test_it_equals_a_slow_loop(frames: list[tuple[int, float]]) -> None:
     times = np.cumsum([gap for gap, _ in frames]).tolist()
     latencies = [latency for _, latency in frames]
     found = Streaming(GROUPING)
@@ -49,7 +49,7 @@ def test_it_equals_the_loop(frames: list[tuple[int, float]]) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 4), st.sampled_from([0, 0.5, 1, 2.5, 7, None])), min_size=1, max_size=12))
-def test_measured_times_are_taken_as_they_are(frames: list[tuple[int, float | None]]) -> None:
+def test_measured_times_are_used_unchanged(frames: list[tuple[int, float | None]]) -> None:
     """``None`` is a frame whose mask never came. Masks come in the order of their frames."""
     times = np.cumsum([gap for gap, _ in frames]).tolist()
     arrived = np.maximum.accumulate(
@@ -67,7 +67,7 @@ def test_measured_times_are_taken_as_they_are(frames: list[tuple[int, float | No
     assert found.instants == len(frames)
 
 
-def test_without_latency_it_is_the_accuracy_of_the_masks() -> None:
+def test_without_latency_it_equals_the_accuracy_of_the_masks() -> None:
     found, expected = Streaming(GROUPING), ConfusionMatrix(GROUPING)
     for i in range(5):
         found.take("front", Moment(i, 0.0), picture(i), picture(9))
@@ -75,7 +75,7 @@ def test_without_latency_it_is_the_accuracy_of_the_masks() -> None:
     np.testing.assert_array_equal(found.confusion.matrix, expected.matrix)
 
 
-def test_cameras_do_not_wait_for_each_other_and_a_jump_back_begins_anew() -> None:
+def test_cameras_are_independent_and_a_backward_jump_starts_again() -> None:
     found, zero = Streaming(GROUPING), np.zeros((1, 1), np.uint8)
     for camera in ("left", "right"):
         found.take(camera, Moment(10.0, 1.0), zero, None)
@@ -86,7 +86,7 @@ def test_cameras_do_not_wait_for_each_other_and_a_jump_back_begins_anew() -> Non
     assert found.instants == 3
 
 
-def test_a_mask_of_another_size_is_no_mask_of_this_instant() -> None:
+def test_a_mask_of_another_size_counts_as_no_mask() -> None:
     found = Streaming(GROUPING)
     found.take("front", Moment(0.0, 0.0), np.zeros((2, 2), np.uint8), np.zeros((3, 3), np.uint8))
     assert found.confusion.mean_iou() == 0

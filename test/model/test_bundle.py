@@ -64,7 +64,7 @@ def refusal(path: Path) -> str:
     return message
 
 
-def test_round_trip(tmp_path: Path) -> None:
+def test_a_written_bundle_is_read_unchanged(tmp_path: Path) -> None:
     model = UNet(CONFIG)
     path = tmp_path / "folder" / "small.safetensors"
     written = save_bundle(path, model, MANIFEST)
@@ -80,7 +80,7 @@ def test_round_trip(tmp_path: Path) -> None:
     assert os.stat(path).st_mode & 0o777 == 0o644
 
 
-def test_the_digest_is_of_manifest_and_tensors(path: Path) -> None:
+def test_the_digest_depends_on_manifest_and_tensors(path: Path) -> None:
     read = load_bundle(path)
     other = save_bundle(path, read.build(), dataclasses.replace(MANIFEST, data_terms="paid"))
     model = read.build()
@@ -90,12 +90,12 @@ def test_the_digest_is_of_manifest_and_tensors(path: Path) -> None:
     assert save_bundle(path, read.build(), MANIFEST).digest == read.digest
 
 
-def test_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path / "none.safetensors").endswith("no such file")
     assert "not a complete safetensors file" in refusal(tmp_path)
 
 
-def test_truncated(path: Path) -> None:
+def test_a_truncated_file_is_refused(path: Path) -> None:
     data = path.read_bytes()
     lengths = {*range(0, 40), *np.linspace(0, len(data) - 1, 60).astype(int).tolist(), len(data) - 1}
     for length in lengths:
@@ -106,13 +106,13 @@ def test_truncated(path: Path) -> None:
 
 
 @given(st.binary(max_size=200))
-def test_not_safetensors(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+def test_a_file_of_another_kind_is_refused(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
     path = tmp_path_factory.mktemp("garbage") / "x.safetensors"
     path.write_bytes(data)
     assert "not a complete safetensors file" in refusal(path)
 
 
-def test_any_flipped_byte_is_noticed(path: Path) -> None:
+def test_any_flipped_byte_is_found(path: Path) -> None:
     data = path.read_bytes()
     header = 8 + int.from_bytes(data[:8], "little")
     rng = np.random.default_rng(0)
@@ -148,7 +148,7 @@ def forge(path: Path, change: Callable[[dict[str, Tensor], dict[str, Any], dict[
     path.write_bytes(save(tensors, metadata))
 
 
-def test_without_a_manifest_or_of_another_format(path: Path) -> None:
+def test_files_without_a_manifest_or_of_another_format_are_refused(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: metadata.update(format="3"))
     assert refusal(path).endswith("bundle format 3, but this version reads formats 1 and 2")
     forge(path, lambda tensors, manifest, metadata: metadata.pop("format"))
@@ -170,13 +170,13 @@ def test_without_a_manifest_or_of_another_format(path: Path) -> None:
         ({"a": {"dtype": "F32", "shape": [2**62, 4], "data_offsets": [0, 4]}}, "overflow"),
     ],
 )
-def test_headers_that_no_bundle_has(tmp_path: Path, header: dict[str, Any], says: str) -> None:
+def test_impossible_headers_are_refused(tmp_path: Path, header: dict[str, Any], says: str) -> None:
     text = json.dumps(header).encode()
     (tmp_path / "a").write_bytes(len(text).to_bytes(8, "little") + text + b"1234")
     assert says in refusal(tmp_path / "a")
 
 
-def test_an_edited_manifest_does_not_match(path: Path) -> None:
+def test_an_edited_manifest_is_refused(path: Path) -> None:
     tensors, metadata = read_tensors(path)
     edited = metadata["manifest"].replace('"free"', '"none"')
     assert edited != metadata["manifest"]
@@ -187,7 +187,7 @@ def test_an_edited_manifest_does_not_match(path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "3", "null", "{}", '{"config": 3}', '{"config": {}}'])
-def test_a_manifest_that_is_none(path: Path, text: str) -> None:
+def test_a_text_that_is_not_a_manifest_is_refused(path: Path, text: str) -> None:
     tensors, metadata = read_tensors(path)
     write_tensors(path, tensors, {**metadata, "manifest": text})
     assert "its manifest is not valid" in refusal(path)
@@ -220,7 +220,7 @@ def test_a_manifest_that_is_none(path: Path, text: str) -> None:
         ({"config": {"widths": [], "depths": []}}, "widths must be 2 to 8 whole numbers"),
     ],
 )
-def test_a_manifest_that_is_wrong(path: Path, fields: dict[str, Any], message: str) -> None:
+def test_a_wrong_manifest_is_refused(path: Path, fields: dict[str, Any], message: str) -> None:
     forge(path, lambda tensors, manifest, metadata: manifest.update(fields))
     assert "its manifest is not valid" in refusal(path)
     assert message in refusal(path)
@@ -236,17 +236,19 @@ def test_a_manifest_that_is_wrong(path: Path, fields: dict[str, Any], message: s
     ],
     ids=["missing", "extra", "shape", "type"],
 )
-def test_tensors_of_another_network(path: Path, change: Callable[[dict[str, Tensor]], None], first: str) -> None:
+def test_tensors_of_another_network_are_refused(
+    path: Path, change: Callable[[dict[str, Tensor]], None], first: str
+) -> None:
     forge(path, lambda tensors, manifest, metadata: change(tensors))
     assert first in refusal(path)
 
 
-def test_a_manifest_of_another_network(path: Path) -> None:
+def test_a_manifest_of_another_network_is_refused(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: manifest["config"].update(widths=[4, 16]))
     assert "tensors do not fit its manifest" in refusal(path)
 
 
-def test_a_manifest_from_before_there_were_folded_networks(path: Path) -> None:
+def test_a_manifest_without_the_field_norm_is_read(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: manifest["config"].pop("norm"))
     assert load_bundle(path).manifest.config == CONFIG
 
@@ -265,7 +267,7 @@ def test_a_bundle_of_format_1_has_all_weights_in_32_bits(path: Path) -> None:
     assert all(torch.equal(read[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_a_weight_that_16_bits_cannot_hold_stays_in_32(path: Path) -> None:
+def test_a_weight_too_large_for_16_bits_is_stored_in_32(path: Path) -> None:
     model = UNet(CONFIG)
     with torch.no_grad():
         model.head.weight[0, 0] = 1e6
@@ -281,12 +283,12 @@ def test_reading_a_bundle_needs_no_pytorch(path: Path) -> None:
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-def test_folded_or_not_is_part_of_the_manifest(path: Path) -> None:
+def test_the_manifest_says_whether_the_network_is_folded(path: Path) -> None:
     forge(path, lambda tensors, manifest, metadata: manifest["config"].update(norm=False))
     assert "tensors do not fit its manifest" in refusal(path)
 
 
-def test_class_tables() -> None:
+def test_wrong_class_tables_are_refused() -> None:
     ids = (*range(18), 255)
     assert dataclasses.replace(MANIFEST, class_ids=ids).class_ids == ids
     merged = (0,) * 19
@@ -296,7 +298,7 @@ def test_class_tables() -> None:
 
 
 @pytest.mark.parametrize("function", ["fsync", "replace"])
-def test_a_failing_write_leaves_what_was_there(path: Path, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_that_fails_keeps_the_old_file(path: Path, function: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: Any) -> None:
         raise OSError("no space left")
 
@@ -309,7 +311,7 @@ def test_a_failing_write_leaves_what_was_there(path: Path, function: str, monkey
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_the_digest_is_sha256_of_what_is_documented() -> None:
+def test_the_digest_is_the_documented_sha256() -> None:
     tensors: dict[str, Any] = {"b": np.array([1.5, -2], np.float32), "a": np.array(7)}
     parts = [b"text", b"a torch.int64 ()", np.int64(7).tobytes(), b"b torch.float32 (2,)"]
     expected = hashlib.sha256(b"".join([*parts, np.array([1.5, -2], np.float32).tobytes()])).hexdigest()

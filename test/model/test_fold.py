@@ -57,7 +57,7 @@ def test_a_folded_network_computes_the_same(config: UNetConfig, seed: int) -> No
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
 
 
-def test_one_pair_against_numpy() -> None:
+def test_one_folded_pair_equals_numpy() -> None:
     model = trained(SMALL)
     conv, norm = model.stem[0], model.stem[1]
     gamma, beta, mean, var = (t.detach().numpy() for t in (norm.weight, norm.bias, norm.running_mean, norm.running_var))
@@ -83,7 +83,7 @@ def test_an_unfolded_network_computes_the_same(config: UNetConfig, seed: int) ->
 
 
 @EVERY_SHAPE
-def test_it_goes_on_training_where_the_folded_one_stood(config: UNetConfig) -> None:
+def test_an_unfolded_network_trains_like_the_folded_one(config: UNetConfig) -> None:
     """With norms that were merely the identity, the statistics of the first batch would undo what was learnt."""
     model = trained(config)
     again = unfold(fold(model))
@@ -92,7 +92,7 @@ def test_it_goes_on_training_where_the_folded_one_stood(config: UNetConfig) -> N
     assert (actual - expected).abs().max() < 1e-2 * expected.abs().max()  # eps weighs differently
 
 
-def test_dead_channels_unfold() -> None:
+def test_dead_channels_can_be_unfolded() -> None:
     """Norms that training has driven to zero spread."""
     model = trained(SMALL)
     for norm in model.modules():
@@ -104,7 +104,7 @@ def test_dead_channels_unfold() -> None:
     assert unfold(folded).train()(x).isfinite().all()
 
 
-def test_twice_is_once() -> None:
+def test_folding_twice_changes_nothing() -> None:
     model = trained(SMALL)
     folded = fold(model)
     assert fold(folded) is folded
@@ -122,7 +122,7 @@ def test_in_float32_only_the_last_bits_differ(name: str) -> None:
 
 
 @EVERY_SHAPE
-def test_a_folded_bundle(config: UNetConfig, tmp_path: Path) -> None:
+def test_a_folded_network_is_saved_and_loaded(config: UNetConfig, tmp_path: Path) -> None:
     folded = fold(trained(config).float())
     for parameter in folded.parameters():
         parameter.data = parameter.data.half().float()  # what a bundle can hold

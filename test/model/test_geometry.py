@@ -13,7 +13,7 @@ from unet_seg_ros.model.geometry import axis, working_size
 
 
 @given(st.integers(1, 300), st.integers(1, 300), st.sampled_from([1, 2, 4]))
-def test_pixels_between_logits(frame: int, working: int, ratio: int) -> None:
+def test_pixels_lie_between_logits_by_definition(frame: int, working: int, ratio: int) -> None:
     working = min(frame, working)
     side = axis(frame, working, ratio)
     logits = -(-working // ratio)
@@ -29,7 +29,7 @@ def test_pixels_between_logits(frame: int, working: int, ratio: int) -> None:
 
 
 @given(st.integers(1, 5000), st.integers(1, 5000), st.integers(1, 3_000_000))
-def test_working_sizes(height: int, width: int, budget: int) -> None:
+def test_working_sizes_keep_the_budget_and_the_aspect_ratio(height: int, width: int, budget: int) -> None:
     h, w = working_size(height, width, budget)
     assert 1 <= h <= height
     assert 1 <= w <= width

@@ -17,7 +17,7 @@ from unet_seg_ros.model.bundle import load_bundle, read_tensors
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
 @pytest.mark.parametrize("name", ["head.weight", "head.bias"])
-def test_one_weight_that_is_no_number_is_refused(name: str, value: float, path: Path) -> None:  # noqa: F811
+def test_a_weight_that_is_nan_or_infinite_is_refused(name: str, value: float, path: Path) -> None:  # noqa: F811
     def change(tensors: dict[str, Tensor], manifest: dict[str, Any], metadata: dict[str, str]) -> None:
         tensors[name] = tensors[name].clone()
         tensors[name].view(-1)[0] = value
@@ -52,7 +52,7 @@ CONFIGS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("field", FIELDS)
-def test_a_field_of_another_type_or_size(field: str, path: Path) -> None:  # noqa: F811
+def test_a_field_of_another_type_or_size_is_refused(field: str, path: Path) -> None:  # noqa: F811
     whole = path.read_bytes()
     for value in FIELDS[field]:
         path.write_bytes(whole)
@@ -64,7 +64,7 @@ def test_a_field_of_another_type_or_size(field: str, path: Path) -> None:  # noq
 
 
 @pytest.mark.parametrize("field", CONFIGS)
-def test_a_configuration_that_takes_for_ever(field: str, path: Path) -> None:  # noqa: F811
+def test_an_enormous_configuration_is_refused_at_once(field: str, path: Path) -> None:  # noqa: F811
     whole = path.read_bytes()
     for value in CONFIGS[field]:
         path.write_bytes(whole)
@@ -74,7 +74,7 @@ def test_a_configuration_that_takes_for_ever(field: str, path: Path) -> None:  #
         assert time.monotonic() - start < 20  # and not the hours that a billion blocks take
 
 
-def test_a_manifest_of_another_shape(path: Path) -> None:  # noqa: F811
+def test_a_manifest_of_another_shape_is_refused(path: Path) -> None:  # noqa: F811
     tensors = {name: tensor.clone() for name, tensor in read_tensors(path)[0].items()}  # the file is written anew
 
     for text in ("[" * 100_000, "{" * 5, "null", "5", '"x"', "[]", '{"config": 5}', "{}", " " * 2**21, "\x00"):
@@ -82,6 +82,6 @@ def test_a_manifest_of_another_shape(path: Path) -> None:  # noqa: F811
         assert "its manifest is not valid" in refusal(path)
 
 
-def test_what_loads_is_finite(path: Path) -> None:  # noqa: F811
+def test_a_bundle_that_loads_gives_finite_logits(path: Path) -> None:  # noqa: F811
     assert problem(path) is None
     assert all(np.isfinite(array).all() for array in load_bundle(path).tensors.values())

@@ -18,7 +18,7 @@ def of_pytorch(config: UNetConfig) -> dict[str, tuple[int, ...]]:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_those_of_the_named_configurations(name: str) -> None:
+def test_shapes_of_the_named_configurations(name: str) -> None:
     assert tensor_shapes(CONFIGS[name]) == of_pytorch(CONFIGS[name])
 
 
@@ -30,7 +30,7 @@ def test_those_of_the_named_configurations(name: str) -> None:
     decoder_convs=st.integers(1, 2),
     norm=st.booleans(),
 )
-def test_those_of_any_configuration(
+def test_shapes_of_any_configuration(
     scales: list[tuple[int, int]], stem_stride: int, residual: bool, context: bool, decoder_convs: int, norm: bool
 ) -> None:
     widths, depths = zip(*scales, strict=True)

@@ -16,7 +16,7 @@ NAMES = pytest.mark.parametrize("name", CONFIGS)
 
 
 @NAMES
-def test_forward_and_backward(name: str) -> None:
+def test_forward_and_backward_work_for_every_network(name: str) -> None:
     torch.manual_seed(0)
     model = build(name)
     stride, step = model.config.stride, model.config.stem_stride
@@ -39,7 +39,7 @@ def test_other_sizes_are_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in CONFIGS if name != "unet_classic"])
-def test_saved_and_loaded_it_computes_the_same(name: str, tmp_path: Path) -> None:
+def test_a_loaded_network_computes_the_same(name: str, tmp_path: Path) -> None:
     model = build(name).eval()
     for parameter in model.parameters():
         parameter.data = parameter.data.half().float()  # what a bundle can hold
@@ -51,7 +51,7 @@ def test_saved_and_loaded_it_computes_the_same(name: str, tmp_path: Path) -> Non
         assert torch.equal(loaded(image), model(image))
 
 
-def test_the_classic_is_the_papers() -> None:
+def test_the_classic_network_has_the_papers_layers() -> None:
     """23 convolutional layers, the up-convolutions and the last 1×1 counted: figure 1 and section 2 of the paper."""
     with torch.device("meta"):
         model = build("unet_classic")
@@ -70,7 +70,7 @@ def test_the_classic_is_the_papers() -> None:
     assert model.config.stride == 16
 
 
-def test_an_unknown_name_lists_the_known() -> None:
+def test_an_unknown_name_lists_the_known_names() -> None:
     with pytest.raises(ValueError, match="no UNet is called 'xl'; there are unet_classic, nano, s"):
         build("xl")
 
@@ -98,6 +98,6 @@ def test_shapes_that_cannot_be_built_are_refused(fields: dict[str, Any], message
 
 @pytest.mark.parametrize("stem_stride", [1, 2])
 @pytest.mark.parametrize("context", [True, False])
-def test_the_smallest_are_built(stem_stride: int, context: bool) -> None:
+def test_the_smallest_shapes_are_built(stem_stride: int, context: bool) -> None:
     model = UNet(UNetConfig((1, 2), (1, 1), stem_stride, context=context, num_classes=1)).eval()
     assert model(torch.zeros(1, 3, 4, 4)).shape == (1, 1, 4 // stem_stride, 4 // stem_stride)

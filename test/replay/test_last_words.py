@@ -25,7 +25,7 @@ def command(tmp_path: Path) -> list[str]:
     return [str(bag), "--model", str(model), "--device", "cpu", "--no-recording", "--output", str(tmp_path / "out")]
 
 
-def test_what_nobody_expected_is_status_3(
+def test_an_unexpected_error_gives_status_3(
     command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fails(*_: Any) -> None:
@@ -39,7 +39,7 @@ def test_what_nobody_expected_is_status_3(
     assert "Traceback" in (tmp_path / "out" / "error.log").read_text()
 
 
-def test_no_memory_is_status_2(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_memory_gives_status_2(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> None:
         raise MemoryError
 
@@ -48,7 +48,7 @@ def test_no_memory_is_status_2(command: list[str], monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("broken", ["write_video", "page"])
-def test_a_report_is_written_whatever_becomes_of_the_pictures(
+def test_a_report_is_written_even_if_the_pictures_fail(
     broken: str, command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: Any) -> None:
@@ -63,7 +63,7 @@ def test_a_report_is_written_whatever_becomes_of_the_pictures(
     assert (tmp_path / "out" / "report.html").exists() == (broken == "write_video")
 
 
-def test_percent_where_a_fraction_is_meant_is_refused() -> None:
+def test_a_percentage_instead_of_a_fraction_is_refused() -> None:
     for rule in ("miou>=60", "flicker<=-1", "iou.road>=1.5"):
         with pytest.raises(ValueError, match="is a fraction from 0 to 1"):
             parse([rule], "offline", GROUPINGS["cityscapes19"])
@@ -71,7 +71,7 @@ def test_percent_where_a_fraction_is_meant_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", ["labelTrainIds", "polygons"])
-def test_labels_that_were_expected_are_told_with_what_lies_there(
+def test_missing_labels_are_reported_with_the_files_that_exist(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     town = drives.write_cityscapes(tmp_path / "town", "val", 2, 2)

@@ -34,11 +34,11 @@ def given(*arguments: str) -> Options:
 
 
 @pytest.mark.parametrize("name", GROUPINGS)
-def test_a_shipped_grouping_goes_by_its_name(name: str) -> None:
+def test_a_shipped_grouping_is_found_by_its_name(name: str) -> None:
     assert load_grouping(name) is GROUPINGS[name]
 
 
-def test_a_grouping_of_ones_own(tmp_path: Path) -> None:
+def test_a_grouping_can_come_from_a_file(tmp_path: Path) -> None:
     found = load_grouping(str(written(tmp_path / "planner.yaml", json.dumps(GROUPS))))
     assert (found.name, found.names) == ("planner", tuple(GROUPS))
     for train_id, name in enumerate(CLASS_NAMES):
@@ -83,14 +83,14 @@ def test_a_grouping_in_block_style_is_the_same(tmp_path: Path) -> None:
         ("drivable: \0", "not YAML: "),
     ],
 )
-def test_a_wrong_grouping_is_one_line_with_its_file(tmp_path: Path, text: str, says: str) -> None:
+def test_a_wrong_grouping_gives_one_line_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     path = written(tmp_path / "planner.yaml", text)
     with pytest.raises(ValueError, match="planner") as caught:
         load_grouping(str(path))
     assert line_of(caught).startswith(f"{path}: {says}")
 
 
-def test_a_grouping_in_another_encoding_is_no_yaml(tmp_path: Path) -> None:
+def test_a_grouping_in_another_encoding_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "planner.yaml"
     path.write_bytes("Straße: [road]".encode("latin-1"))
     with pytest.raises(ValueError, match="not YAML") as caught:
@@ -98,7 +98,7 @@ def test_a_grouping_in_another_encoding_is_no_yaml(tmp_path: Path) -> None:
     assert line_of(caught).startswith(f"{path}: ")
 
 
-def test_neither_a_grouping_nor_a_file_lists_those_there_are(tmp_path: Path) -> None:
+def test_an_unknown_grouping_lists_the_groupings(tmp_path: Path) -> None:
     for text in ("cityscapes", str(tmp_path / "absent.yaml"), str(tmp_path), ""):
         with pytest.raises(ValueError, match="grouping") as caught:
             load_grouping(text)
@@ -106,7 +106,7 @@ def test_neither_a_grouping_nor_a_file_lists_those_there_are(tmp_path: Path) -> 
         assert line_of(caught) == says
 
 
-def test_regions_of_a_file(tmp_path: Path) -> None:
+def test_regions_are_read_from_a_file(tmp_path: Path) -> None:
     found = load_regions(written(tmp_path / "regions.yaml", json.dumps(REGIONS)))
     assert [region.name for region in found] == list(REGIONS)
     for region in found:
@@ -134,21 +134,21 @@ def test_regions_of_a_file(tmp_path: Path) -> None:
         ("left: [0, 0", "not YAML: "),
     ],
 )
-def test_wrong_regions_are_one_line_with_their_file(tmp_path: Path, text: str, says: str) -> None:
+def test_wrong_regions_give_one_line_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     path = written(tmp_path / "regions.yaml", text)
     with pytest.raises(ValueError, match="regions") as caught:
         load_regions(path)
     assert line_of(caught).startswith(f"{path}: {says}")
 
 
-def test_regions_that_cannot_be_read(tmp_path: Path) -> None:
+def test_regions_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     for path, says in ((tmp_path / "absent.yaml", "No such file or directory"), (tmp_path, "Is a directory")):
         with pytest.raises(ValueError, match=says) as caught:
             load_regions(path)
         assert line_of(caught) == f"{path}: {says}"
 
 
-def test_settings_of_a_plain_replay_say_what_was_not_asked_for() -> None:
+def test_settings_of_options_that_were_not_given_are_empty() -> None:
     found = Options().settings()
     assert json.loads(json.dumps(found)) == found
     empty = {name: value for name, value in found.items() if not value}
@@ -157,7 +157,7 @@ def test_settings_of_a_plain_replay_say_what_was_not_asked_for() -> None:
     assert found["factor"] is found["rate"] is None
 
 
-def test_settings_hold_what_the_files_said(tmp_path: Path) -> None:
+def test_settings_hold_the_contents_of_the_files(tmp_path: Path) -> None:
     planner = str(written(tmp_path / "planner.yaml", json.dumps(GROUPS)))
     regions = str(written(tmp_path / "regions.yaml", json.dumps(REGIONS)))
     options = given("--grouping", planner, "--regions", regions, "--labels", "front=/label", "--label-ids", "train")
@@ -169,26 +169,26 @@ def test_settings_hold_what_the_files_said(tmp_path: Path) -> None:
     assert (found["labels"], found["label_ids"]) == (["/label"], "train")
 
 
-def test_labels_of_a_folder_are_named_by_it(tmp_path: Path) -> None:
+def test_settings_name_the_folder_of_labels(tmp_path: Path) -> None:
     options = given("--labels", str(tmp_path))
     assert options.labels == LabelSource(tmp_path)
     assert (options.settings()["labels"], options.settings()["label_ids"]) == ([str(tmp_path)], "label")
 
 
-def test_the_factor_is_that_of_a_live_replay() -> None:
+def test_the_factor_is_given_only_for_a_live_replay() -> None:
     assert given("--mode", "live").settings()["factor"] == 1.0
     assert given("--mode", "live", "--factor", "2.5").settings()["factor"] == 2.5
     assert given("--mode", "offline").settings()["factor"] is None
 
 
-def test_a_named_node_makes_it_live() -> None:
+def test_the_option_node_makes_the_replay_live() -> None:
     assert given().mode == "offline"
     found = given("--node", "/segmentation")
     assert (found.mode, found.node) == ("live", "/segmentation")
     assert given("--node", "/segmentation", "--mode", "live") == found
 
 
-def test_offline_options_arrive() -> None:
+def test_options_of_an_offline_replay_are_read() -> None:
     found = given("--against", "unet_nano", "--threads", "3", "--no-recording", "--topic", "/a", "--topic", "/b")
     assert (found.against, found.threads, found.record, found.topics) == ("unet_nano", 3, False, ("/a", "/b"))
 
@@ -215,7 +215,7 @@ def test_offline_options_arrive() -> None:
         ("--labels . --labels /front/label", "labels: give one folder, or a topic for each camera"),
     ],
 )
-def test_options_that_do_not_go_together_are_one_line(
+def test_options_that_exclude_each_other_give_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -229,7 +229,7 @@ def test_options_that_do_not_go_together_are_one_line(
     assert not Path("out").exists()
 
 
-def test_ignored_pixels_of_a_file(tmp_path: Path) -> None:
+def test_ignored_pixels_are_read_from_a_file(tmp_path: Path) -> None:
     cv2.imwrite(str(tmp_path / "mirror.png"), np.ones((4, 4), np.uint8))
     found = load_ignored(written(tmp_path / "ignore.yaml", "front: [0 0 1 0 1 1, mirror.png]\nrear: []"))
     assert found == {"front": ("0 0 1 0 1 1", str(tmp_path / "mirror.png")), "rear": ()}
@@ -244,7 +244,7 @@ def test_ignored_pixels_of_a_file(tmp_path: Path) -> None:
         ("front: [0 0 1 1]", "front: '0 0 1 1': 2 points, a polygon has at least 3"),
     ],
 )
-def test_wrong_ignored_pixels_are_one_line_with_their_file(tmp_path: Path, text: str, says: str) -> None:
+def test_wrong_ignored_pixels_give_one_line_with_the_file(tmp_path: Path, text: str, says: str) -> None:
     path = written(tmp_path / "ignore.yaml", text)
     with pytest.raises(ValueError, match="front") as caught:
         load_ignored(path)

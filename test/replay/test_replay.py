@@ -106,13 +106,13 @@ def report(output: Path) -> dict[str, Any]:
     return dict(json.loads((output / "report.json").read_text()))
 
 
-def test_all_files_are_left(output: Path) -> None:
+def test_all_files_are_written(output: Path) -> None:
     names = {path.name for path in output.iterdir()}
     assert names == {"drive.mcap", "overlay.webm", "report.html", "report.json", "frames.csv", "node.log", "sub"}
     assert (output / "report.html").read_text().startswith("<!DOCTYPE html>")
 
 
-def test_the_bag_holds_what_was_sent_and_what_came(output: Path, town: Path) -> None:
+def test_the_recording_holds_the_sent_and_the_received_messages(output: Path, town: Path) -> None:
     messages = read(output / "drive.mcap")
     images = messages["/camera/image_raw"]
     frames = list(open_source(town, 5.0).frames())
@@ -129,7 +129,7 @@ def test_the_bag_holds_what_was_sent_and_what_came(output: Path, town: Path) -> 
         assert np.array_equal(to_rgb(overlay), draw.overlay(image, mask, palette()))
 
 
-def test_the_nodes_clock_is_the_drives(output: Path) -> None:
+def test_the_node_uses_the_drives_clock(output: Path) -> None:
     """Else a drive's age would be years."""
     coverage = read(output / "drive.mcap")["/segmentation/camera/coverage"]
     assert all(abs(message.age) < 3600 for message in coverage.values())
@@ -191,18 +191,18 @@ def compare(output: Path, drive: Drive, labels: dict[int, Path], model: Path, gr
     assert accuracy["pixel_accuracy"] == confusion.pixel_accuracy()
 
 
-def test_the_report_is_as_documented(output: Path) -> None:
+def test_the_report_follows_the_schema(output: Path) -> None:
     jsonschema.validate(report(output), json.loads((ROOT / "docs" / "report.schema.json").read_text()))
 
 
-def test_masks_and_accuracy_are_the_segmenters_own(output: Path, model: Path, town: Path) -> None:
+def test_masks_and_accuracy_equal_the_segmenters(output: Path, model: Path, town: Path) -> None:
     drive = open_source(town, 5.0)
     labels = {frame.stamp_ns: frame.label for frame in drive.frames() if frame.label}
     compare(output, drive, labels, model, "cityscapes19")
 
 
 @pytest.mark.skipif("UNET_SEG_DATA" not in os.environ, reason="UNET_SEG_DATA names no folder with camvid/")
-def test_a_real_drive_is_as_accurate_as_without_dds(tmp_path: Path) -> None:
+def test_a_real_drive_has_the_same_accuracy_as_without_dds(tmp_path: Path) -> None:
     camvid, model = Path(os.environ["UNET_SEG_DATA"]) / "camvid", share_folder() / "models" / "unet_nano.safetensors"
     bag = drives.as_bag(tmp_path / "bag", camvid, "val", StoragePlugin.MCAP)
     done = replay(bag, "--output", tmp_path, "--model", model, "--labels", drives.LABELS, "--grouping", "camvid11")
@@ -212,7 +212,7 @@ def test_a_real_drive_is_as_accurate_as_without_dds(tmp_path: Path) -> None:
     compare(tmp_path, open_source(bag, labels=[drives.LABELS]), labels, model, "camvid11")
 
 
-def test_rows_hold_the_coverage_of_the_bag(output: Path) -> None:
+def test_rows_hold_the_coverage_that_was_recorded(output: Path) -> None:
     messages = read(output / "drive.mcap")["/segmentation/camera/coverage"]
     rows = [row for row in table(output) if row["status"] == "processed"]
     assert [int(row["stamp_ns"]) for row in rows] == list(messages)
@@ -222,7 +222,7 @@ def test_rows_hold_the_coverage_of_the_bag(output: Path) -> None:
         assert sum(shares) == pytest.approx(1.0, abs=1e-4)
 
 
-def test_a_compressed_bag_of_two_cameras_plays(tmp_path: Path, model: Path) -> None:
+def test_a_compressed_bag_of_two_cameras_is_played(tmp_path: Path, model: Path) -> None:
     topics = {f"/{name}/image_raw/compressed": [drives.compressed(i) for i in range(4)] for name in ("front", "left")}
     bag = drives.write_bag(tmp_path / "bag", topics, StoragePlugin.MCAP)
     done = replay(bag, "--output", tmp_path / "out", "--model", model)
@@ -234,27 +234,27 @@ def test_a_compressed_bag_of_two_cameras_plays(tmp_path: Path, model: Path) -> N
     assert (tmp_path / "out" / "overlay_left.webm").is_file()
 
 
-def test_a_missing_source_is_one_line(tmp_path: Path) -> None:
+def test_a_missing_source_gives_an_error_of_one_line(tmp_path: Path) -> None:
     done = replay(tmp_path / "drive.mcap", "--output", tmp_path / "out")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"replay: {tmp_path / 'drive.mcap'}: no such file or folder\n"
 
 
-def test_what_the_node_refuses_is_told(tmp_path: Path, town: Path) -> None:
+def test_an_error_of_the_node_is_reported(tmp_path: Path, town: Path) -> None:
     done = replay(town, "--output", tmp_path / "out", "--model", tmp_path / "missing.safetensors")
     assert done.returncode == 2
     assert "missing.safetensors" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_device_that_is_none_is_told(tmp_path: Path, town: Path, model: Path) -> None:
+def test_an_unknown_device_is_reported(tmp_path: Path, town: Path, model: Path) -> None:
     done = replay(town, "--output", tmp_path / "out", "--model", model, "--device", "abacus")
     assert done.returncode == 2
     assert "abacus" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_a_topic_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_an_invalid_topic_gives_an_error_of_one_line(tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {"/front/2/image": [drives.raw(0)]}, StoragePlugin.MCAP)
     done = replay(bag, "--output", tmp_path / "out")
     assert done.returncode == 2
@@ -277,7 +277,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
 @pytest.mark.parametrize(("number", "while_it"), [(signal.SIGHUP, "starts"), (signal.SIGTERM, "plays")])
-def test_a_kill_ends_the_node_too(tmp_path: Path, town: Path, model: Path, number: int, while_it: str) -> None:
+def test_killing_the_replay_ends_the_node(tmp_path: Path, town: Path, model: Path, number: int, while_it: str) -> None:
     """In the middle of a drive what was played is reported."""
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("the signal is ignored, as under nohup")
@@ -301,7 +301,7 @@ def test_a_kill_ends_the_node_too(tmp_path: Path, town: Path, model: Path, numbe
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
-def test_a_node_that_dies_leaves_a_report(tmp_path: Path, town: Path, model: Path) -> None:
+def test_if_the_node_dies_a_report_is_written(tmp_path: Path, town: Path, model: Path) -> None:
     process = start(town, "--output", tmp_path, "--model", model, "--rate", 2)
     seen_on(process.stderr, "starting the node\n")
     (node,) = children(process)
@@ -317,7 +317,7 @@ def test_a_node_that_dies_leaves_a_report(tmp_path: Path, town: Path, model: Pat
     assert found["accuracy"]["frames"] == found["frames"]["processed"]
 
 
-def test_no_room_for_the_recording_costs_the_recording(tmp_path: Path, town: Path, model: Path) -> None:
+def test_without_space_for_the_recording_the_report_is_written(tmp_path: Path, town: Path, model: Path) -> None:
     """As on a full disk; what needs no recording is reported, and said is what was lost."""
     done = replay(town, "--output", tmp_path, "--model", model, "--rate", 5, room=2**19)
     assert done.returncode == 2, done.stderr
@@ -329,7 +329,7 @@ def test_no_room_for_the_recording_costs_the_recording(tmp_path: Path, town: Pat
     assert not [path for path in tmp_path.iterdir() if path.suffix == ".mcap" or path.name.startswith(".")]
 
 
-def test_no_room_for_the_report_is_one_line(tmp_path: Path, town: Path, model: Path) -> None:
+def test_without_space_for_the_report_one_line_says_why(tmp_path: Path, town: Path, model: Path) -> None:
     done = replay(town, "--output", tmp_path, "--model", model, "--rate", 5, room=2**12)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr

@@ -45,11 +45,11 @@ def example() -> dict[str, Any]:
     }
 
 
-def test_it_is_a_schema() -> None:
+def test_the_file_is_a_valid_json_schema() -> None:
     jsonschema.Draft202012Validator.check_schema(SCHEMA)
 
 
-def test_it_is_made_of_the_types() -> None:
+def test_the_file_is_made_from_the_types() -> None:
     assert report_schema.PATH.read_text(encoding="utf-8") == report_schema.text(), "run python -m tools.report_schema"
 
 
@@ -70,7 +70,7 @@ def test_a_type_is_described_with_its_limits() -> None:
         report_schema.described(set[int], {})
 
 
-def test_a_report_is_one() -> None:
+def test_a_report_is_valid() -> None:
     jsonschema.validate({**example(), "bags": [example()]}, SCHEMA)
 
 
@@ -91,6 +91,6 @@ def test_a_report_is_one() -> None:
         ("more", 1),
     ],
 )
-def test_what_is_none_is_refused(part: str, value: Any) -> None:
+def test_a_wrong_report_is_refused(part: str, value: Any) -> None:
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate({**example(), part: value}, SCHEMA)

@@ -26,7 +26,7 @@ def test_defaults():
     assert not plan.rviz
 
 
-def test_cameras_of_a_parameter_file_are_left_alone(tmp_path: Path):
+def test_cameras_of_a_parameter_file_are_kept(tmp_path: Path):
     params = tmp_path / "mine.yaml"
     params.write_text("/ego: {segmentation: {ros__parameters: {cameras: [front], topic.front: /front}}}\n")
     plan = bringup({"params_file": str(params), "model": "unet_s"}, environ={})
@@ -113,7 +113,7 @@ def test_errors_name_the_argument(arguments: dict[str, str], says: str):
     assert str(error.value).startswith(f"{next(iter(arguments))}: ")
 
 
-def test_blanks_around_names_and_topics_are_no_error():
+def test_blanks_around_names_and_topics_are_ignored():
     assert parse_cameras(" front = /a ,\n left=/b\n") == {"front": "/a", "left": "/b"}
 
 
@@ -125,7 +125,7 @@ def test_cameras_survive_writing_and_reading(cameras: dict[str, str]):
 
 
 @given(st.text(alphabet="ab1_/=, \u00e9~{}\n", max_size=20))
-def test_any_text_is_either_cameras_or_one_clear_line(text: str):
+def test_any_text_gives_cameras_or_an_error_of_one_line(text: str):
     try:
         cameras = parse_cameras(text)
     except ValueError as error:
@@ -137,7 +137,7 @@ def test_any_text_is_either_cameras_or_one_clear_line(text: str):
 
 
 @pytest.mark.parametrize("variable", ["FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"])
-def test_the_users_own_profile_is_kept(variable: str):
+def test_a_profile_in_the_environment_is_kept(variable: str):
     assert bringup({}, environ={variable: "/my/profile.xml"}).environment == {}
     assert bringup({}, environ={variable: ""}).environment != {}
 

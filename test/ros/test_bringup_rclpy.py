@@ -38,7 +38,7 @@ def parameters(node: Node) -> dict[str, Any]:
     return {name: value.value for name, value in node._parameter_overrides.items()}
 
 
-def test_the_parameter_file_is_read_whole(context: rclpy.Context):
+def test_every_parameter_of_the_file_reaches_the_node(context: rclpy.Context):
     path = share_folder() / "config" / "seg.param.yaml"
     node = start(context, {"params_file": str(path)})
     in_file = yaml.safe_load(path.read_text())["/**"]["ros__parameters"]
@@ -48,7 +48,7 @@ def test_the_parameter_file_is_read_whole(context: rclpy.Context):
 
 
 @pytest.mark.parametrize("by_file", [False, True])  # as launch starts the node, and as the replay does
-def test_arguments_win_over_the_file_and_strings_stay_strings(context: rclpy.Context, tmp_path: Path, by_file: bool):
+def test_arguments_override_the_file_and_strings_stay_strings(context: rclpy.Context, tmp_path: Path, by_file: bool):
     file = tmp_path / "mine.yaml"
     file.write_text("/ego/segmentation: {ros__parameters: {cameras: [other], model: other, threads: 1}}\n")
     arguments = {"cameras": "y=y/raw,off=/off", "model": "on", "device": "1", "namespace": "ego"}

@@ -62,13 +62,13 @@ def test_a_camera_that_becomes_slower_loses_nothing() -> None:
     assert seen(fast + slow + faster).lost == 0
 
 
-def test_a_rate_that_is_stated_counts_what_no_estimate_can() -> None:
+def test_with_a_given_rate_regular_losses_are_counted() -> None:
     every_second = [i * 200.0 for i in range(51)]
     assert seen(every_second).lost == 0
     assert seen(every_second, expected_rate=10.0).lost == 50
 
 
-def test_a_break_and_a_jump_back_are_no_losses() -> None:
+def test_a_break_and_a_jump_back_do_not_count_as_losses() -> None:
     before, after = [i * 100.0 for i in range(50)], [600_000 + i * 100.0 for i in range(50)]
     for expected_rate in (0.0, 10.0):
         assert seen(before + after, expected_rate).lost == 0
@@ -76,14 +76,14 @@ def test_a_break_and_a_jump_back_are_no_losses() -> None:
         assert (looped.lost, looped.backwards) == (0, 1)
 
 
-def test_stamps_that_stand_still() -> None:
+def test_stamps_that_do_not_change_are_counted() -> None:
     assert seen([5.0] * 10).repeated == 9
     assert seen([5.0] * 10 + [6.0]).repeated == 0
     assert math.isnan(seen([5.0] * 10).rate)
 
 
 @given(st.lists(st.integers(-(2**31) * 10**9, 2**31 * 10**9), max_size=100))
-def test_any_stamps_are_survived(stamps: list[int]) -> None:
+def test_any_stamps_are_accepted(stamps: list[int]) -> None:
     stream = Stream()
     for stamp in stamps:
         stream.see(stamp)
@@ -91,7 +91,7 @@ def test_any_stamps_are_survived(stamps: list[int]) -> None:
     assert not stream.rate <= 0
 
 
-def test_hysteresis() -> None:
+def test_a_warning_ends_only_below_its_threshold() -> None:
     troubles = Troubles()
 
     def at(now: float, excess: float) -> int:
@@ -110,14 +110,14 @@ def test_hysteresis() -> None:
     assert troubles.keys == []
 
 
-def test_a_trouble_of_which_nothing_is_said_any_more_ends_too() -> None:
+def test_a_trouble_without_a_finding_ends() -> None:
     troubles = Troubles()
     troubles.update([Finding("silent", 2.0, "no image")], 0, 10.0)
     assert troubles.update([], 1, 10.0) == (WARN, "no image")
     assert troubles.update([], CLEAR_SECONDS, 10.0) == (OK, "")
 
 
-def test_the_worst_comes_first_and_a_message_is_short() -> None:
+def test_the_worst_trouble_comes_first_and_the_message_is_short() -> None:
     troubles = Troubles()
     findings = [Finding(f"mild {i}", 2.0, f"mild {i}", lasting=WARN) for i in range(4)]
     troubles.update(findings, 0, 5.0)
@@ -162,12 +162,12 @@ def fed(clock: Clock, frames: int = 100, rate: float = 10.0, age: float = 0.05, 
     return stats
 
 
-def test_a_camera_that_is_well(clock: Clock) -> None:
+def test_a_camera_without_trouble_gives_no_finding(clock: Clock) -> None:
     assert crossed(fed(clock)) == set()
     assert crossed(CameraStats(), silent=1.9) == set()  # it has just started
 
 
-def test_thresholds(clock: Clock) -> None:
+def test_each_threshold_is_checked(clock: Clock) -> None:
     assert crossed(fed(clock, rate=0.5, frames=20), silent=1.0) == {"slow"}
     assert crossed(fed(clock, rate=0.5, frames=20), min_rate=0.0) == set()
     assert crossed(fed(clock, age=1.5)) == {"late"}
@@ -179,7 +179,7 @@ def test_thresholds(clock: Clock) -> None:
     assert crossed(fed(clock, drop=1), max_drop_ratio=1.0) == {"slow"}
 
 
-def test_stamps_of_several_publishers_tell_no_losses(clock: Clock) -> None:
+def test_with_several_publishers_no_losses_are_reported(clock: Clock) -> None:
     stats = CameraStats()
     for i in range(60):  # pairs of images, a millisecond apart
         clock.now += 0.1
@@ -213,7 +213,7 @@ def numbered(clock: Clock, numbers: Iterable[int | None]) -> CameraStats:
         ([], False),
     ],
 )
-def test_several_publishers_are_said_while_images_of_several_come(
+def test_several_publishers_are_reported_while_their_images_alternate(
     clock: Clock, numbers: Iterable[int | None], mixed: bool
 ) -> None:
     stats = numbered(clock, numbers)
@@ -224,7 +224,7 @@ def test_several_publishers_are_said_while_images_of_several_come(
     assert "several publishers" not in crossed(stats, publishers=two) or None in numbers
 
 
-def test_what_was_long_ago_is_forgotten(clock: Clock) -> None:
+def test_old_events_are_not_counted(clock: Clock) -> None:
     stats = fed(clock, drop=1)
     assert crossed(stats, silent=0.1) >= {"dropped"}
     clock.now += 20
@@ -237,7 +237,7 @@ def test_a_slow_camera_is_not_silent_between_two_images(clock: Clock) -> None:
     assert "silent" in crossed(stats, silent=8.0)
 
 
-def test_frames_that_are_skipped_on_purpose_are_no_drops(clock: Clock) -> None:
+def test_frames_that_are_skipped_on_purpose_do_not_count_as_dropped(clock: Clock) -> None:
     stats = CameraStats()
     for i in range(100):
         clock.now += 0.1
@@ -248,7 +248,7 @@ def test_frames_that_are_skipped_on_purpose_are_no_drops(clock: Clock) -> None:
 
 
 @given(st.floats(1, 60), st.floats(1, 60))
-def test_a_throttle_keeps_its_rate_and_its_camera_busy(camera: float, most: float) -> None:
+def test_a_throttle_keeps_its_rate(camera: float, most: float) -> None:
     throttle = Throttle(most)
     passed = [i / camera for i in range(1000) if throttle.passes(i / camera)]
     wanted = min(camera, most)
@@ -257,6 +257,6 @@ def test_a_throttle_keeps_its_rate_and_its_camera_busy(camera: float, most: floa
         assert third - first >= 1 / most - 1e-6  # never three within a period
 
 
-def test_no_rate_lets_everything_pass() -> None:
+def test_without_a_rate_every_frame_passes() -> None:
     throttle = Throttle(0.0)
     assert all(throttle.passes(0.0) for _ in range(10))

@@ -23,7 +23,7 @@ def test_only_the_stamp_changes(frame_id: str, sec: int, nanosec: int) -> None:
     assert message == info
 
 
-def test_the_other_order_of_bytes() -> None:
+def test_big_endian_messages_get_the_stamp_too() -> None:
     message = b"\x00\x00\x00\x00" + bytes(8) + b"rest"
     assert stamped(message, 1, 2) == b"\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x02rest"
 
@@ -32,5 +32,5 @@ def test_the_other_order_of_bytes() -> None:
     ("image", "info"),
     [("/front/image_raw", "/front/camera_info"), ("/a/b/image", "/a/b/camera_info"), ("/image", "/camera_info")],
 )
-def test_beside_the_image(image: str, info: str) -> None:
+def test_the_topic_is_in_the_namespace_of_the_image(image: str, info: str) -> None:
     assert beside(image) == info

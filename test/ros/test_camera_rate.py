@@ -28,7 +28,7 @@ def raw(tiny: Path) -> Iterator[Client]:
         yield client
 
 
-def test_a_camera_that_changes_its_resolution(raw: Client) -> None:
+def test_a_camera_may_change_its_resolution(raw: Client) -> None:
     publisher = raw.publisher()
     for sec, (height, width) in enumerate([(60, 80), (480, 640), (33, 47), (1, 1), (60, 80)], start=100):
         publisher.publish(image(sec, noise(sec, height, width)))
@@ -37,7 +37,7 @@ def test_a_camera_that_changes_its_resolution(raw: Client) -> None:
     raw.node.destroy_publisher(publisher)
 
 
-def test_a_camera_that_changes_from_best_effort_to_reliable(raw: Client) -> None:
+def test_a_camera_may_change_from_best_effort_to_reliable(raw: Client) -> None:
     for sec, reliability in enumerate([BEST_EFFORT, RELIABLE, BEST_EFFORT], start=200):
         publisher = raw.publisher(reliability=reliability)
 
@@ -64,7 +64,7 @@ while True:
 """
 
 
-def test_a_driver_that_is_killed_and_started_again_is_one_publisher(raw: Client) -> None:
+def test_a_restarted_driver_does_not_count_as_a_second_publisher(raw: Client) -> None:
     driver = subprocess.Popen([sys.executable, "-c", DRIVER])
     before = len(raw.got["camera", "mask"])
     try:
@@ -81,7 +81,7 @@ def test_a_driver_that_is_killed_and_started_again_is_one_publisher(raw: Client)
         driver.wait()
 
 
-def test_a_second_publisher(raw: Client) -> None:
+def test_a_second_publisher_is_reported(raw: Client) -> None:
     first, second = raw.publisher(), None
     try:
         second = raw.node.create_publisher(type(image(0, noise(0, 2, 2))), "/segmentation/camera/image", 5)
@@ -95,7 +95,7 @@ def test_a_second_publisher(raw: Client) -> None:
         raw.node.destroy_publisher(second)
 
 
-def test_a_clock_that_loops(raw: Client) -> None:
+def test_the_clock_may_start_again(raw: Client) -> None:
     clock = raw.node.create_publisher(Clock, "/clock", 5)
     publisher = raw.publisher()
     ages = []
@@ -121,7 +121,7 @@ def packed(code: str, pixels: np.ndarray) -> bytes:
     return bytes(cv2.imencode(code, pixels)[1])
 
 
-def test_every_format_of_image_transport(tiny: Path) -> None:
+def test_every_format_of_image_transport_is_decoded(tiny: Path) -> None:
     bgr, grey = noise(5, 120, 160), noise(6, 120, 160)[..., 0]
     deep = (grey.astype(np.uint16) << 8) | 7
     pictures = {

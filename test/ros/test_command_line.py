@@ -23,18 +23,18 @@ def test_help_lists_the_parameters_and_starts_nothing() -> None:
 
 
 @pytest.mark.parametrize("args", [[], ["--ros-args", "-p", "a:=1"], ["--ros-args", "--log-level", "debug", "--"]])
-def test_what_is_ros_own_passes(args: list[str]) -> None:
+def test_arguments_of_ros_are_accepted(args: list[str]) -> None:
     check_arguments(args)
 
 
 @pytest.mark.parametrize("args", [["--camera", "front"], ["--ros-args", "-p", "a:=1", "--", "front"]])
-def test_anything_else_is_refused(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_arguments_are_refused(args: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         check_arguments(args)
     assert "unrecognized arguments" in capsys.readouterr().err
 
 
-def test_what_is_misspelt_or_for_another_node_is_a_warning(tiny: Path, tmp_path: Path) -> None:
+def test_misspelt_parameters_and_those_of_another_node_give_a_warning(tiny: Path, tmp_path: Path) -> None:
     other, mine = tmp_path / "other.yaml", tmp_path / "mine.yaml"
     other.write_text("/ego/segmentation: {ros__parameters: {threads: 2}}\n")
     mine.write_text("segmentation: {ros__parameters: {regions: [], confidence_threshold: 1, max_rate.front: 5}}\n")
@@ -51,7 +51,7 @@ def test_what_is_misspelt_or_for_another_node_is_a_warning(tiny: Path, tmp_path:
         assert node.log.count("[WARN]") == 3
 
 
-def test_a_parameter_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+def test_a_parameter_file_that_cannot_be_read_gives_an_error_of_one_line(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("/**: {ros__parameters: {region.a.polygon: [0, 0.5]}}\n")  # rcl takes lists of one type only
     with running("--params-file", str(bad)) as (node, client):
@@ -61,7 +61,7 @@ def test_a_parameter_file_that_cannot_be_read_is_one_line(tmp_path: Path) -> Non
         assert "Traceback" not in node.log
 
 
-def test_a_folder_for_logs_that_cannot_be_written_is_one_line_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_log_folder_that_cannot_be_written_gives_one_line_with_advice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ROS_LOG_DIR", "/dev/null/log")
     node = NodeProcess()
     assert node.process.wait(60) == 1

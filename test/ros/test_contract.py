@@ -34,7 +34,7 @@ def node(tiny: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize(("height", "width"), [(480, 640), (1024, 2048), (357, 501)])
-def test_every_output_of_a_frame(node: Any, tiny: Path, height: int, width: int) -> None:
+def test_every_output_of_a_frame_is_published(node: Any, tiny: Path, height: int, width: int) -> None:
     _, client = node
     publisher = client.publisher()
     frame = noise(height, height, width)
@@ -85,7 +85,7 @@ def test_every_output_of_a_frame(node: Any, tiny: Path, height: int, width: int)
 
 
 @pytest.mark.parametrize("reliability", [RELIABLE, BEST_EFFORT])
-def test_any_publisher_is_heard(node: Any, reliability: Any) -> None:
+def test_images_of_reliable_and_best_effort_publishers_arrive(node: Any, reliability: Any) -> None:
     _, client = node
     publisher = client.publisher("side", reliability)
     sec = 5000 + int(reliability)
@@ -100,7 +100,7 @@ def test_any_publisher_is_heard(node: Any, reliability: Any) -> None:
     client.node.destroy_publisher(publisher)
 
 
-def test_auto_becomes_reliable_and_back(node: Any) -> None:
+def test_input_reliability_auto_follows_the_publishers(node: Any) -> None:
     _, client = node
     topic = "/segmentation/side/image"
 
@@ -115,7 +115,7 @@ def test_auto_becomes_reliable_and_back(node: Any) -> None:
         client.node.destroy_publisher(publisher)
 
 
-def test_a_silent_camera_holds_up_no_other(node: Any) -> None:
+def test_a_silent_camera_does_not_delay_another(node: Any) -> None:
     _, client = node
     front, side = client.publisher("camera"), client.publisher("side")
     side.publish(image(6000, noise(2, 90, 160)))
@@ -140,7 +140,7 @@ def test_no_frame_is_dropped_for_its_stamp(node: Any) -> None:
     client.node.destroy_publisher(publisher)
 
 
-def test_the_engine_reports_itself(node: Any, tiny: Path) -> None:
+def test_diagnostics_describe_the_engine(node: Any, tiny: Path) -> None:
     _, client = node
     publisher = client.publisher()
     publisher.publish(image(6500, noise(6, 50, 70)))
@@ -175,7 +175,7 @@ def malformed() -> dict[str, Image]:
 
 
 @pytest.mark.parametrize("text", list(malformed()))
-def test_a_malformed_frame_changes_nothing_else(node: Any, text: str) -> None:
+def test_a_malformed_frame_affects_no_other_frame(node: Any, text: str) -> None:
     process, client = node
     publisher = client.publisher()
     before = int(client.camera_values()["malformed"])
@@ -189,7 +189,7 @@ def test_a_malformed_frame_changes_nothing_else(node: Any, text: str) -> None:
     client.node.destroy_publisher(publisher)
 
 
-def test_parameters_while_active(node: Any) -> None:
+def test_while_active_only_live_parameters_can_be_set(node: Any) -> None:
     _, client = node
     taken, reason = client.set("device", "cpu")
     assert not taken
@@ -211,7 +211,7 @@ def test_parameters_while_active(node: Any) -> None:
     client.node.destroy_publisher(publisher)
 
 
-def test_labelled_frames_give_the_confusion_of_the_segmenter(node: Any, tiny: Path) -> None:
+def test_masks_have_the_same_confusion_matrix_as_the_segmenters(node: Any, tiny: Path) -> None:
     _, client = node
     publisher = client.publisher()
     segmenter = Segmenter.load(tiny, "cpu", threads=1)
@@ -227,7 +227,7 @@ def test_labelled_frames_give_the_confusion_of_the_segmenter(node: Any, tiny: Pa
     client.node.destroy_publisher(publisher)
 
 
-def test_the_page_of_topics_lists_what_the_node_publishes_and_takes(node: Any) -> None:
+def test_the_page_of_topics_lists_all_topics_of_the_node(node: Any) -> None:
     _, client = node
     name, namespace = "segmentation", "/"
     found = {

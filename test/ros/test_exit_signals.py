@@ -17,7 +17,7 @@ READY = 1.0
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("seed", range(4))
-def test_a_signal_ends_it_with_status_0(number: signal.Signals, seed: int, tiny: Path) -> None:
+def test_a_signal_ends_the_node_with_status_0(number: signal.Signals, seed: int, tiny: Path) -> None:
     process = NodeProcess("-p", f"model:={tiny}", "-p", "cameras:=[front, rear]")
     start = time.monotonic()
     mapped = Path(f"/proc/{process.process.pid}/maps")

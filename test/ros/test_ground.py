@@ -70,7 +70,7 @@ def arguments(model: Path) -> tuple[str, ...]:
     return ("-p", f"model:={model}", "-p", "threads:=1", "-p", "confidence_threshold:=0.0", *AREA)
 
 
-def test_a_calibration_in_parameters(tiny: Path) -> None:
+def test_a_calibration_in_parameters_gives_a_grid(tiny: Path) -> None:
     with running(*arguments(tiny), *PLACE, *INTRINSICS, outputs=()) as (_, client):
         publisher = client.publisher()
         fused, own = listen(client, "ground"), listen(client, "camera/ground")
@@ -110,7 +110,7 @@ def problem(client: Client, publisher: Any, got: list[OccupancyGrid]) -> str:
     return client.diagnostic_values("ground")["camera"]
 
 
-def test_camera_info_and_tf(tiny: Path, tf: Path) -> None:
+def test_camera_info_and_tf_give_a_grid(tiny: Path, tf: Path) -> None:
     with running(*arguments(tiny), outputs=()) as (_, client):
         publisher, got = client.publisher(), listen(client, "ground")
         assert "no camera_info has been received" in problem(client, publisher, got)
@@ -142,7 +142,9 @@ def test_without_a_transform_there_is_no_grid(tiny: Path, tf: Path) -> None:
 @pytest.mark.parametrize(
     ("frame_id", "says"), [("", "the images have no frame_id"), ("/optical", "TF has no transform from '/optical'")]
 )
-def test_a_frame_id_that_tf_refuses_costs_no_mask(tiny: Path, tf: Path, frame_id: str, says: str) -> None:
+def test_with_a_frame_id_that_tf_refuses_masks_are_still_published(
+    tiny: Path, tf: Path, frame_id: str, says: str
+) -> None:
     with running(*arguments(tiny), *INTRINSICS, outputs=("mask",)) as (_, client):
         publisher, got = client.publisher(), listen(client, "ground")
         message = image(1, FRAME)
@@ -160,7 +162,7 @@ def test_without_tf2_ros_the_node_says_what_to_set(tiny: Path) -> None:
         assert "tf2_ros is not installed, and the pose ground.camera.z" in problem(client, publisher, got)
 
 
-def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None:
+def test_with_odometry_cells_that_were_seen_are_remembered(tiny: Path, tf: Path) -> None:
     """The car drives 1 m a second: after a second, the cells are those seen now, then those seen before, 5 farther."""
     known = json.loads(tf.read_text())
     tf.write_text(json.dumps({**known, "odom base_link": [1, 0, 0, 0, 0, 0, 1]}))
@@ -176,7 +178,7 @@ def test_with_odometry_what_was_seen_is_remembered(tiny: Path, tf: Path) -> None
         np.testing.assert_array_equal(cells(send(client, publisher, got, 60)), seen)  # forgotten
 
 
-def test_odometry_that_is_not_finite_is_none(tiny: Path, tf: Path) -> None:
+def test_odometry_that_is_not_finite_is_ignored(tiny: Path, tf: Path) -> None:
     known = json.loads(tf.read_text())
     tf.write_text(json.dumps({**known, "odom base_link": [float("nan"), 0, 0, 0, 0, 0, 1]}))
     with running(*arguments(tiny), *INTRINSICS, "-p", "ground.memory:=1.5", outputs=()) as (node, client):

@@ -14,7 +14,7 @@ from unet_seg_msgs.msg import CameraHealth, ClassCoverage
 from unet_seg_ros.health.rules import RULES
 
 
-def test_good_dark_and_malformed_frames_and_diagnostics(tiny: Path) -> None:
+def test_good_dark_and_malformed_frames_get_their_health(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "threads:=1") as (_, client):
         client.wait(lambda: client.state() == "active", "the node activates itself")
         found: dict[int, Any] = {}

@@ -12,7 +12,7 @@ from unet_seg_msgs.msg import CameraHealth
 from unet_seg_ros.share_folder import share_folder
 
 
-def test_down_and_up_again(tiny: Path) -> None:
+def test_the_node_can_be_deactivated_and_activated_again(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, client):
         assert client.state() == "unconfigured"
         assert not client.transition("activate")  # no such transition from here
@@ -34,7 +34,7 @@ def test_down_and_up_again(tiny: Path) -> None:
         assert node.stop() == 0
 
 
-def test_a_bad_bundle_then_a_good_one(tiny: Path, tmp_path: Path) -> None:
+def test_after_a_bad_bundle_a_good_one_can_be_configured(tiny: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(tiny.read_bytes()[:5000])
     with running("-p", f"model:={broken}", "-p", "threads:=1") as (node, client):
@@ -56,7 +56,7 @@ def test_a_bad_bundle_then_a_good_one(tiny: Path, tmp_path: Path) -> None:
         client.result("camera", "mask", 1)
 
 
-def test_a_precision_that_cannot_be_is_refused_with_the_reason(tiny: Path) -> None:
+def test_a_precision_that_is_not_possible_is_refused_with_the_reason(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "precision:=int8", "-p", "threads:=1") as (node, client):
         assert client.state() == "unconfigured"
         client.wait(lambda: "is not calibrated for int8; see python -m training.quantize" in node.log, "one ERROR")
@@ -74,7 +74,7 @@ def test_a_region_without_a_polygon_is_named(tiny: Path) -> None:
         assert client.transition("configure")
 
 
-def test_regions_while_active(tiny: Path) -> None:
+def test_regions_can_be_changed_while_active(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "threads:=1") as (_, client):
         client.wait(lambda: client.state() == "active", "active")
         taken, reason = client.set("regions", ["a", "b"])
@@ -122,7 +122,7 @@ def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
         assert client.camera_values()["type"] == "sensor_msgs/msg/CompressedImage"
 
 
-def test_an_impossible_transition_is_answered(tiny: Path) -> None:
+def test_an_impossible_transition_is_refused_at_once(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, client):
         for label in ("activate", "deactivate", "cleanup", "no_such_transition"):
             assert not client.transition(label)
@@ -138,7 +138,7 @@ def test_an_impossible_transition_is_answered(tiny: Path) -> None:
         assert "activate (3)" in node.log
 
 
-def test_frames_that_do_not_fit_together(tiny: Path) -> None:
+def test_frames_that_do_not_fit_into_memory_together_are_segmented_alone(tiny: Path) -> None:
     cameras = ("camera", "side")
     with running(
         *("-p", f"model:={tiny}", "-p", "cameras:=['camera', 'side']", "-p", "threads:=1"),
@@ -153,7 +153,7 @@ def test_frames_that_do_not_fit_together(tiny: Path) -> None:
                 client.result(camera, "mask", sec)
 
 
-def test_a_parameter_of_another_type_is_one_line(tiny: Path) -> None:
+def test_a_parameter_of_another_type_gives_an_error_of_one_line(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "max_pixels:=many") as (node, client):
         client.wait(lambda: node.process.poll() is not None, "the process ends")
         assert node.process.returncode == 1
@@ -161,7 +161,7 @@ def test_a_parameter_of_another_type_is_one_line(tiny: Path) -> None:
         assert "Traceback" not in node.log
 
 
-def test_a_failing_gpu(tiny: Path) -> None:
+def test_a_gpu_that_fails_drops_frames_and_then_deactivates_the_node(tiny: Path) -> None:
     failing = "test.ros.failing_gpu_node"
     with running("-p", f"model:={tiny}", "-p", "threads:=1", module=failing) as (node, client):
         publisher = client.publisher()
@@ -194,7 +194,7 @@ def test_a_failing_gpu(tiny: Path) -> None:
         client.result("camera", "mask", 4)
 
 
-def test_the_node_of_the_launch_file(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_launch_file_starts_an_active_node(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cameras whose names YAML would take for booleans, topics that follow the namespace, a name of its own."""
     entities = declared(share_folder() / "launch" / "seg.launch.py", monkeypatch)
     cameras = "y=y/image_raw,on=/on/image_raw"

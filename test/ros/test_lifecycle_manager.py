@@ -21,7 +21,7 @@ def manager() -> Iterator[Manager]:
     made.destroy_node()
 
 
-def test_a_manager_brings_it_up_and_down(tiny: Path, manager: Manager) -> None:
+def test_a_manager_activates_and_shuts_down_the_node(tiny: Path, manager: Manager) -> None:
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, _):
         assert manager.startup()
         assert not manager.startup()  # at once: a manager that tries again is not left waiting
@@ -29,7 +29,7 @@ def test_a_manager_brings_it_up_and_down(tiny: Path, manager: Manager) -> None:
         assert "Traceback" not in node.log
 
 
-def test_a_model_that_is_bad_is_a_failed_startup(tmp_path: Path, manager: Manager) -> None:
+def test_with_a_bad_model_the_managers_startup_fails(tmp_path: Path, manager: Manager) -> None:
     bad = tmp_path / "bad.safetensors"
     bad.write_bytes(b"no model")
     with running("-p", f"model:={bad}", "-p", "autostart:=false") as (node, client):
@@ -39,7 +39,7 @@ def test_a_model_that_is_bad_is_a_failed_startup(tmp_path: Path, manager: Manage
 
 
 @pytest.mark.skipif(not importlib.util.find_spec("bond"), reason="bond_core's messages are not installed (no wheels)")
-def test_the_bond_is_there_while_active(tiny: Path, manager: Manager) -> None:
+def test_the_bond_exists_while_the_node_is_active(tiny: Path, manager: Manager) -> None:
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, client):
         assert manager.startup()
         assert manager.bond(4.0)

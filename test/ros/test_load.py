@@ -12,7 +12,7 @@ from test.ros.client import image, noise, running
 from unet_seg_ros.segmenter import Segmenter
 
 
-def test_overload_costs_frames_and_never_order(slow: Path) -> None:
+def test_under_overload_frames_are_dropped_and_the_order_is_kept(slow: Path) -> None:
     # The client is too slow itself to take the pictures too.
     with running("-p", f"model:={slow}", "-p", "threads:=1", outputs=("mask", "coverage")) as (_, client):
         client.wait(lambda: client.state() == "active", "active")
@@ -33,7 +33,7 @@ def test_overload_costs_frames_and_never_order(slow: Path) -> None:
         assert stamps[-1] == 60  # what a forward takes is the newest: the last frame is never among the dropped
 
 
-def test_compressed_transport(tiny: Path) -> None:
+def test_compressed_images_are_segmented(tiny: Path) -> None:
     with running("-p", f"model:={tiny}", "-p", "threads:=1", "-p", "transport:=compressed") as (process, client):
         publisher = client.publisher(kind=CompressedImage)
         frame = noise(5, 120, 160)

@@ -15,7 +15,7 @@ def alone(camera: str) -> str:
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.booleans()), max_size=60))
-def test_newest_of_each_camera_longest_waiting_first(events: list[tuple[str, bool]]) -> None:
+def test_the_newest_frame_of_the_camera_that_waits_longest_comes_first(events: list[tuple[str, bool]]) -> None:
     box: Mailbox[int] = Mailbox()
     waiting: list[str] = []
     newest: dict[str, int] = {}
@@ -30,7 +30,7 @@ def test_newest_of_each_camera_longest_waiting_first(events: list[tuple[str, boo
     assert box.close() == waiting
 
 
-def test_cameras_of_one_group_come_together() -> None:
+def test_frames_of_one_group_are_taken_together() -> None:
     box: Mailbox[int] = Mailbox()
     for number, camera in enumerate("abcd"):
         box.put(camera, number)

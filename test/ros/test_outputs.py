@@ -64,7 +64,7 @@ def send(client: Client, sec: int, pixels: np.ndarray) -> None:
     client.node.destroy_publisher(publisher)
 
 
-def test_ignored_and_unknown_pixels(node: Client, tiny: Path) -> None:
+def test_ignored_and_unknown_pixels_are_255_in_the_mask(node: Client, tiny: Path) -> None:
     pixels = noise(3, 120, 160)
     send(node, 100, pixels)
     plain = Segmenter.load(tiny, "cpu", threads=1)([pixels])[0]
@@ -81,7 +81,7 @@ def test_ignored_and_unknown_pixels(node: Client, tiny: Path) -> None:
     assert coverage.mean_confidence == pytest.approx(plain.confidence[~out].mean() / 255, abs=1e-5)
 
 
-def test_the_overlay_as_a_jpeg(node: Client) -> None:
+def test_the_overlay_is_published_as_a_jpeg(node: Client) -> None:
     pixels = noise(4, 120, 160)
     send(node, 200, pixels)
     message = node.result("camera", "overlay/compressed", 200)
@@ -134,7 +134,7 @@ def test_camera_info_comes_with_the_stamp_of_the_mask(node: Client) -> None:
     assert got[-1] == info
 
 
-def test_a_bound_on_the_rate_skips_and_ages_nothing(node: Client) -> None:
+def test_max_rate_skips_frames_and_delays_none(node: Client) -> None:
     publisher = node.publisher("side")
     sent = 60
     start = time.monotonic()

@@ -27,7 +27,7 @@ from unet_seg_ros.ros.parameter_files import cameras_in, misdirected
         ("[1, 2]", True),
     ],
 )
-def test_the_keys_of_a_file(tmp_path: Path, text: str, fits: bool) -> None:
+def test_a_file_needs_a_key_for_the_node(tmp_path: Path, text: str, fits: bool) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text)
     said = misdirected(["--ros-args", "--params-file", str(file), "-r", "__ns:=/ego"], "/ego/segmentation")
@@ -37,7 +37,7 @@ def test_the_keys_of_a_file(tmp_path: Path, text: str, fits: bool) -> None:
         assert sentence.endswith("and has nothing for /ego/segmentation")
 
 
-def test_a_file_that_is_not_there_is_left_to_rcl() -> None:
+def test_a_missing_file_gives_no_warning() -> None:
     assert misdirected(["--params-file", "/nowhere/a.yaml", "--params-file"], "/n") == []
 
 
@@ -46,14 +46,14 @@ ALIASES = "a0: &a0 {x: {}}\n" + "".join(f"a{i}: &a{i} {{l: *a{i - 1}, r: *a{i - 
 
 
 @pytest.mark.parametrize("text", [ALIASES, "a: {" * 100_000, "/**: {ros__parameters: {cameras: front}}", "]", ""])
-def test_a_file_that_cannot_be_used_is_left_to_rcl(tmp_path: Path, text: str) -> None:
+def test_a_file_that_cannot_be_used_gives_no_warning(tmp_path: Path, text: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(text)
     assert cameras_in(file) == []
     assert misdirected(["--params-file", str(file)], "/segmentation") == []
 
 
-def test_the_first_cameras_of_a_file(tmp_path: Path) -> None:
+def test_the_first_cameras_entry_of_a_file_is_read(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("{ego: {s: {ros__parameters: {cameras: [left, 2]}}}, /**: {ros__parameters: {cameras: [right]}}}")
     assert cameras_in(file) == ["left", "2"]

@@ -19,7 +19,7 @@ from unet_seg_ros.ros.settings import Settings
 DEFAULTS: dict[str, Any] = {name: spec.default for name, spec in names_of(["camera"], []).items()}
 
 
-def test_what_is_made_from_the_table_is_up_to_date() -> None:
+def test_the_files_made_from_the_table_are_up_to_date() -> None:
     for path, text in parameter_files.files().items():
         assert (parameter_files.ROOT / path).read_text(encoding="utf-8") == text, (
             f"run tools/parameter_files.py: {path}"
@@ -41,7 +41,7 @@ def test_the_parameter_file_holds_the_defaults() -> None:
         coerced(spec, name, value)
 
 
-def test_the_schema_takes_the_file_and_refuses_what_the_node_refuses() -> None:
+def test_the_schema_accepts_the_file_and_refuses_what_the_node_refuses() -> None:
     schema = parameter_files.schema()
     jsonschema.Draft7Validator.check_schema(schema)
     jsonschema.validate(yaml.safe_load(parameter_files.parameter_file()), schema)
@@ -65,13 +65,13 @@ def test_every_parameter_is_used() -> None:
     assert names.keys() - read == {"autostart", "bond_heartbeat_period"}  # which the node reads itself
 
 
-def test_the_defaults_are_settings() -> None:
+def test_the_defaults_are_valid_settings() -> None:
     settings = Settings.of(DEFAULTS)
     assert list(settings.cameras) == ["camera"]
     assert settings.cameras["camera"].max_rate == 0.0
 
 
-def test_a_camera_has_rates_of_its_own() -> None:
+def test_a_camera_can_have_its_own_rates() -> None:
     names = names_of(["a", "b"], [])
     values = {name: spec.default for name, spec in names.items()} | {"cameras": ["a", "b"], "max_rate": 10.0}
     cameras = Settings.of(values | {"max_rate.b": 0.0, "expected_rate.b": 30.0}).cameras
@@ -101,7 +101,7 @@ def test_a_wrong_value_is_named(name: str, value: Any, says: str) -> None:
 
 
 @given(st.one_of(st.none(), st.integers(), st.floats(), st.text(), st.lists(st.one_of(st.integers(), st.text()))))
-def test_any_value_becomes_the_parameters_kind_or_one_line(value: Any) -> None:
+def test_any_value_is_converted_or_gives_an_error_of_one_line(value: Any) -> None:
     kinds = {"string": str, "integer": int, "number": float, "boolean": bool, "strings": list, "numbers": list}
     for name, spec in names_of(["camera"], ["ego"]).items():
         try:
@@ -111,7 +111,7 @@ def test_any_value_becomes_the_parameters_kind_or_one_line(value: Any) -> None:
         assert isinstance(made, kinds[spec.kind]) or made.startswith(f"{name}: must be ")
 
 
-def test_a_family_knows_its_names() -> None:
+def test_a_family_matches_its_names() -> None:
     assert spec_of("region.ego.polygon") is spec_of("region._b2.polygon")
     assert isinstance(spec_of("ignore.front"), Spec)
     assert [spec_of(name) for name in ("region.2.polygon", "region.a.b.polygon", "ignore", "max_rate.")] == [None] * 4

@@ -24,7 +24,7 @@ def with_free(monkeypatch: pytest.MonkeyPatch, free: int) -> None:
     monkeypatch.setattr(shared_memory.shutil, "disk_usage", lambda folder: SimpleNamespace(free=free))
 
 
-def test_enough_room_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_enough_space_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 1024 * MIB)
     for given in (environment(), {}):
         environ = dict(given)
@@ -32,7 +32,7 @@ def test_enough_room_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         assert environ == given
 
 
-def test_a_containers_64_mb_take_a_smaller_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_a_containers_64_mb_the_segment_is_smaller(monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, 64_000_000)
     environ = environment()
     assert "a segment of 57 MiB is used" in fit(environ)
@@ -43,7 +43,7 @@ def test_a_containers_64_mb_take_a_smaller_segment(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("free", [0, MIB, 5 * MIB])
-def test_no_room_takes_udp_and_says_so(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_space_udp_is_used_and_reported(free: int, monkeypatch: pytest.MonkeyPatch) -> None:
     with_free(monkeypatch, free)
     environ = environment()
     said = fit(environ)
@@ -56,7 +56,7 @@ def test_no_room_takes_udp_and_says_so(free: int, monkeypatch: pytest.MonkeyPatc
         assert environ == {WITHOUT: "UDPv4"}
 
 
-def test_a_profile_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_without_a_segment_size_is_not_changed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with_free(monkeypatch, 0)
     (tmp_path / "own.xml").write_text("<dds/>")
     environ = {PROFILE_VARIABLES[0]: str(tmp_path / "own.xml")}
@@ -64,11 +64,11 @@ def test_a_profile_of_somebody_elses_is_left_alone(monkeypatch: pytest.MonkeyPat
     assert environ == {PROFILE_VARIABLES[0]: str(tmp_path / "own.xml")}
 
 
-def test_where_there_is_no_such_folder_nothing_is_known(tmp_path: Path) -> None:
+def test_without_the_folder_nothing_is_changed(tmp_path: Path) -> None:
     assert fit({}, tmp_path / "none") == ""
 
 
-def test_a_smaller_profile_that_cannot_be_written_is_udp(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_if_the_smaller_profile_cannot_be_written_udp_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with_free(monkeypatch, 64 * MIB)
     monkeypatch.setattr(shared_memory.tempfile, "tempdir", str(tmp_path / "none"))
     environ = environment()
@@ -76,7 +76,7 @@ def test_a_smaller_profile_that_cannot_be_written_is_udp(monkeypatch: pytest.Mon
     assert environ == {WITHOUT: "UDPv4"}
 
 
-def test_a_profile_that_is_a_pipe_is_not_waited_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_profile_that_is_a_pipe_is_not_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     with_free(monkeypatch, 0)
     os.mkfifo(tmp_path / "pipe")
     assert fit({PROFILE_VARIABLES[0]: str(tmp_path / "pipe")}) == ""

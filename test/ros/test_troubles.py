@@ -66,7 +66,7 @@ class Source:
 
 
 # These come first: two nodes of one name must not run at once.
-def test_the_wrong_qos_and_a_stopped_clock(tiny: Path) -> None:
+def test_wrong_qos_and_a_stopped_clock_are_reported(tiny: Path) -> None:
     with running(
         *("-p", f"model:={tiny}", "-p", "threads:=1", "-p", "cameras:=['qos', 'fine']", "-p", "use_sim_time:=true"),
         *("-p", "input_reliability:=reliable", "-p", "diagnostics.error_after:=2.0"),
@@ -80,7 +80,7 @@ def test_the_wrong_qos_and_a_stopped_clock(tiny: Path) -> None:
         check(client, "fine", "no clock", ERROR)
 
 
-def test_too_many_images_are_said(slow: Path) -> None:
+def test_too_many_images_are_reported(slow: Path) -> None:
     with running("-p", f"model:={slow}", "-p", "threads:=1", "-p", "cameras:=['busy']", outputs=()) as (_, client):
         client.wait(lambda: client.state() == "active", "active")
         busy = {"busy": Source(client, "busy", every=0.03)}
@@ -165,15 +165,15 @@ def check(client: Client, camera: str, trouble: str, level: bytes, which: int = 
         ("back", "stamps backwards", WARN),
     ],
 )
-def test_a_trouble_is_named(stage: Any, camera: str, trouble: str, level: bytes) -> None:
+def test_each_trouble_has_the_sentence_of_the_page(stage: Any, camera: str, trouble: str, level: bytes) -> None:
     check(stage[0], camera, trouble, level)
 
 
-def test_images_that_never_came(stage: Any) -> None:
+def test_a_publisher_that_sends_nothing_is_reported(stage: Any) -> None:
     check(stage[0], "never", "silent", ERROR, which=1)
 
 
-def test_a_camera_without_trouble_is_ok(stage: Any) -> None:
+def test_a_camera_without_trouble_has_the_level_ok(stage: Any) -> None:
     status = stage[0].diagnostics["camera fine"]
     values = {pair.key: pair.value for pair in status.values}
     assert (status.level, values["troubles"]) == (OK, ""), status.message
@@ -182,7 +182,7 @@ def test_a_camera_without_trouble_is_ok(stage: Any) -> None:
     assert 5 < float(values["camera rate (Hz)"]) < 12
 
 
-def test_lost_frames_are_in_the_coverage(stage: Any) -> None:
+def test_the_coverage_counts_lost_frames(stage: Any) -> None:
     client, sources = stage
     values = {pair.key: pair.value for pair in client.diagnostics["camera lost"].values}
     sent = sources["lost"].number
@@ -201,7 +201,7 @@ def test_a_trouble_ends_a_while_after_its_cause(stage: Any) -> None:
     assert time.monotonic() - begin >= CLEAR_SECONDS - 1  # the last judgement that found it was up to a second before
 
 
-def test_every_trouble_of_the_page_is_brought_about() -> None:
+def test_every_trouble_of_the_page_is_tested() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     for trouble in {name for name, _ in sentences()}:
         assert f'"{trouble}"' in source

@@ -68,7 +68,7 @@ def worker(cameras: dict[str, FakeCamera]) -> Worker:
     return made
 
 
-def test_each_frame_is_tried_alone(worker: Worker, cameras: dict[str, FakeCamera]) -> None:
+def test_frames_that_do_not_fit_together_are_segmented_alone(worker: Worker, cameras: dict[str, FakeCamera]) -> None:
     waiting = {"a": message("a"), "b": message("b", value=0), "c": message("c")}
     worker._segment(waiting)
     assert waiting == {}
@@ -123,9 +123,7 @@ def test_the_stages_of_a_published_frame_add_up(worker: Worker, cameras: dict[st
     assert 2 <= sum(told.values()) + 1e-6 <= 2 + 2e-6 + monotonic() - before  # received 2 s ago
 
 
-def test_a_frame_whose_output_means_nothing_gets_health_and_no_mask(
-    worker: Worker, cameras: dict[str, FakeCamera]
-) -> None:
+def test_a_frame_with_unusable_output_gets_health_and_no_mask(worker: Worker, cameras: dict[str, FakeCamera]) -> None:
     worker._segment({"a": message("a", value=9)})
     assert cameras["a"].stats.drops == {"broken model": 1}
     assert cameras["a"].stats.processed == 0

@@ -85,7 +85,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_killed_run_ends_bit_by_bit_the_same(runs: Path) -> None:
+def test_a_killed_and_resumed_run_gives_the_same_bits(runs: Path) -> None:
     (whole, values), (killed, others) = (read_checkpoint(path_of(runs / name, STEPS)) for name in ("whole", "killed"))
     assert values == others
     assert values["step"] == STEPS
@@ -99,7 +99,7 @@ def test_a_killed_run_ends_bit_by_bit_the_same(runs: Path) -> None:
     assert load(runs / "whole" / "config.yaml") == load(runs / "run.yaml")
 
 
-def test_what_was_trained_is_measured_and_segments(runs: Path) -> None:
+def test_the_trained_network_is_evaluated_and_segments(runs: Path) -> None:
     bundle, town = runs / "tiny.safetensors", runs / "town"
     assert "tiny-" in command("training.export", str(runs / "killed"), str(bundle), "--name", "tiny")
     command("training.evaluate", str(bundle), str(town), "val", "--output", str(runs / "report"))

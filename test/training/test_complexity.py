@@ -19,7 +19,7 @@ from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
 TINY = UNetConfig((2, 3), (1, 1), stem_stride=1, residual=False, context=False, num_classes=2)
 
 
-def test_a_tiny_network_by_hand() -> None:
+def test_the_cost_of_a_tiny_network_by_hand() -> None:
     counted = cost(TINY, (4, 6))
     weights = [2 * 3 * 9, 3 * 2 * 9, 3 * 2 * 4, 2 * 4 * 9, 2 * 2]  # encoder (2), up-convolution, decoder, head
     assert counted.parameters == sum(weights) + 2 + 3 + 2 + 2 + 2
@@ -64,7 +64,7 @@ def recorded(function: Callable[[], object]) -> int:
     return peak
 
 
-def test_live_memory_is_what_the_allocator_records() -> None:
+def test_live_memory_equals_the_allocators_record() -> None:
     x = torch.randn(64, 2)
     without_memory = x.to("meta")
     memory = LiveMemory()
@@ -73,7 +73,7 @@ def test_live_memory_is_what_the_allocator_records() -> None:
     assert memory.peak == recorded(lambda: plain(x))
 
 
-def test_training_holds_at_least_what_autograd_saves() -> None:
+def test_training_memory_is_at_least_that_of_saved_tensors() -> None:
     config = CONFIGS["nano"]
     model, image = UNet(config).train(), torch.randn(1, 3, 192, 256)
     weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
@@ -93,7 +93,7 @@ def test_training_holds_at_least_what_autograd_saves() -> None:
     assert counted.training > counted.inference
 
 
-def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_the_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["complexity", "--size", "96x64"])
     main()
     printed = capsys.readouterr().out
@@ -119,7 +119,7 @@ def test_the_command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixt
         ("16x9", "size must be above 16 pixels in one direction, not 16x9"),
     ],
 )
-def test_sizes_that_are_none(
+def test_wrong_sizes_are_refused(
     size: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["complexity", "--size", size])

@@ -25,11 +25,11 @@ def write(folder: Path, values: Any) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "training/configs").glob("*.yaml")), ids=lambda path: path.name)
-def test_the_configurations_that_ship_load(path: Path) -> None:
+def test_the_shipped_configurations_are_read(path: Path) -> None:
     assert isinstance(load(path), TrainConfig)
 
 
-def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
+def test_a_written_configuration_is_read_unchanged(tmp_path: Path) -> None:
     source = {**SOURCE, "augment": {"scale": [1, 2.5]}, "weight": 3}
     config = load(write(tmp_path, {**RUN, "batch": 4, "data": [source]}))
     assert (config.batch, config.crop, config.learning_rate) == (4, (352, 480), 1.5e-3)
@@ -103,7 +103,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         (3, 3, "unknown 3"),
     ],
 )
-def test_a_bad_value_of_the_run(field: Any, value: Any, message: str, tmp_path: Path) -> None:
+def test_a_bad_value_of_the_run_is_named(field: Any, value: Any, message: str, tmp_path: Path) -> None:
     refused(write(tmp_path, {**RUN, field: value}), message)
 
 
@@ -128,7 +128,7 @@ def test_restarts_that_leave_no_time_for_a_cooldown_are_refused(restarts: list[i
         ("folder", "x", "unknown folder"),
     ],
 )
-def test_a_bad_value_of_a_source(field: str, value: Any, message: str, tmp_path: Path) -> None:
+def test_a_bad_value_of_a_source_is_named(field: str, value: Any, message: str, tmp_path: Path) -> None:
     refused(write(tmp_path, {**RUN, "data": [SOURCE, {**SOURCE, field: value}]}), "data[1]: ", message)
 
 
@@ -147,13 +147,13 @@ def test_missing_fields_are_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("data", [b"a: [", b"a: \xff\xfe", b"\x00", b"", b"- 1", b"text"])
-def test_what_is_no_configuration(data: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_configuration_is_refused(data: bytes, tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_bytes(data)
     refused(path)
 
 
-def test_a_file_that_is_missing(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"none\.yaml: No such file"):
         load(tmp_path / "none.yaml")
 
@@ -170,7 +170,7 @@ def test_overrides_replace_fields(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "override", ["steps", "data.7.root=x", "data.x.root=x", "nothing.here=1", "steps.a=1", "a=[", "data.9=1"]
 )
-def test_an_override_of_nothing_is_named(override: str, tmp_path: Path) -> None:
+def test_an_override_of_an_unknown_field_is_named(override: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"^{re.escape(override)}: must be FIELD=VALUE, such as steps=100"):
         load(write(tmp_path, RUN), [override])
 

@@ -60,7 +60,7 @@ def test_a_label_of_another_size_is_named(town: Path, bundle: Path) -> None:
         evaluate(Segmenter.load(bundle, device="cpu"), town, "train", GROUPINGS["cityscapes19"])
 
 
-def test_all_figures_are_of_the_same_frames(town: Path, bundle: Path) -> None:
+def test_all_figures_use_the_same_frames(town: Path, bundle: Path) -> None:
     """From the masks of all frames side by side, with the definitions written out."""
     segmenter = Segmenter.load(bundle, device="cpu")
     evaluation = evaluate(segmenter, town, "train", GROUPINGS["cityscapes19"])
@@ -139,7 +139,7 @@ def test_only_the_chosen_cities_are_measured(two_cities: Path, bundle: Path) -> 
         evaluate(segmenter, two_cities, "train", grouping, ["town", "hamlet"])
 
 
-def test_the_table_leaves_out_what_does_not_occur() -> None:
+def test_the_table_leaves_out_missing_classes() -> None:
     evaluation = Evaluation(GROUPINGS["categories"])
     label, mask = np.array([[0, 0, 0, 13]], np.uint8), np.array([[0, 0, 13, 13]], np.uint8)
     evaluation.update(Pair("a", Path("a"), None), label, mask, np.full((1, 4), 255, np.uint8))

@@ -88,7 +88,7 @@ def test_the_bundle_is_the_averaged_network_folded(
     assert printed.count("masks agree on") == 2
 
 
-def test_the_best_checkpoint_the_last_or_the_one_that_is_named(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_the_best_the_last_or_the_given_checkpoint_is_exported(tiny_run: MakeRun, tmp_path: Path) -> None:
     run, output = tmp_path / "run", tmp_path / "tiny.safetensors"
     for step in (1, 2):
         write_checkpoint(path_of(run, step), tiny_run(), network(step))
@@ -102,7 +102,7 @@ def damage(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-1])
 
 
-def test_a_damaged_one_is_told_and_the_next_one_exported(
+def test_after_a_damaged_checkpoint_another_one_is_exported(
     tiny_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run, output = tmp_path / "run", tmp_path / "tiny.safetensors"
@@ -130,7 +130,7 @@ def sha256(root: Path, *paths: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def test_fingerprints_are_of_what_it_was_trained_on(tiny_run: MakeRun, town: Path) -> None:
+def test_fingerprints_depend_on_the_training_data(tiny_run: MakeRun, town: Path) -> None:
     mine = list(town.rglob("*.png"))
     for kind in ("leftImg8bit", "gtFine"):
         (town / kind / "train" / "left").mkdir()
@@ -147,7 +147,7 @@ def test_fingerprints_are_of_what_it_was_trained_on(tiny_run: MakeRun, town: Pat
     assert data == {"town": sha256(town, *mine), "coarse": sha256(town, *itertools.chain(*coarsely))}
 
 
-def test_data_and_terms_of_the_bundle_it_started_from_are_kept(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_data_and_terms_of_the_initial_bundle_are_kept(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     start = tmp_path / "start.safetensors"
     config = tiny_run(init=str(start))
     other = DataConfig("other", str(town), "train", "cityscapes", "paid")
@@ -160,7 +160,7 @@ def test_data_and_terms_of_the_bundle_it_started_from_are_kept(tiny_run: MakeRun
     assert terms == "secret; free; paid"
 
 
-def test_frames_are_those_it_was_validated_on(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_frames_come_from_the_validation_data(tiny_run: MakeRun, tmp_path: Path) -> None:
     validation = ValidationConfig(str(tmp_path / "elsewhere"), "val")
     write_checkpoint(path_of(tmp_path, 1), tiny_run(validation=validation), network(0))
     with pytest.raises(FileNotFoundError, match=r"elsewhere/leftImg8bit/val: no images"):
@@ -169,7 +169,7 @@ def test_frames_are_those_it_was_validated_on(tiny_run: MakeRun, tmp_path: Path)
     export(tmp_path, tmp_path / "x.safetensors", "x", {}, [frame])
 
 
-def test_onnx_beside_it(tiny_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_onnx_is_written_as_well(tiny_run: MakeRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_checkpoint(path_of(tmp_path / "run", 3), tiny_run(), network(0))
     output, onnx = tmp_path / "tiny.safetensors", tmp_path / "elsewhere" / "tiny.onnx"
     bundle = export(tmp_path / "run", output, "unet_tiny", {}, onnx=onnx)
@@ -185,7 +185,7 @@ def test_onnx_beside_it(tiny_run: MakeRun, tmp_path: Path, capsys: pytest.Captur
     assert [path.name for path in onnx.parent.iterdir()] == [onnx.name]
 
 
-def test_what_cannot_be_exported_leaves_the_output_alone(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_a_failed_export_keeps_the_old_output(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     path, output = path_of(tmp_path / "run", 3), tmp_path / "bundle.safetensors"
     output.write_text("old")
     write_checkpoint(path, tiny_run(), network(0))
@@ -247,7 +247,7 @@ def test_a_bundle_that_computes_something_else_is_refused(
     assert output.read_text() == "old"
 
 
-def test_onnx_that_computes_something_else_is_refused_and_the_bundle_not_written(
+def test_a_different_onnx_is_refused_and_no_bundle_is_written(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_checkpoint(path_of(tmp_path, 3), tiny_run(), network(0))
@@ -265,7 +265,7 @@ def test_onnx_that_computes_something_else_is_refused_and_the_bundle_not_written
     assert not output.exists()
 
 
-def test_the_command(
+def test_the_command_exports_or_prints_one_line(
     tiny_run: MakeRun, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_checkpoint(path_of(tmp_path / "run", 3), tiny_run(), network(0))

@@ -85,7 +85,7 @@ def test_the_card_has_the_figures_of_every_set(
     assert pictures == {"unlabelled_night.png", "unlabelled_drive.png"}
 
 
-def test_a_drive_has_the_accuracy_of_what_arrived(
+def test_a_drive_has_the_accuracy_of_arrived_masks(
     town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """CamVid val is a drive: the town's frames stand for it."""
@@ -105,20 +105,20 @@ def scores(mious: Sequence[float]) -> list[FrameScore]:
     return [FrameScore(Pair(str(n), Path("a"), None), miou, 0.5) for n, miou in enumerate(mious)]
 
 
-def test_the_best_the_median_and_the_worst() -> None:
+def test_the_best_the_median_and_the_worst_frames_are_shown() -> None:
     mious = np.random.default_rng(0).permutation(np.linspace(0, 1, 21))
     chosen = [round(20 * score.miou) for score in best_median_worst(scores([*mious.tolist(), float("nan")]))]
     assert chosen == [20, 19, 18, 11, 10, 9, 2, 1, 0]
 
 
 @pytest.mark.parametrize("count", range(8))
-def test_of_few_frames_each_comes_once(count: int) -> None:
+def test_with_few_frames_each_is_shown_once(count: int) -> None:
     chosen = best_median_worst(scores([n / 10 for n in range(count)]))
     names = [score.pair.name for score in chosen]
     assert len(set(names)) == len(names) == count
 
 
-def test_cameras_are_told_apart_by_their_names(tmp_path: Path) -> None:
+def test_cameras_are_distinguished_by_file_names(tmp_path: Path) -> None:
     for name in ("flir_roadscene_001.jpg", "flir_roadscene_2.jpg", "kitti-000.png", "7.png", "notes.txt"):
         (tmp_path / "unlabelled").mkdir(exist_ok=True)
         (tmp_path / "unlabelled" / name).touch()
@@ -126,7 +126,7 @@ def test_cameras_are_told_apart_by_their_names(tmp_path: Path) -> None:
     assert found == {"flir_roadscene": 2, "kitti": 1, "other": 1}
 
 
-def test_without_data_there_is_no_card(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_data_no_card_is_written(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="there is none of cityscapes256, idd, camvid, synthetic"):
         command(monkeypatch, bundle, tmp_path / "out", "--data", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()

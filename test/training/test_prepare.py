@@ -79,7 +79,7 @@ def test_a_jpeg_that_is_cut_short_is_found(town: Path) -> None:
     assert problem.startswith(f"{jpeg}: JPEG of 80×64 is cut short")
 
 
-def test_the_real_cityscapes_is_known_by_its_cities(town: Path) -> None:
+def test_the_real_cityscapes_is_recognised_by_its_cities(town: Path) -> None:
     for kind in ("leftImg8bit", "gtFine"):
         (town / kind / "train" / "town").rename(town / kind / "train" / "aachen")
     assert verify(town, "train", "gtFine").problems == ["train: 6 images, but Cityscapes has 2975"]
@@ -93,7 +93,7 @@ def test_the_test_split_needs_no_labels(town: Path) -> None:
     assert table([found]).splitlines()[1].split()[:3] == ["test", "6", "0"]
 
 
-def test_coarse_labels_are_those_of_their_folder(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_coarse_labels_are_read_from_their_folder(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fine = town / "gtFine" / "train" / "town"
     coarse = town / "gtCoarse" / "train" / "town"
     coarse.mkdir(parents=True)
@@ -111,7 +111,7 @@ def test_a_label_without_an_image_is_found(town: Path) -> None:
     assert verify(town, "train", "gtFine").problems == [f"{pair.label}: no image for this label"]
 
 
-def test_splits_without_such_labels_are_left_out_and_named(
+def test_splits_without_labels_are_left_out_and_named(
     town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """As the real Cityscapes' 19,998 images of train_extra, which have coarse labels alone."""
@@ -122,14 +122,14 @@ def test_splits_without_such_labels_are_left_out_and_named(
     assert "train: cache written" in output
 
 
-def test_a_data_set_without_its_labels_does_not_pass(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_data_set_without_labels_is_refused(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(town / "leftImg8bit" / "train", town / "leftImg8bit" / "test")
     shutil.rmtree(town / "gtFine")
     with pytest.raises(SystemExit, match="6 problems"):
         command(monkeypatch, str(town))
 
 
-def test_ids_of_a_class_map_are_known(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ids_of_a_class_map_are_accepted(town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     label = find_pairs(town, "train")[0].label
     assert label is not None
     pixels = cv2.imread(str(label), cv2.IMREAD_UNCHANGED)

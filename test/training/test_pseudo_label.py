@@ -72,7 +72,7 @@ def bag_of(path: Path, count: int, larger: int = 1) -> Path:
 
 
 @pytest.mark.parametrize("make", [folder_of, video_of, bag_of])
-def test_a_drive_becomes_a_data_set_that_a_run_draws_from(
+def test_a_drive_becomes_a_data_set_for_training(
     make: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert callable(make)
@@ -94,7 +94,9 @@ def test_a_drive_becomes_a_data_set_that_a_run_draws_from(
     assert int(known.max()) < len(samples.sets.sets)
 
 
-def test_labels_are_the_sure_part_of_averaged_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labels_are_the_confident_pixels_of_averaged_predictions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drive, model, output = folder_of(tmp_path / "drive", 4), bundle(tmp_path), tmp_path / "out"
     command(monkeypatch, model, drive, output, "--keep", 0.3)
     segmenter, confidences = Segmenter.load(model), Confidences()
@@ -111,7 +113,7 @@ def test_labels_are_the_sure_part_of_averaged_looks(tmp_path: Path, monkeypatch:
     assert sum((read_label(p.label) == 0).sum() for p in find_pairs(output, "train") if p.label) > 0
 
 
-def test_it_says_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_summary_says_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drive, output = folder_of(tmp_path / "drive", 3), tmp_path / "out"
     command(monkeypatch, bundle(tmp_path), drive, output)
     about = json.loads((output / "kept.json").read_text())
@@ -126,7 +128,7 @@ def test_it_says_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["drive", "out", "tiny-5120-30.0.safetensors"]
 
 
-def test_large_frames_are_kept_as_the_network_sees_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_frames_are_written_at_the_working_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drive, output = folder_of(tmp_path / "drive", 2), tmp_path / "out"
     command(monkeypatch, bundle(tmp_path, max_pixels=32 * 24), drive, output)
     for pair in find_pairs(output, "train"):
@@ -135,7 +137,7 @@ def test_large_frames_are_kept_as_the_network_sees_them(tmp_path: Path, monkeypa
         assert read_label(pair.label).shape == (24, 32)
 
 
-def test_no_more_frames_than_asked_for_and_those_of_several_drives(
+def test_frames_come_from_several_drives_up_to_the_given_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = folder_of(tmp_path / "a" / "drive", 4), tmp_path / "b" / "drive"
@@ -148,7 +150,7 @@ def test_no_more_frames_than_asked_for_and_those_of_several_drives(
     assert set(cities) == {"pseudo-drive", "pseudo-drive-1"}
 
 
-def test_cameras_of_a_bag_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_camera_of_a_bag_has_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     topics = {
         f"/{camera}/image_raw": [
             drives.image_message(busy(10 * at + index), "rgb8", drives.stamp(index), camera) for index in range(2)
@@ -161,7 +163,7 @@ def test_cameras_of_a_bag_have_folders_of_their_own(tmp_path: Path, monkeypatch:
     assert sorted(name.split("_")[0] for name in names) == ["pseudo-bag-front"] * 2 + ["pseudo-bag-rear"] * 2
 
 
-def test_broken_frames_are_passed_over_and_told(
+def test_broken_frames_are_skipped_and_reported(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     drive, output = folder_of(tmp_path / "drive", 3), tmp_path / "out"
@@ -172,7 +174,7 @@ def test_broken_frames_are_passed_over_and_told(
     assert [pair.name[-6:] for pair in find_pairs(output, "train")] == ["000000", "000002"]
 
 
-def test_of_a_damaged_bag_the_readable_part_is_taken(
+def test_the_readable_part_of_a_damaged_bag_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bag = bag_of(tmp_path / "bag", 12, larger=5)  # of several chunks, so that a part remains
@@ -209,7 +211,9 @@ def test_a_drive_without_frames_is_refused(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_model_that_is_sure_of_nothing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_of_low_confidence_gives_an_error_and_no_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     drive = folder_of(tmp_path / "drive", 2)
     with pytest.raises(SystemExit, match="no frame has enough pixels above the threshold"):
         command(monkeypatch, bundle(tmp_path, sharpness=0.001), drive, tmp_path / "out")
@@ -221,14 +225,14 @@ def test_a_model_that_is_sure_of_nothing_leaves_nothing(tmp_path: Path, monkeypa
     ("option", "says"),
     [(("--frames", 0), "frames must be 1 to 5000, not 0"), (("--keep", 2), "share of a class's pixels to keep")],
 )
-def test_numbers_that_cannot_be_are_refused(
+def test_impossible_numbers_are_refused(
     option: tuple[object, ...], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(SystemExit, match=says):
         command(monkeypatch, bundle(tmp_path), folder_of(tmp_path / "drive", 1), tmp_path / "out", *option)
 
 
-def test_a_folder_with_something_in_it_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").touch()
     with pytest.raises(SystemExit, match="the folder is not empty"):

@@ -41,7 +41,7 @@ def splits(town: Path) -> list[object]:
     return ["--calibrate", town, "train", "--frames", 3, "--check", town, "train", "cityscapes19", "cityscapes"]
 
 
-def test_what_passes_is_stored_with_its_ranges_frames_and_checks(
+def test_int8_that_passes_is_stored_with_its_ranges_and_checks(
     bundle: Path, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(int8, "AGREEMENT", 0.9)  # a random network is nowhere as sure as a trained one
@@ -62,7 +62,7 @@ def test_what_passes_is_stored_with_its_ranges_frames_and_checks(
     assert 0.9 <= agree < 1
 
 
-def test_what_fails_leaves_the_output_alone(
+def test_int8_that_fails_keeps_the_old_output(
     bundle: Path, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(int8, "AGREEMENT", 1.01)
@@ -97,7 +97,7 @@ def test_without_calibration_weights_and_ranges_are_kept(
         (1.0, 0.5, float("nan"), False),
     ],
 )
-def test_what_int8_may_cost(agreement: float, fp32: float, rounded: float, passes: bool) -> None:
+def test_the_allowed_loss_of_int8(agreement: float, fp32: float, rounded: float, passes: bool) -> None:
     checks = [Check("data", 1, 1.0, 0.5, 0.5), Check("data", 1, agreement, fp32, rounded)]
     if passes:
         refuse_unless_passed(checks)
@@ -113,7 +113,7 @@ def test_what_int8_may_cost(agreement: float, fp32: float, rounded: float, passe
         (["--check", "a", "val", "nothing", "cityscapes"], "there is no grouping nothing"),
     ],
 )
-def test_what_is_asked_wrongly(
+def test_wrong_arguments_are_refused(
     arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):
@@ -121,6 +121,6 @@ def test_what_is_asked_wrongly(
     assert message in capsys.readouterr().err
 
 
-def test_data_that_is_not_there_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_data_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="nowhere"):
         command(monkeypatch, bundle, tmp_path / "out", *splits(tmp_path / "nowhere"))

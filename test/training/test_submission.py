@@ -42,7 +42,7 @@ def segmenter(bundle: Path) -> Segmenter:
     return Segmenter.load(bundle, device="cpu")
 
 
-def test_cityscapesscripts_finds_the_files_and_gets_our_figures(
+def test_cityscapesscripts_finds_the_files_and_gives_the_same_figures(
     town: Path, segmenter: Segmenter, tmp_path: Path
 ) -> None:
     """Their search, their reading of files, their matrix. Their instance score, which has no part in the IoU, is
@@ -66,7 +66,7 @@ def test_cityscapesscripts_finds_the_files_and_gets_our_figures(
     assert (np.nan_to_num(ours.score.confusion.iou()) > 0).sum() >= 2
 
 
-def test_files_hold_the_masks_label_ids(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
+def test_files_hold_label_ids_of_the_masks(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     """Images need no labels, and may differ in size."""
     shutil.rmtree(town / "gtFine")
     pairs = find_pairs(town, "train")
@@ -81,7 +81,7 @@ def test_files_hold_the_masks_label_ids(town: Path, segmenter: Segmenter, tmp_pa
         np.testing.assert_array_equal(train_ids, segmenter([image])[0].mask)
 
 
-def test_a_folder_that_is_not_empty_is_refused_and_left_alone(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
+def test_a_folder_that_is_not_empty_is_refused_and_kept(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     (tmp_path / "results").mkdir()
     (tmp_path / "results" / "notes.txt").write_text("mine")
     with pytest.raises(FileExistsError, match=r"results: the folder is not empty; give an empty or new one$"):
@@ -100,9 +100,7 @@ def test_names_that_the_evaluation_cannot_read_are_refused(
     assert not (tmp_path / "results").exists()
 
 
-def test_names_that_the_evaluation_cannot_tell_apart_are_refused(
-    town: Path, segmenter: Segmenter, tmp_path: Path
-) -> None:
+def test_names_that_begin_with_another_name_are_refused(town: Path, segmenter: Segmenter, tmp_path: Path) -> None:
     image = find_pairs(town, "train")[0].image
     shutil.copy(image, image.with_name("town_000000_0000003_leftImg8bit.png"))
     with pytest.raises(ValueError, match=r"^town_000000_000000 and town_000000_0000003: .* cannot tell"):
@@ -142,7 +140,7 @@ def test_bundles_of_other_classes_and_with_void_are_refused(town: Path, segmente
         write_submission(void, town, "train", tmp_path / "results")
 
 
-def test_the_command(
+def test_the_command_writes_the_files_or_prints_one_line(
     town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sys.argv", ["submission", str(bundle), str(town), str(tmp_path / "out"), "--split", "train"])

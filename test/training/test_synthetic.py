@@ -25,7 +25,7 @@ def test_the_same_configuration_gives_the_same_bytes() -> None:
         assert first.stamp_ns == second.stamp_ns
 
 
-def test_seeds_differ() -> None:
+def test_different_seeds_give_different_drives() -> None:
     other = DriveConfig(seed=4, width=160, height=120)
     first, second = next(drive(SMALL)), next(drive(other))
     assert (first.label != second.label).mean() > 0.05
@@ -34,14 +34,14 @@ def test_seeds_differ() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(32, 32), (33, 57), (201, 99), (64, 128)])
-def test_any_size(width: int, height: int) -> None:
+def test_drives_of_any_size_are_rendered(width: int, height: int) -> None:
     frame = next(drive(DriveConfig(seed=1, width=width, height=height)))
     assert frame.image.shape == (height, width, 3)
     assert frame.label.shape == (height, width)
     assert frame.image.dtype == frame.label.dtype == np.uint8
 
 
-def test_labels_are_in_the_table_and_every_class_occurs() -> None:
+def test_every_label_id_is_known_and_every_class_occurs() -> None:
     seen = np.zeros(256, np.int64)
     for seed in range(4, 8):
         for frame in drive(DriveConfig(seed=seed, width=240, height=180, fps=0.5, seconds=6)):
@@ -54,7 +54,7 @@ def test_labels_are_in_the_table_and_every_class_occurs() -> None:
     assert 0.05 < shares[10] < 0.35  # sky
 
 
-def test_colours_change_where_labels_do() -> None:
+def test_colours_change_at_the_borders_of_labels() -> None:
     """The contrast across label borders is far above the contrast elsewhere, and falls when the label is moved."""
     frame = next(drive(DriveConfig(seed=0, width=320, height=240)))
     step = np.abs(np.diff(frame.image.astype(int), axis=1)).sum(-1)
@@ -66,7 +66,7 @@ def test_colours_change_where_labels_do() -> None:
     assert contrast(frame.label) > 1.3 * contrast(np.roll(frame.label, 3, axis=1))
 
 
-def test_motion_is_coherent() -> None:
+def test_neighbouring_frames_are_similar() -> None:
     frames = list(drive(DriveConfig(seed=2, width=240, height=180, fps=10, seconds=1)))
     assert [frame.stamp_ns for frame in frames] == [index * 100_000_000 for index in range(10)]
     near = (frames[0].label != frames[1].label).mean()
@@ -75,7 +75,7 @@ def test_motion_is_coherent() -> None:
     assert near < far
 
 
-def test_low_rates_show_the_same_moments() -> None:
+def test_a_lower_rate_shows_the_same_moments() -> None:
     fast = list(drive(DriveConfig(seed=5, width=80, height=60, fps=4, seconds=2)))
     slow = list(drive(DriveConfig(seed=5, width=80, height=60, fps=1, seconds=2)))
     for i, frame in enumerate(slow):
@@ -85,12 +85,12 @@ def test_low_rates_show_the_same_moments() -> None:
 @pytest.mark.parametrize(
     ("field", "value"), [("seed", -1), ("width", 31), ("height", 10**6), ("fps", 0.0), ("seconds", float("nan"))]
 )
-def test_a_bad_configuration_says_what_is_allowed(field: str, value: Any) -> None:
+def test_a_bad_configuration_is_refused_with_the_allowed_range(field: str, value: Any) -> None:
     with pytest.raises(ValueError, match=rf"{field} must be from .* to .*, not "):
         replace(SMALL, **{field: value})
 
 
-def test_whole_numbers_are_whole() -> None:
+def test_fractions_are_refused_for_whole_numbers() -> None:
     with pytest.raises(ValueError, match=r"width must be a whole number, not 64\.5"):
         DriveConfig(width=64.5)  # type: ignore[arg-type]
 

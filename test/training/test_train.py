@@ -38,7 +38,7 @@ def trained(config: TrainConfig, folder: Path) -> Trainer:
     return trainer
 
 
-def test_it_learns_and_leaves_its_log(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_a_run_learns_and_writes_its_log(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     validation = ValidationConfig(str(town), "train", every=30)
     config = tiny_run(steps=70, batch=4, learning_rate=0.01, ema_decay=0.9, save_every=30, validation=validation)
     folder = tmp_path / "run"
@@ -111,7 +111,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def test_a_run_that_is_validated_otherwise_goes_on_with_its_log(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_a_run_with_another_validation_continues_its_log(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     Trainer.save(trained(tiny_run(steps=3), folder))
     old = checkpoints(folder)[-1]
@@ -126,7 +126,7 @@ def test_a_run_that_is_validated_otherwise_goes_on_with_its_log(tiny_run: MakeRu
     assert list(rows["val/miou"].notna()) == [False, True]
 
 
-def test_the_log_of_a_run_that_was_cut_off_does_not_stop_it(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_an_incomplete_log_does_not_stop_a_run(tiny_run: MakeRun, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "metrics.csv").touch()
     (tmp_path / "run" / ".checkpoint-00000001.safetensors.part").touch()
@@ -134,7 +134,7 @@ def test_the_log_of_a_run_that_was_cut_off_does_not_stop_it(tiny_run: MakeRun, t
     assert list(pd.read_csv(tmp_path / "run" / "metrics.csv")["step"]) == [6]
 
 
-def test_what_stops_the_command_is_one_line_and_the_log_is_whole(
+def test_an_error_gives_one_line_and_a_complete_log(
     tiny_run: MakeRun, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def ends(*fields: str, says: str) -> None:
@@ -165,7 +165,7 @@ def failing(error: Exception) -> Callable[..., None]:
     return fail
 
 
-def test_the_command_ends_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_command_gives_an_error_of_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "run.yaml").write_text("model: nano\ndata: []\n")
     monkeypatch.setattr("sys.argv", ["train", str(tmp_path / "run.yaml"), str(tmp_path / "run"), "--workers", "1000"])
     with pytest.raises(SystemExit, match="--workers must be 0 to 64, not 1000"):

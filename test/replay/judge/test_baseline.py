@@ -131,7 +131,7 @@ def two() -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables[0], tables[1]
 
 
-def test_the_interval_is_that_of_the_slow_loop(two: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_the_interval_equals_that_of_a_slow_loop(two: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     assert len(pairs(*two)) == 5
     times = list(np.random.default_rng(SEED).multinomial(5, [1 / 5] * 5, DRAWS))
     found = compared(*two, live=True)
@@ -150,14 +150,14 @@ def test_other_draws_give_nearly_the_same_interval() -> None:
         assert (one["low"], one["high"]) == pytest.approx((low, high), abs=0.15 * (high - low)), name
 
 
-def test_the_same_is_never_worse(two: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_equal_frames_are_never_worse(two: tuple[pd.DataFrame, pd.DataFrame]) -> None:
     for frames in (*two, table(2), table(30, quality=0.2)):
         found = compare_frames(frames, frames.copy(), live=True)
         assert all(one["baseline"] == one["value"] for one in found)
         assert {(one["low"], one["high"], one["worse"]) for one in found} == {(0.0, 0.0, False)}
 
 
-def test_worse_is_worse_and_better_is_not() -> None:
+def test_a_worse_replay_is_found_and_a_better_one_passes() -> None:
     good, bad = table(10, quality=0.8, seed=1), drop(table(10, quality=0.6, seed=2), slice(0, None, 3))
     worse, better = (compared(*order, live=True) for order in ((good, bad), (bad, good)))
     assert list(worse) == list(better) == LIVE
@@ -171,7 +171,7 @@ def test_worse_is_worse_and_better_is_not() -> None:
     assert by_chance["worse"] is False
 
 
-def test_frames_of_one_alone_are_left_out() -> None:
+def test_frames_that_only_one_replay_has_are_left_out() -> None:
     before, after, bad = table(6, seed=1), table(6, seed=2), table(20, quality=0.1, seed=3)
     more = pd.concat([after, bad[60:], bad.assign(camera="rear")])
     expected = compare_frames(before, after)
@@ -180,7 +180,7 @@ def test_frames_of_one_alone_are_left_out() -> None:
     assert compare_frames(before[20:], more[:45]) == compare_frames(before[20:45], after[20:45])
 
 
-def test_frames_that_lack_a_metric_cost_that_metric_alone() -> None:
+def test_frames_that_lack_a_metric_are_left_out_of_that_metric_only() -> None:
     before, after = table(4, seed=1), table(4, seed=2)
     holes = after.copy()
     holes.loc[7:9, "flicker"] = np.nan
@@ -199,7 +199,9 @@ def test_frames_that_lack_a_metric_cost_that_metric_alone() -> None:
     ("before", "after", "frames"),
     [(table(1), table(1), 10), (table(9)[5:10], table(9), 5), (table(9), table(9).assign(bag="a"), 0)],
 )
-def test_two_seconds_are_needed(tmp_path: Path, before: pd.DataFrame, after: pd.DataFrame, frames: int) -> None:
+def test_at_least_two_seconds_are_needed(
+    tmp_path: Path, before: pd.DataFrame, after: pd.DataFrame, frames: int
+) -> None:
     path = written(tmp_path, before)
     with pytest.raises(ReportError) as caught:
         Baseline(path).compare(after, "offline", GROUPING)
@@ -207,7 +209,7 @@ def test_two_seconds_are_needed(tmp_path: Path, before: pd.DataFrame, after: pd.
     assert str(caught.value) == f"{path}: {says}"
 
 
-def test_whole_seconds_are_drawn_and_not_frames() -> None:
+def test_whole_seconds_are_drawn_instead_of_frames() -> None:
     """What frames of a second share makes the interval wider than if each told something new."""
     seconds, fps, rng = 60, 10, np.random.default_rng(6)
     for shared in (True, False):
@@ -221,7 +223,7 @@ def test_whole_seconds_are_drawn_and_not_frames() -> None:
 
 
 @pytest.mark.parametrize(("earlier", "mode"), [("live", "live"), ("live", "offline"), ("offline", "live")])
-def test_time_is_compared_where_both_are_live(tmp_path: Path, earlier: str, mode: str) -> None:
+def test_latency_is_compared_only_if_both_replays_are_live(tmp_path: Path, earlier: str, mode: str) -> None:
     before, after = table(3, seed=1), table(3, quality=0.5, seed=2)
     found = Baseline(written(tmp_path, before, earlier)).compare(after, mode, GROUPING)
     expected = compared(before, after, live=earlier == mode == "live")
@@ -230,7 +232,7 @@ def test_time_is_compared_where_both_are_live(tmp_path: Path, earlier: str, mode
         assert one == pytest.approx(other, abs=1e-12)
 
 
-def test_another_grouping_is_one_clear_line(tmp_path: Path) -> None:
+def test_another_grouping_gives_an_error_of_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, table(3), grouping="camvid11")
     with pytest.raises(ReportError) as caught:
         Baseline(path).compare(table(3), "offline", GROUPING)
@@ -239,7 +241,7 @@ def test_another_grouping_is_one_clear_line(tmp_path: Path) -> None:
     assert Baseline(written(tmp_path, table(3), grouping="")).compare(table(3), "offline", GROUPING)  # had no labels
 
 
-def test_a_baseline_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_baseline_that_cannot_be_read_gives_an_error_of_one_line(tmp_path: Path) -> None:
     path = written(tmp_path, None)
     for content in (None, b"", b"\xff\xfe\x00", b'a,b\n"'):
         if content is not None:
@@ -253,7 +255,7 @@ def test_a_baseline_that_cannot_be_read_is_one_clear_line(tmp_path: Path) -> Non
         Baseline(path)
 
 
-def test_accuracy_that_can_no_longer_be_compared_is_told(tmp_path: Path) -> None:
+def test_missing_labels_are_reported(tmp_path: Path) -> None:
     """Else a replay that has lost its labels would pass."""
     frames = table(4)
     names = [n for n in frames if n.startswith(("intersection.", "union.")) or n in ("labelled", "miou")]
@@ -261,14 +263,14 @@ def test_accuracy_that_can_no_longer_be_compared_is_told(tmp_path: Path) -> None
         Baseline(written(tmp_path, frames)).compare(frames.drop(columns=names), "offline", GROUPINGS["cityscapes19"])
 
 
-def test_drives_named_by_numbers_and_figures_from_a_csv(tmp_path: Path) -> None:
+def test_drives_with_numbers_as_names_are_compared(tmp_path: Path) -> None:
     frames = pd.concat([table(3, seed=seed).assign(bag=bag) for seed, bag in enumerate(("20240101", "20240102"))])
     found = Baseline(written(tmp_path, frames)).compare(frames, "offline", GROUPINGS["cityscapes19"])
     assert found
     assert not any(change["worse"] for change in found)
 
 
-def test_a_table_of_something_else_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_table_of_another_kind_gives_an_error_of_one_line(tmp_path: Path) -> None:
     with pytest.raises(
         ReportError,
         match=r"frames\.csv: not the frames of a replay; these columns are missing: camera, flicker, stamp_ns",

@@ -89,11 +89,11 @@ def one_line(text: str) -> str:
     return text
 
 
-def test_the_example_is_a_report() -> None:
+def test_the_example_has_the_fields_of_a_report() -> None:
     jsonschema.validate(report(), test_schema.SCHEMA)
 
 
-def test_every_name_finds_its_figure() -> None:
+def test_every_metric_has_its_value_in_a_report() -> None:
     known = names("live", GROUPING, [LANE])
     assert sorted(known) == sorted(expected())
     checks = check_requirements(report(), [Requirement(name, ">=", -1.0) for name in known])
@@ -101,7 +101,7 @@ def test_every_name_finds_its_figure() -> None:
     assert [check["passed"] for check in checks] == [expected()[name] is not None for name in known]
 
 
-def test_every_figure_of_a_report_has_a_name() -> None:
+def test_every_value_of_a_report_can_be_required() -> None:
     measured = {name for name, value in metrics(report()).items() if value is not None}
     assert measured - set(names("live", GROUPING, [LANE])) - {"agreement"} == {
         "sent",
@@ -116,14 +116,14 @@ def test_every_figure_of_a_report_has_a_name() -> None:
         ("live", "offline", ["work.p95", "agreement_miou"]),
     ],
 )
-def test_what_the_mode_does_not_measure_is_refused(mode: str, other: str, metrics: list[str]) -> None:
+def test_metrics_of_the_other_mode_are_refused(mode: str, other: str, metrics: list[str]) -> None:
     for metric in metrics:
         with pytest.raises(ValueError, match=f"^require: {metric} is measured only with --mode {other}, not {mode}$"):
             parse([f"{metric}<=1"], mode, GROUPING)
         parse([f"{metric}<=1"], other, GROUPING)
 
 
-def test_names_are_those_of_the_grouping_and_the_regions() -> None:
+def test_metrics_are_named_after_the_grouping_and_the_regions() -> None:
     found = names("live", GROUPINGS["categories"], [LANE, replace(LANE, name="left")])
     assert {"iou.flat", "boundary_iou_per_class.sky", "regions.left.miou", "regions.ego lane.iou.human"} <= set(found)
     assert "iou.road" not in found
@@ -134,7 +134,7 @@ def test_names_are_those_of_the_grouping_and_the_regions() -> None:
     ("compare", "below", "equal", "above"),
     [("<=", True, True, False), (">=", False, True, True), ("<", True, False, False), (">", False, False, True)],
 )
-def test_operators_and_their_edges(compare: str, below: bool, equal: bool, above: bool) -> None:
+def test_operators_at_equal_values(compare: str, below: bool, equal: bool, above: bool) -> None:
     requirements = parse([f"miou{compare}{limit}" for limit in (0.613, 0.612, 0.611)], "live", GROUPING)
     assert [check["passed"] for check in check_requirements(report(), requirements)] == [below, equal, above]
 
@@ -152,7 +152,7 @@ def test_operators_and_their_edges(compare: str, below: bool, equal: bool, above
         (" regions.ego lane.iou.road >= 0.9", ("regions.ego lane.iou.road", ">=", 0.9)),
     ],
 )
-def test_how_a_requirement_may_be_written(text: str, requirement: tuple[str, str, float]) -> None:
+def test_a_requirement_may_be_written_in_several_ways(text: str, requirement: tuple[str, str, float]) -> None:
     assert parse([text], "live", GROUPING, [LANE]) == [Requirement(*requirement)]
 
 
@@ -163,7 +163,7 @@ def test_how_a_requirement_may_be_written(text: str, requirement: tuple[str, str
         *("miou>=0,6", "miou>=60%", "miou>=--1", "miou>=e", "miou>=0.6.1", "miou>=0.6>=0.5", "miou>=0.6 0.7"),
     ],
 )
-def test_what_is_no_requirement_is_one_clear_line(text: str) -> None:
+def test_a_wrong_requirement_gives_an_error_of_one_line(text: str) -> None:
     with pytest.raises(ValueError, match="require") as caught:
         parse(["ece<=1", text], "live", GROUPING)
     says = f"require: {text!r} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6"
@@ -171,7 +171,7 @@ def test_what_is_no_requirement_is_one_clear_line(text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mIoU", "latency", "latency.p90", "iou.raod", "regions.left.miou", "frames", "iou"])
-def test_an_unknown_metric_lists_those_there_are(name: str) -> None:
+def test_an_unknown_metric_lists_the_metrics(name: str) -> None:
     with pytest.raises(ValueError, match="no metric") as caught:
         parse([f"{name}>=0.6"], "live", GROUPING, [LANE])
     start, _, listed = one_line(str(caught.value)).partition("; the metrics are ")
@@ -179,7 +179,7 @@ def test_an_unknown_metric_lists_those_there_are(name: str) -> None:
     assert listed.split(", ") == names("live", GROUPING, [LANE])
 
 
-def test_rules_of_a_file_stand_where_it_is_named(tmp_path: Path) -> None:
+def test_rules_of_a_file_keep_their_place_in_the_order(tmp_path: Path) -> None:
     for name, text in (("a.yaml", "# ours\n- miou >= 0.6\n- 'ece<=0.1'\n"), ("b.yml", "[gaps<1]"), ("c.yaml", "[]")):
         (tmp_path / name).write_text(text)
     texts = ["rate>5", str(tmp_path / "a.yaml"), str(tmp_path / "c.yaml"), "flicker<0.1", str(tmp_path / "b.yml")]
@@ -199,7 +199,7 @@ def test_rules_of_a_file_stand_where_it_is_named(tmp_path: Path) -> None:
         (None, "No such file or directory"),
     ],
 )
-def test_a_wrong_file_of_rules_is_one_clear_line(tmp_path: Path, content: bytes | None, says: str) -> None:
+def test_a_wrong_file_of_rules_gives_an_error_of_one_line(tmp_path: Path, content: bytes | None, says: str) -> None:
     path = tmp_path / "rules.yaml"
     if content is not None:
         path.write_bytes(content)
@@ -215,13 +215,13 @@ def test_a_gate_without_a_requirement_is_refused(tmp_path: Path) -> None:
         parse([str(path)], "live", GROUPING)
 
 
-def test_a_check_says_what_was_found() -> None:
+def test_a_check_gives_the_measured_value() -> None:
     holds, fails = check_requirements(report(), parse(["jitter<=0.02", "iou.road > 0.5"], "live", GROUPING))
     assert holds == {"require": "jitter<=0.02", "value": 0.01, "passed": True, "line": "jitter<=0.02: it is 0.01"}
     assert fails == {"require": "iou.road>0.5", "value": 0.5, "passed": False, "line": "iou.road>0.5: it is 0.5"}
 
 
-def test_what_was_not_measured_does_not_hold() -> None:
+def test_a_requirement_on_a_missing_value_does_not_hold() -> None:
     bare = report(
         frames={"sent": 0, "received": None, "processed": 0, "dropped": {}},
         timing={
@@ -247,7 +247,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return root / "town", write_model(root / "tiny.safetensors")
 
 
-def test_the_command_ends_with_what_its_requirements_say(
+def test_the_commands_exit_status_follows_the_requirements(
     tmp_path: Path, drive: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
@@ -282,7 +282,7 @@ def test_the_exit_status_of_each_outcome(tmp_path: Path, drive: tuple[Path, Path
 
 
 @pytest.mark.parametrize(("value", "says"), [(0.59999, "0.59999"), (0.5999999999, "0.5999999999"), (0.6, "0.6")])
-def test_a_line_never_contradicts_itself(value: float, says: str) -> None:
+def test_a_rounded_value_never_contradicts_the_verdict(value: float, says: str) -> None:
     measured = report(accuracy={**(report()["accuracy"] or {}), "miou": value})
     (check,) = check_requirements(measured, [Requirement("miou", ">=", 0.6)])
     assert check["passed"] == (value >= 0.6)

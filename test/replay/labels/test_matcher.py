@@ -83,7 +83,7 @@ def check(found: list[Array | None], expected: list[int | None]) -> None:
         assert label is None or number is None or np.array_equal(label, ID_TO_TRAIN_ID[ids(number)])
 
 
-def test_where_labels_are_from(tmp_path: Path) -> None:
+def test_the_option_labels_accepts_folders_and_topics(tmp_path: Path) -> None:
     assert LabelSource.parse([], False) == LabelSource()
     assert LabelSource.parse([str(tmp_path)], True) == LabelSource(tmp_path, (), True)
     assert LabelSource.parse([LABELS], False) == LabelSource(None, (("", LABELS),))
@@ -98,7 +98,7 @@ def test_where_labels_are_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["{}.png", "{}_labelIds.png", "town/{}_gtFine_labelIds.png"])
-def test_labels_named_as_their_images(tmp_path: Path, name: str) -> None:
+def test_labels_with_their_images_names_match(tmp_path: Path, name: str) -> None:
     for index, image in enumerate(("left_front", "right", "x_0001")):
         drives.write_image(tmp_path / "drive" / f"{image}.jpg", drives.picture(index))
         if index != 1:
@@ -108,7 +108,7 @@ def test_labels_named_as_their_images(tmp_path: Path, name: str) -> None:
     assert problems == []
 
 
-def test_a_folder_stands_above_a_drives_own_labels(tmp_path: Path) -> None:
+def test_a_folder_replaces_the_drives_own_labels(tmp_path: Path) -> None:
     town = drives.write_cityscapes(tmp_path / "town", "val", 2, 2)
     name = "town_000000_000001"
     write_label(label_path(tmp_path / "other", "val", "town", name), ids(1))
@@ -117,7 +117,7 @@ def test_a_folder_stands_above_a_drives_own_labels(tmp_path: Path) -> None:
     assert [np.unique(label).tolist() for label in found if label is not None] == [[0], [0]]  # road
 
 
-def test_labels_named_after_stamps_of_a_bag(tmp_path: Path) -> None:
+def test_labels_named_after_stamps_match(tmp_path: Path) -> None:
     bag, labels = write_bag(tmp_path / "bag", []), tmp_path / "labels"
     for index in (2, 0, 7):
         write_label(labels / f"front_{stamp(index)}.png", ids(index))
@@ -127,7 +127,7 @@ def test_labels_named_after_stamps_of_a_bag(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "third"), [("{}.png", 3), ("frame_{:06d}_labelIds.png", None)])
-def test_labels_numbered_as_the_frames_of_a_video(tmp_path: Path, name: str, third: int | None) -> None:
+def test_labels_named_after_frame_numbers_match(tmp_path: Path, name: str, third: int | None) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 4, 10.0)
     for index in (1, 3):
         write_label(tmp_path / "labels" / name.format(index), ids(index))
@@ -136,7 +136,7 @@ def test_labels_numbered_as_the_frames_of_a_video(tmp_path: Path, name: str, thi
     check(looked_up(video, LabelSource(tmp_path / "labels"))[0], [None, 1, None, third])
 
 
-def test_train_ids_in_a_folder(tmp_path: Path) -> None:
+def test_a_folder_may_hold_train_ids(tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 1, 10.0)
     pixels = np.where(ids(0) < NUM_CLASSES, ids(0), VOID).astype(np.uint8)
     write_label(tmp_path / "labels" / "0_labelTrainIds.png", pixels)
@@ -148,7 +148,7 @@ def test_train_ids_in_a_folder(tmp_path: Path) -> None:
     check(looked_up(video, LabelSource(tmp_path / "labels"))[0], [5])
 
 
-def test_a_folder_without_labels_is_one_line(tmp_path: Path) -> None:
+def test_a_folder_without_labels_gives_an_error_of_one_line(tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 1, 10.0)
     with pytest.raises(SourceError, match=r"no labels; it needs files …_labelIds\.png below it \(Citys"):
         with_labels(open_source(video), LabelSource(tmp_path))
@@ -156,7 +156,7 @@ def test_a_folder_without_labels_is_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("camera", ["", "front"])
 @pytest.mark.parametrize("kind", ["mono8", "8UC1", "padded", "png"])
-def test_labels_on_a_topic(tmp_path: Path, kind: str, camera: str) -> None:
+def test_labels_on_a_topic_match_by_stamp(tmp_path: Path, kind: str, camera: str) -> None:
     more: dict[str, Any] = {"8UC1": {"encoding": "8UC1"}, "padded": {"pad": 5}}.get(kind, {})
     made: Any = png if kind == "png" else message
     labels = [made(index, ids(index), **more) for index in (3, 0, 2, 9)]  # in another order
@@ -165,7 +165,7 @@ def test_labels_on_a_topic(tmp_path: Path, kind: str, camera: str) -> None:
     assert problems == [f"{LABELS}: 1 of 4 labels match no frame: a label must have its frame's stamp"]
 
 
-def test_labels_come_later_than_their_frames_or_earlier(tmp_path: Path) -> None:
+def test_labels_may_come_later_or_earlier_than_their_frames(tmp_path: Path) -> None:
     order = [*range(AHEAD - 1, -1, -1), *range(AHEAD, AHEAD + 10)]
     bag = write_bag(tmp_path / "bag", [png(index, ids(index)) for index in order], len(order))
     found, problems = looked_up(bag, LabelSource(None, (("", LABELS),)))
@@ -173,7 +173,7 @@ def test_labels_come_later_than_their_frames_or_earlier(tmp_path: Path) -> None:
     assert problems == []
 
 
-def test_each_camera_has_its_own_topic(tmp_path: Path) -> None:
+def test_each_camera_has_its_own_topic_of_labels(tmp_path: Path) -> None:
     both = {"left": [drives.raw(index) for index in range(2)], "left_label": [png(0, ids(4)), png(1, ids(5))]}
     bag = write_bag(tmp_path / "bag", [message(1, ids(1))], 2, **both)
     left = "/left_label/image_raw"
@@ -241,20 +241,20 @@ def test_ids_outside_the_table_are_named_and_unlabeled(
     assert problem.startswith(f"{LABELS}: stamp {stamp(0)}: {says}")
 
 
-def test_labels_of_no_frame_are_named(tmp_path: Path) -> None:
+def test_labels_that_match_no_frame_are_reported(tmp_path: Path) -> None:
     bag = write_bag(tmp_path / "bag", [png(index, ids(index)) for index in (7, 8)])
     found, problems = looked_up(bag, LabelSource.parse([LABELS], False))
     check(found, [None] * 3)
     assert problems == [f"{LABELS}: no label could be compared with a frame: a label must have its frame's stamp"]
 
 
-def test_a_topic_of_something_else_is_one_line(tmp_path: Path) -> None:
+def test_a_topic_without_images_gives_an_error_of_one_line(tmp_path: Path) -> None:
     text = TYPES.types["std_msgs/msg/String"]("hello")
     with pytest.raises(SourceError, match=rf"{LABELS} holds std_msgs/msg/String, not label images"):
         looked_up(write_bag(tmp_path / "bag", [text]), LabelSource.parse([LABELS], False))
 
 
-def test_frames_with_wrong_labels_are_replayed_without(tmp_path: Path) -> None:
+def test_frames_with_wrong_labels_are_replayed_without_labels(tmp_path: Path) -> None:
     town = drives.write_cityscapes(tmp_path / "town", "val", 4, 4)
     wrong = {1: drives.picture(1), 2: ids(0)[:20, :30]}
     for index, pixels in wrong.items():
@@ -271,7 +271,7 @@ def test_frames_with_wrong_labels_are_replayed_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".PNG", ".bmp"])
-def test_hidden_files_and_suffixes_of_labels(suffix: str, tmp_path: Path) -> None:
+def test_hidden_files_and_other_suffixes_are_not_labels(suffix: str, tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 2, 10)
     for index in range(2):
         write_label(tmp_path / "labels" / f"{index}{suffix.lower()}", ROAD)
@@ -281,7 +281,7 @@ def test_hidden_files_and_suffixes_of_labels(suffix: str, tmp_path: Path) -> Non
     assert [frame.label and frame.label.name for frame in drive.frames()] == [f"0{suffix}", f"1{suffix}"]
 
 
-def test_a_label_of_two_that_fit_would_be_a_guess(tmp_path: Path) -> None:
+def test_two_labels_for_one_frame_are_reported_and_not_compared(tmp_path: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 2, 10)
     for name in ("a_0", "b_0", "a_1"):
         write_label(tmp_path / "labels" / f"{name}.png", ROAD)
@@ -291,7 +291,7 @@ def test_a_label_of_two_that_fit_would_be_a_guess(tmp_path: Path) -> None:
     assert not frames[1].note
 
 
-def test_names_of_other_digits_are_names(tmp_path: Path) -> None:
+def test_digits_of_other_alphabets_are_not_numbers(tmp_path: Path) -> None:
     for folder, pixels in (("images", drives.picture(0)), ("labels", ROAD)):
         write_label(tmp_path / folder / "²².png", pixels)
     (frame,) = with_labels(open_source(tmp_path / "images"), LabelSource(tmp_path / "labels")).frames()

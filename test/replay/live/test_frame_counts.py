@@ -36,7 +36,7 @@ def test_counts_are_those_since_the_drive_began() -> None:
     st.integers(0, 50),
     st.dictionaries(st.sampled_from("abc"), st.integers(0, 9)),
 )
-def test_reasons_sum_to_what_was_dropped(sent: int, masks: int, received: int, dropped: dict[str, int]) -> None:
+def test_the_reasons_sum_to_the_dropped_frames(sent: int, masks: int, received: int, dropped: dict[str, int]) -> None:
     """Whatever the node says."""
     why = reasons(sent, masks, Counts(received, received - sum(dropped.values()), dropped))
     assert sum(why.values()) == sent - masks

@@ -13,7 +13,7 @@ def test_a_frame_without_a_mask_has_no_latency() -> None:
     assert latency(sent(0, None)) is None
 
 
-def test_transport_is_what_the_node_does_not_account_for() -> None:
+def test_transport_is_the_rest_of_the_latency() -> None:
     told = {"decode": 0.01, "preprocess": 0.02, "forward": 0.03, "postprocess": 0.04, "wait": 0.05, "publish": 9.0}
     frame = sent(0, 200_000_000)
     frame.stages = told
@@ -23,7 +23,7 @@ def test_transport_is_what_the_node_does_not_account_for() -> None:
     assert set(stages(sent(1, 5)).values()) == {None}
 
 
-def test_steady_cameras_of_different_rates_do_not_jitter() -> None:
+def test_steady_cameras_of_different_rates_have_no_jitter() -> None:
     frames = [sent(index, 10_000_000, camera) for camera, step in (("a", 1), ("b", 2)) for index in range(0, 8, step)]
     assert achieved(playback(*frames))["jitter"] == pytest.approx(0, abs=1e-12)
 

@@ -18,7 +18,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     return car
 
 
-def test_a_replay_is_never_on_a_cars_domain(environ: dict[str, str]) -> None:
+def test_a_replay_never_uses_the_cars_domain(environ: dict[str, str]) -> None:
     plan = bringup({})
     domains = set()
     for _ in range(3000):  # one of 102 domains would be missed once in 10^12 runs

@@ -29,7 +29,7 @@ HEALTH = Health(
 
 
 @pytest.mark.parametrize("compressed", [False, True])
-def test_outputs_read_back(tmp_path: Path, compressed: bool) -> None:
+def test_recorded_outputs_hold_the_segmentation(tmp_path: Path, compressed: bool) -> None:
     rng = np.random.default_rng(1)
     mask, confidence = rng.integers(0, [[[19]], [[256]]], (2, 48, 64)).astype(np.uint8)
     seen = Segmentation(mask, confidence, CLASS_NAMES, Timings(0, 0, 0))

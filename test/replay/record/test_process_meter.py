@@ -36,7 +36,7 @@ def until(meter: Meter, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_a_busy_process_is_seen(busy: subprocess.Popen[str]) -> None:
+def test_a_busy_process_is_measured(busy: subprocess.Popen[str]) -> None:
     meter = Meter(busy.pid)
     until(meter, 10)
     samples = meter.stop()
@@ -54,7 +54,7 @@ def test_a_busy_process_is_seen(busy: subprocess.Popen[str]) -> None:
     assert len(meter.samples) == count
 
 
-def test_a_long_drive_is_thinned(busy: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_drive_keeps_fewer_samples(busy: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(process_meter, "MAX_SAMPLES", 8)
     monkeypatch.setattr(process_meter, "INTERVAL", 0.005)
     meter = Meter(busy.pid)
@@ -65,7 +65,7 @@ def test_a_long_drive_is_thinned(busy: subprocess.Popen[str], monkeypatch: pytes
     assert len(meter.stop()) < 8
 
 
-def test_a_process_that_ends_ends_the_meter(busy: subprocess.Popen[str]) -> None:
+def test_the_meter_stops_when_the_process_ends(busy: subprocess.Popen[str]) -> None:
     meter = Meter(busy.pid)
     until(meter, 1)
     busy.kill()

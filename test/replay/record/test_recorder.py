@@ -19,7 +19,7 @@ from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import CLASS_COVERAGE, IMAGE
 
 
-def test_a_recording_reads_back(tmp_path: Path) -> None:
+def test_a_recording_holds_what_was_written(tmp_path: Path) -> None:
     types = typestore()
     kinds = types.types
     region = kinds["unet_seg_msgs/msg/RegionCoverage"]("image", 4, np.float32([0.25, 0.75]), np.float32([1, np.nan]))
@@ -72,7 +72,7 @@ def files_of_at_most(size: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("room", [2**20, 2**12])  # it is full in the middle, and not before the end
-def test_a_full_disk_costs_the_recording_alone(tmp_path: Path, room: int) -> None:
+def test_on_a_full_disk_only_the_recording_is_missing(tmp_path: Path, room: int) -> None:
     path = tmp_path / "drive.mcap"
     message = bytes(TYPES.serialize_cdr(image_message(np.zeros((400, 400, 3), np.uint8), "rgb8", 1, "a"), IMAGE))
     with files_of_at_most(room), Recorder(path) as recorder:

@@ -38,7 +38,7 @@ def take(gallery: Gallery, at_ns: int, score: float, camera: str = "front", labe
     gallery.take(Shot(FrameId(camera, 0, at_ns + 7, at_ns), level(100), mask, mask, label), score, f"score {score}")
 
 
-def test_the_worst_frames_are_the_worst_of_moments_apart() -> None:
+def test_the_worst_frames_are_a_second_apart() -> None:
     gallery = Gallery(palette(), TABLE)
     scores = np.sin(np.arange(400) / 15) + np.random.default_rng(3).random(400) / 10  # neighbours are alike
     for index, score in enumerate(scores):
@@ -52,7 +52,7 @@ def test_the_worst_frames_are_the_worst_of_moments_apart() -> None:
     assert gallery.worst[-1].score > np.quantile(scores, 0.7)
 
 
-def test_a_frame_without_a_score_is_no_worst_one() -> None:
+def test_a_frame_without_a_score_is_not_shown() -> None:
     gallery = Gallery(palette(), TABLE)
     take(gallery, 0, float("nan"))
     take(gallery, SECOND // 2, 0.1)
@@ -70,7 +70,7 @@ def test_flagged_frames_are_ranked_by_trust() -> None:
     assert [bad.why for bad in gallery.distrusted] == ["trust 0.10: why", "trust 0.50: why", "trust 0.60: why"]
 
 
-def test_tiles_are_those_that_there_are() -> None:
+def test_tiles_depend_on_whether_there_is_a_label() -> None:
     gallery = Gallery(palette(), TABLE)
     take(gallery, 0, 1.0)
     take(gallery, 2 * SECOND, 2.0, label=np.zeros((48, 64), np.uint8))
@@ -81,13 +81,13 @@ def test_tiles_are_those_that_there_are() -> None:
     assert np.allclose(pixels_of(without.tiles["input"]), 100, atol=3)
 
 
-def test_errors_are_shown_in_the_grouping() -> None:
+def test_errors_are_those_of_the_grouping() -> None:
     table = GROUPINGS["camvid11"].table  # truck and car are one class there
     label, mask = np.array([[14, 14, VOID]], np.uint8), np.array([[13, 0, 13]], np.uint8)
     assert errors(table[label], table[mask]).tolist() == [[list(RIGHT), list(WRONG), list(UNKNOWN)]]
 
 
-def test_a_long_drive_is_kept_in_short() -> None:
+def test_a_long_drive_keeps_fewer_pictures() -> None:
     gallery = Gallery(palette(), TABLE)
     count = 5 * MAX_FRAMES
     for index in range(count):
@@ -99,7 +99,7 @@ def test_a_long_drive_is_kept_in_short() -> None:
     assert times[-1] + np.diff(times)[0] >= (count - 1) * SECOND // 20
 
 
-def test_class_ids_are_picked_and_not_mixed() -> None:
+def test_shrinking_never_mixes_class_ids() -> None:
     mask = np.zeros((40, 1300), np.uint8)
     mask[:, 1::2] = 200
     assert set(np.unique(shrunk(mask))) <= {0, 200}
@@ -122,7 +122,7 @@ def test_a_video_shows_each_frame_until_the_next(tmp_path: Path) -> None:
     assert (frames[0].message.width, frames[0].message.height) == (64, 48)
 
 
-def test_a_long_video_goes_by_faster(tmp_path: Path) -> None:
+def test_the_video_of_a_long_drive_is_faster(tmp_path: Path) -> None:
     gallery = Gallery(palette(), TABLE)
     for index in range(20):
         take(gallery, index * 10 * SECOND, 0.0)

@@ -153,7 +153,7 @@ def page(found: Any, frames: pd.DataFrame, gallery: Gallery, **videos: tuple[byt
     return render(found, frames, gallery, videos, GROUPINGS["cityscapes19"], CLASS_NAMES)
 
 
-def test_the_page_stands_on_its_own() -> None:
+def test_the_page_loads_no_other_file() -> None:
     text = page(report(), rows(), pictures(), front=(b"webm", 3.0))
     read = Page(text)
     assert text.startswith("<!DOCTYPE html>")
@@ -182,7 +182,7 @@ def test_the_page_stands_on_its_own() -> None:
         assert said in read.said, said
 
 
-def test_the_frames_that_were_distrusted_most_are_shown_with_the_causes() -> None:
+def test_the_frames_with_the_lowest_trust_are_shown_with_their_causes() -> None:
     gallery = pictures()
     gallery.distrusted = [replace(bad, why="trust 0.03: the picture is dark") for bad in gallery.worst[:2]]
     read = Page(page(report(), rows(), gallery)).said
@@ -210,7 +210,7 @@ def test_the_verdict_comes_first(checks: list[dict[str, Any]], kind: str, says: 
     assert ("✗ p95 < 1" in first) == (says == "Failed")
 
 
-def test_worse_than_the_baseline_is_failed() -> None:
+def test_a_metric_that_is_worse_than_the_baseline_is_shown_as_failed() -> None:
     change = {"metric": "miou", "baseline": 0.6, "value": 0.55, "low": -0.06, "high": -0.04}
     fine = Page(page(report(baseline=[{**change, "worse": False}]), rows(), pictures())).said
     worse = Page(page(report(baseline=[{**change, "worse": True}]), rows(), pictures())).said
@@ -219,7 +219,7 @@ def test_worse_than_the_baseline_is_failed() -> None:
     assert "Failed✗ worse than the baseline: miou" in worse
 
 
-def test_several_bags_have_a_row_each() -> None:
+def test_each_of_several_bags_has_a_row() -> None:
     one = report(problems=["cut short"])
     two = report(accuracy=None, made_by={"bag": {"path": "/drives/three.mcap"}, "model": {"id": "tiny-1"}})
     two["timing"]["latency"] = None
@@ -231,7 +231,7 @@ def test_several_bags_have_a_row_each() -> None:
     assert read.tags["svg"] == 2  # calibration, CPU and memory: bags have no common time
 
 
-def test_a_drive_of_which_little_is_known_has_a_page_too() -> None:
+def test_a_drive_with_few_measurements_has_a_page() -> None:
     little = report(accuracy=None, resources=None, source={})
     little["stability"] = dict.fromkeys(("flicker", "confidence", "agreement", "agreement_miou"))
     little["timing"] = {"latency": None, "work": None, "stages": {}, "rate": None, "jitter": None}
@@ -249,7 +249,7 @@ def test_the_confusion_matrix_is_in_per_cent_of_the_labels() -> None:
     assert [(name, [text for *_, text in cells]) for name, cells in rows] == [("road", ["75", "25"])]  # no sky: no row
 
 
-def test_what_comes_from_outside_is_text_and_never_markup() -> None:
+def test_text_from_outside_is_escaped() -> None:
     evil = '<script>alert("x")</script>&\'"'
     made = {"bag": {"path": evil, "folder": evil}, "model": {"id": evil}, evil: [evil, evil]}
     change = {"metric": evil, "baseline": 0.6, "value": 0.5, "low": -0.2, "high": -0.1, "worse": True}
@@ -291,7 +291,7 @@ def test_figures_have_three_digits() -> None:
     assert [milliseconds(s) for s in (0.1234, 0.01234, 0.001234, None)] == ["123 ms", "12.3 ms", "1.23 ms", ""]
 
 
-def test_a_long_line_is_thinned_to_means() -> None:
+def test_a_long_line_is_reduced_to_means() -> None:
     times = np.arange(10_000.0)
     at, line = plots.thin(times, np.where(times % 2, np.nan, times))
     assert len(at) == len(line) == plots.POINTS

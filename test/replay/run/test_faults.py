@@ -46,7 +46,7 @@ def read(bag: Path, ending: str) -> list[Any]:
         return [reader.deserialize(raw, c.msgtype) for c, _, raw in reader.messages(wanted)]
 
 
-def test_the_drive_is_never_replaced(tmp_path: Path, model: Path) -> None:
+def test_the_output_never_replaces_the_drive(tmp_path: Path, model: Path) -> None:
     """An earlier replay's recording can be replayed, but not into its own folder."""
     folder = drives.write_bag(tmp_path / "drive", {FRONT: [drives.raw(0), drives.raw(1)]}, StoragePlugin.MCAP)
     file = folder / "drive.mcap"
@@ -61,14 +61,14 @@ def test_the_drive_is_never_replaced(tmp_path: Path, model: Path) -> None:
     assert again.report["frames"]["processed"] == 2
 
 
-def test_what_a_killed_replay_left_is_removed(tmp_path: Path, model: Path) -> None:
+def test_files_of_a_killed_replay_are_removed(tmp_path: Path, model: Path) -> None:
     (tmp_path / "out" / ".recordingx1").mkdir(parents=True)
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, StoragePlugin.MCAP)
     replay(bag, tmp_path / "out", model)
     assert not list((tmp_path / "out").glob(".*"))
 
 
-def test_a_broken_picture_of_a_folder_costs_itself(tmp_path: Path, model: Path) -> None:
+def test_a_broken_picture_of_a_folder_drops_one_frame(tmp_path: Path, model: Path) -> None:
     for index in range(4):
         drives.write_image(tmp_path / "drive" / f"{index}.png", drives.picture(index))
     (tmp_path / "drive" / "1.png").write_bytes(b"not an image")
@@ -78,7 +78,7 @@ def test_a_broken_picture_of_a_folder_costs_itself(tmp_path: Path, model: Path) 
     assert problem.endswith("drive/1.png: data of 12 bytes is neither a JPEG nor a PNG")
 
 
-def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
+def test_a_broken_picture_is_reported_in_a_live_replay(tmp_path: Path, model: Path) -> None:
     for index in range(3):
         drives.write_image(tmp_path / "drive" / f"{index}.png", drives.picture(index))
     (tmp_path / "drive" / "1.png").write_bytes(b"not an image")
@@ -93,7 +93,7 @@ def test_a_broken_picture_is_told_live_too(tmp_path: Path, model: Path) -> None:
     assert report["problems"][0].endswith("drive/1.png: data of 12 bytes is neither a JPEG nor a PNG")
 
 
-def test_a_video_cut_short_is_told(tmp_path: Path, model: Path) -> None:
+def test_a_video_that_is_cut_short_is_reported(tmp_path: Path, model: Path) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 60, 10)
     assert replay(video, tmp_path / "out", model).report["problems"] == []
     video.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
@@ -103,7 +103,7 @@ def test_a_video_cut_short_is_told(tmp_path: Path, model: Path) -> None:
     assert report["problems"] == [f"{video}: damaged, only {processed} of 60 frames could be read"]
 
 
-def test_a_camera_of_unknown_encoding_is_told_and_depth_is_not(tmp_path: Path, model: Path) -> None:
+def test_a_camera_of_unknown_encoding_is_reported_and_depth_is_not(tmp_path: Path, model: Path) -> None:
     topics = {
         FRONT: [drives.raw(0), drives.raw(1)],
         REAR: [drives.raw(0, "secret")],
@@ -118,7 +118,7 @@ def test_a_camera_of_unknown_encoding_is_told_and_depth_is_not(tmp_path: Path, m
         replay(drives.write_bag(tmp_path / "rear", topics, StoragePlugin.MCAP), tmp_path / "out", model)
 
 
-def test_malformed_frames_are_recorded_and_regions_covered(tmp_path: Path, model: Path) -> None:
+def test_malformed_frames_are_recorded_and_regions_are_measured(tmp_path: Path, model: Path) -> None:
     messages = [drives.raw(index) for index in range(3)]
     messages[1].data = messages[1].data[:100]
     bag = drives.write_bag(tmp_path / "bag", {FRONT: messages}, StoragePlugin.MCAP)
@@ -136,7 +136,7 @@ def test_malformed_frames_are_recorded_and_regions_covered(tmp_path: Path, model
         assert message.regions[1].fraction.tolist() == pytest.approx(expected, abs=1e-6)
 
 
-def test_memory_that_the_other_model_lacks_costs_its_part_alone(tmp_path: Path, model: Path) -> None:
+def test_if_the_second_model_lacks_memory_only_its_figures_are_missing(tmp_path: Path, model: Path) -> None:
     def other(images: Any) -> Any:
         raise OutOfMemory("out of memory")
 
@@ -156,7 +156,7 @@ def label(index: int, stamp: int) -> Any:
     return message
 
 
-def test_labels_of_which_some_are_no_frames(tmp_path: Path, model: Path) -> None:
+def test_labels_that_match_no_frame_are_counted(tmp_path: Path, model: Path) -> None:
     """The label of a frame that can't be decoded is not missed."""
     images = [drives.raw(index) for index in range(4)]
     images[3].encoding = "secret"
@@ -171,7 +171,7 @@ def test_labels_of_which_some_are_no_frames(tmp_path: Path, model: Path) -> None
         assert report["problems"][1:] == says  # after the frame's own
 
 
-def test_a_broken_label_costs_itself(tmp_path: Path, model: Path) -> None:
+def test_a_broken_label_drops_one_comparison(tmp_path: Path, model: Path) -> None:
     labels = [label(index, 0) for index in range(3)]
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         topics = {topic: writer.add_connection(topic, IMAGE, typestore=TYPES) for topic in (FRONT, "/label")}
@@ -187,7 +187,7 @@ def test_a_broken_label_costs_itself(tmp_path: Path, model: Path) -> None:
     assert problem.startswith(f"/label: stamp {drives.STAMP + 10**8}: the message is damaged: ")
 
 
-def test_labels_in_a_folder_are_of_the_camera_that_they_name(tmp_path: Path, model: Path) -> None:
+def test_labels_in_a_folder_belong_to_the_camera_in_their_name(tmp_path: Path, model: Path) -> None:
     topics = {topic: [drives.raw(index) for index in range(2)] for topic in (FRONT, REAR)}
     bag = drives.write_bag(tmp_path / "bag", topics, StoragePlugin.MCAP)
     labels = tmp_path / "labels"
@@ -212,7 +212,7 @@ def test_two_label_topics_of_one_camera_are_refused(tmp_path: Path, model: Path)
         replay(bag, tmp_path / "out", model, labels=LabelSource.parse(["/a", "/b"], False))
 
 
-def test_a_drives_own_labels_are_label_ids_whatever_is_said(tmp_path: Path, model: Path) -> None:
+def test_label_ids_train_does_not_apply_to_a_drives_own_labels(tmp_path: Path, model: Path) -> None:
     town = drives.write_cityscapes(tmp_path / "town", "val", 2, 2)
     reports = [
         replay(town, tmp_path / "out", model, labels=LabelSource(train_ids=train_ids)).report

@@ -76,7 +76,7 @@ def test_the_frames_are_written_with_proposals_and_a_list(tmp_path: Path, model:
         assert row["doubt"] == pytest.approx(1 - (told["trust"] + told["mean_confidence"]) / 2)
 
 
-def test_no_two_are_alike_and_none_is_without_a_picture(tmp_path: Path, model: Path) -> None:
+def test_chosen_frames_differ_and_can_be_decoded(tmp_path: Path, model: Path) -> None:
     select(tmp_path, model, 12)
     indices = [(stamp_ns - stamp(0)) // 10**8 for stamp_ns in listed(tmp_path)["stamp_ns"]]
     assert BLACK not in indices
@@ -84,7 +84,7 @@ def test_no_two_are_alike_and_none_is_without_a_picture(tmp_path: Path, model: P
     assert 1 < len(indices) < REPEATED
 
 
-def test_the_most_doubtful_frame_is_the_first_choice(tmp_path: Path, model: Path) -> None:
+def test_the_most_doubtful_frame_is_chosen_first(tmp_path: Path, model: Path) -> None:
     result = select(tmp_path, model, 1)
     usable = result.frames.drop(BLACK)
     usable = usable[~usable["flags"].str.contains("frozen|incomplete|torn")]
@@ -92,7 +92,7 @@ def test_the_most_doubtful_frame_is_the_first_choice(tmp_path: Path, model: Path
     assert listed(tmp_path)["stamp_ns"].tolist() == [expected["stamp_ns"]]
 
 
-def test_doubt_counts_trust_confidence_and_agreement() -> None:
+def test_doubt_depends_on_trust_confidence_and_agreement() -> None:
     health = Health(Level.OK, 0.8, (), "", {}, {})
     assert doubt(health, {"mean_confidence": 0.6, "agreement": np.nan}) == pytest.approx(0.3)
     assert doubt(health, {"mean_confidence": 0.6}) == pytest.approx(0.3)
@@ -103,7 +103,7 @@ def test_doubt_counts_trust_confidence_and_agreement() -> None:
     assert selection.chosen() == {}
 
 
-def test_a_drive_with_a_damaged_end_is_chosen_from_too(tmp_path: Path, model: Path) -> None:
+def test_frames_are_chosen_from_a_drive_with_a_damaged_end(tmp_path: Path, model: Path) -> None:
     folder = bag(tmp_path / "drive")
     file = next(folder.glob("*.mcap"))
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 3 // 4])
@@ -112,7 +112,7 @@ def test_a_drive_with_a_damaged_end_is_chosen_from_too(tmp_path: Path, model: Pa
     assert len(listed(tmp_path)) == 2
 
 
-def test_a_full_disk_costs_the_frames_and_not_the_report(
+def test_on_a_full_disk_the_report_is_still_written(
     tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
@@ -124,7 +124,7 @@ def test_a_full_disk_costs_the_frames_and_not_the_report(
     assert (tmp_path / "out" / "report.html").exists()
 
 
-def test_nothing_to_choose_is_told(tmp_path: Path, model: Path) -> None:
+def test_a_drive_without_frames_to_choose_is_reported(tmp_path: Path, model: Path) -> None:
     messages = [image_message(np.zeros((120, 160, 3), np.uint8), "rgb8", stamp(i), "front") for i in range(2)]
     black = drives.write_bag(tmp_path / "black", {FRONT: messages}, StoragePlugin.MCAP)
     result = select(tmp_path, model, 2, black)
@@ -139,7 +139,7 @@ def test_a_wrong_number_is_refused(count: str, tmp_path: Path) -> None:
     assert len(str(caught.value)) < 200
 
 
-def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
+def test_existing_files_are_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(ValueError, match="is not empty"):
         parse_selection("3", str(tmp_path))
@@ -148,7 +148,7 @@ def test_what_is_there_is_not_replaced(tmp_path: Path) -> None:
     assert parse_selection("3", str(tmp_path / "new")) == (3, tmp_path / "new")
 
 
-def test_it_is_for_one_offline_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_select_is_refused_for_live_and_for_several_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
     wanted = ["--select", "2", str(tmp_path / "chosen"), "--output", str(tmp_path / "out")]
     model = write_model(tmp_path / "tiny.safetensors")

@@ -70,7 +70,9 @@ def played(given: list[tuple[str, int, float | None, int | None]], labels: list[
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(frames)
-def test_it_equals_the_loop(labels: list[Path], given: list[tuple[str, int, float | None, int | None]]) -> None:
+def test_the_streaming_accuracy_equals_that_of_a_slow_loop(
+    labels: list[Path], given: list[tuple[str, int, float | None, int | None]]
+) -> None:
     sent = played(given, labels)
     options = Options(mode="live", labels=LabelSource(labels[0].parent, train_ids=True))
     drive = Drive(labels[0].parent, CAMERAS, "raw", len(sent), lambda: iter(()))
@@ -98,7 +100,7 @@ def test_it_equals_the_loop(labels: list[Path], given: list[tuple[str, int, floa
     assert not [line for line in evaluation.problems.lines() if "label" in line]
 
 
-def test_frames_without_pixels_and_with_a_shared_stamp_are_no_instants(labels: list[Path]) -> None:
+def test_frames_without_pixels_or_with_a_repeated_stamp_are_left_out(labels: list[Path]) -> None:
     sent = played([("front", 1, None, 0)] * 3, labels)
     sent[0].problem, sent[1].repeated = "damaged", True
     options = Options(mode="live")

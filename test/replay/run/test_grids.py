@@ -41,7 +41,7 @@ def options(model: Path, calibration: Path, **changes: object) -> Options:
     return Options(model=str(model), device="cpu", calibration=calibration, **changes)  # type: ignore[arg-type]
 
 
-def test_the_bag_holds_the_grids_of_its_masks(town: Path, calibration: Path, model: Path, tmp_path: Path) -> None:
+def test_the_recording_holds_the_grids_of_its_masks(town: Path, calibration: Path, model: Path, tmp_path: Path) -> None:
     replay_one(town, tmp_path, options(model, calibration), Gate())
     found: dict[str, list[object]] = {}
     with AnyReader([tmp_path / "drive.mcap"]) as reader:
@@ -64,7 +64,7 @@ def test_the_bag_holds_the_grids_of_its_masks(town: Path, calibration: Path, mod
             assert (grid.header.frame_id, grid.header.stamp) == ("base_link", mask.header.stamp)
 
 
-def test_the_drive_in_short_shows_the_grid_beside_the_overlay(
+def test_the_video_shows_the_grid_beside_the_overlay(
     town: Path, calibration: Path, model: Path, tmp_path: Path
 ) -> None:
     def pictures(file: Path | None) -> list[Array]:
@@ -90,7 +90,7 @@ def test_the_drive_in_short_shows_the_grid_beside_the_overlay(
         ("/**: {ros__parameters: {ground.resolution: 0.0}}", "ground.resolution: must be 0.01 to 10"),
     ],
 )
-def test_a_wrong_file_ends_the_replay_in_one_line(
+def test_a_wrong_calibration_file_gives_an_error_of_one_line(
     text: str, says: str, town: Path, model: Path, tmp_path: Path
 ) -> None:
     file = tmp_path / "wrong.yaml"
@@ -100,7 +100,7 @@ def test_a_wrong_file_ends_the_replay_in_one_line(
     assert str(file) in str(caught.value)
 
 
-def test_a_calibration_of_another_size_is_a_problem_and_no_grid(town: Path, model: Path, tmp_path: Path) -> None:
+def test_a_calibration_of_another_size_is_reported_and_gives_no_grid(town: Path, model: Path, tmp_path: Path) -> None:
     file = tmp_path / "other.yaml"
     file.write_text(
         "/**: {ros__parameters: {ground: {camera: {z: 1.5, size: [640, 640], intrinsics: [400, 400, 320, 320]}}}}"

@@ -72,7 +72,7 @@ def test_each_frame_is_judged_as_the_node_judges_it(done: tuple[Result, Path]) -
         assert (row["flags"], row["reason"]) == (" ".join(expected.flags), expected.reason)
 
 
-def test_a_black_picture_and_a_frozen_camera_are_named(done: tuple[Result, Path]) -> None:
+def test_black_and_frozen_frames_get_their_flags(done: tuple[Result, Path]) -> None:
     frames = done[0].frames
     flags = [set(text.split()) for text in frames["flags"]]
     assert [index for index, found in enumerate(flags) if "dark" in found] == list(BLACK)
@@ -83,7 +83,7 @@ def test_a_black_picture_and_a_frozen_camera_are_named(done: tuple[Result, Path]
     assert frames["trust"][FROZEN[-1]] < 0.01
 
 
-def test_the_report_sums_up(done: tuple[Result, Path]) -> None:
+def test_the_report_summarises_the_health(done: tuple[Result, Path]) -> None:
     result, output = done
     trust, frames = result.report["trust"], result.frames
     assert trust is not None
@@ -100,7 +100,7 @@ def test_the_report_sums_up(done: tuple[Result, Path]) -> None:
     assert "trust 0.00: " in health.split("<h2>")[0]  # in this section
 
 
-def test_the_bag_holds_the_health(done: tuple[Result, Path]) -> None:
+def test_the_recording_holds_the_health(done: tuple[Result, Path]) -> None:
     result, output = done
     health = recorded(output, "/front/health")
     assert [message.trust for message in health] == pytest.approx(result.frames["trust"].tolist())
@@ -108,7 +108,7 @@ def test_the_bag_holds_the_health(done: tuple[Result, Path]) -> None:
     assert [message.trust for message in recorded(output, "/coverage")] == [message.trust for message in health]
 
 
-def test_a_drive_that_is_not_to_be_trusted_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_requirement_on_trust_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
     arguments = [str(bag(tmp_path / "bag")), "--output", str(tmp_path / "out"), "--model", str(MODEL)]
     arguments += ["--device", "cpu", "--no-recording", "--require"]
@@ -130,7 +130,7 @@ def test_a_frame_that_cannot_be_decoded_has_no_trust(tmp_path: Path, model: Path
     assert len(recorded(tmp_path / "out", "/health")) == 3
 
 
-def test_a_broken_network_makes_no_mask_as_in_the_node(tmp_path: Path) -> None:
+def test_a_broken_network_gives_no_mask_as_in_the_node(tmp_path: Path) -> None:
     network = UNet(UNetConfig(widths=(8, 8, 16), depths=(1, 1, 1)))
     torch.nn.init.zeros_(network.head.weight)
     save_bundle(tmp_path / "dead.safetensors", network, Manifest("dead", network.config, 160 * 120))

@@ -119,7 +119,7 @@ def answered(live: Live) -> list[Sent]:
     return [sent for sent in live.played.frames if latency(sent) is not None]
 
 
-def test_an_independent_receiver_sees_the_same_latencies(
+def test_an_independent_receiver_measures_the_same_latencies(
     played: tuple[Live, dict[str, dict[int, int]], Path],
 ) -> None:
     live, times, _ = played
@@ -136,7 +136,7 @@ def test_an_independent_receiver_sees_the_same_latencies(
     assert abs(np.median(ours) - np.median(theirs)) < 0.5 * np.median(theirs)
 
 
-def test_stages_and_transport_make_the_latency(played: tuple[Live, dict[str, dict[int, int]], Path]) -> None:
+def test_the_stages_and_the_transport_sum_to_the_latency(played: tuple[Live, dict[str, dict[int, int]], Path]) -> None:
     live, _, _ = played
     for sent in answered(live):
         assert sent.stages is not None
@@ -145,14 +145,14 @@ def test_stages_and_transport_make_the_latency(played: tuple[Live, dict[str, dic
         assert 0 < in_the_node < (latency(sent) or 0)
 
 
-def test_what_was_not_answered_is_counted_by_the_node(played: tuple[Live, dict[str, dict[int, int]], Path]) -> None:
+def test_the_nodes_counts_cover_every_frame(played: tuple[Live, dict[str, dict[int, int]], Path]) -> None:
     live, _, _ = played
     counts = live.played.counts["camera"]
     assert counts.processed == len(answered(live))
     assert counts.received == counts.processed + sum(counts.dropped.values()) <= FRAMES
 
 
-def test_the_recording_has_everything_and_gets_the_overlay(
+def test_the_recording_has_all_messages_and_overlays(
     played: tuple[Live, dict[str, dict[int, int]], Path], drive: Drive, tmp_path: Path
 ) -> None:
     live, _, bag = played
@@ -193,7 +193,7 @@ def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) ->
     assert [answer.sent.stamp_ns for answer in seen] == stamps[2:]
 
 
-def test_a_node_of_other_topics_is_told(node: None, tmp_path: Path) -> None:
+def test_a_node_with_other_topics_is_reported(node: None, tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {"/left/image_raw": [drives.raw(0)]}, StoragePlugin.MCAP)
     with pytest.raises(
         NodeError, match=r"^/ego/segmentation subscribes to /camera/image_raw, but the drive has /left/image_raw$"
@@ -202,9 +202,7 @@ def test_a_node_of_other_topics_is_told(node: None, tmp_path: Path) -> None:
     assert not (tmp_path / "live.mcap").exists()
 
 
-def test_a_node_that_is_not_there_is_told(
-    node: None, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_node_is_reported(node: None, drive: Drive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unet_seg_ros.replay.live.node_status.FIND_SECONDS", 8.0)
     with pytest.raises(NodeError, match=r"no camera of the node /segmentation .*; found /ego/segmentation"):
         play_to_other_node(drive, tmp_path / "live.mcap", "/segmentation", 1.0)

@@ -129,7 +129,7 @@ def test_the_totals_are_those_of_all_frames(here: Path, fleet: Fleet, model: Pat
     assert report["stability"]["flicker"] == pytest.approx(frames["flicker"].sum() / (FRAMES - 3))
 
 
-def test_each_drive_has_its_row_and_a_report_of_its_own(here: Path, fleet: Fleet, model: Path) -> None:
+def test_each_drive_has_a_row_and_its_own_report(here: Path, fleet: Fleet, model: Path) -> None:
     report, frames = report_of(here), pd.read_csv(here / "frames.csv")
     assert paths(report) == [str(source) for source in fleet.sources]
     assert frames["bag"].unique().tolist() == list(COUNTS)
@@ -144,7 +144,7 @@ def test_each_drive_has_its_row_and_a_report_of_its_own(here: Path, fleet: Fleet
         assert str(source) in page
 
 
-def test_a_folder_of_bags_with_labels_on_a_topic(tmp_path: Path, fleet: Fleet, model: Path) -> None:
+def test_a_folder_of_bags_with_labels_on_a_topic_is_replayed(tmp_path: Path, fleet: Fleet, model: Path) -> None:
     assert replay(tmp_path, model, fleet.bags, "--labels", f"front={LABELS}", *ONE) == 0
     report = report_of(tmp_path)
     assert report["made_by"]["bag"] == {"path": str(fleet.bags), "drives": 2}
@@ -152,7 +152,7 @@ def test_a_folder_of_bags_with_labels_on_a_topic(tmp_path: Path, fleet: Fleet, m
     check(report["accuracy"], fleet, model, "one", "two")
 
 
-def test_two_jobs_find_the_same(tmp_path: Path, here: Path, fleet: Fleet, model: Path) -> None:
+def test_two_jobs_give_the_same_report(tmp_path: Path, here: Path, fleet: Fleet, model: Path) -> None:
     assert replay(tmp_path, model, *fleet.labelled, "--jobs", 2) == 0
     check_same(tmp_path, here)
 
@@ -165,7 +165,9 @@ def scheduler() -> Iterator[str]:
         yield cluster.scheduler_address
 
 
-def test_a_scheduler_finds_the_same(tmp_path: Path, scheduler: str, here: Path, fleet: Fleet, model: Path) -> None:
+def test_a_scheduler_gives_the_same_report(
+    tmp_path: Path, scheduler: str, here: Path, fleet: Fleet, model: Path
+) -> None:
     assert replay(tmp_path, model, *fleet.labelled, "--scheduler", scheduler) == 0
     check_same(tmp_path, here)
 
@@ -179,7 +181,7 @@ def test_a_scheduler_finds_the_same(tmp_path: Path, scheduler: str, here: Path, 
         ("--jobs 2", "--jobs and --scheduler need dask.distributed"),
     ],
 )
-def test_workers_that_cannot_be_had_are_one_line(
+def test_missing_workers_give_an_error_of_one_line(
     tmp_path: Path, fleet: Fleet, model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture, given: str, says: str
 ) -> None:
     client = distributed.Client
@@ -192,7 +194,9 @@ def test_workers_that_cannot_be_had_are_one_line(
     assert ("pip install -r requirements/cluster.txt" in line) == (given == "--jobs 2")
 
 
-def test_a_drive_that_cannot_be_played_costs_itself(tmp_path: Path, fleet: Fleet, model: Path, capsys: Capture) -> None:
+def test_a_drive_that_cannot_be_played_is_left_out_and_reported(
+    tmp_path: Path, fleet: Fleet, model: Path, capsys: Capture
+) -> None:
     missing, broken, one = tmp_path / "missing.mcap", tmp_path / "broken.mcap", fleet.bags / "one"
     broken.write_bytes(b"no bag")
     assert replay(tmp_path / "out", model, missing, one, broken, one, "--labels", LABELS, *ONE) == 2
@@ -209,7 +213,7 @@ def test_a_drive_that_cannot_be_played_costs_itself(tmp_path: Path, fleet: Fleet
     assert not (tmp_path / "out" / "report.json").exists()
 
 
-def test_the_verdict_is_on_the_totals(tmp_path: Path, here: Path, fleet: Fleet, model: Path) -> None:
+def test_the_verdict_uses_the_totals(tmp_path: Path, here: Path, fleet: Fleet, model: Path) -> None:
     total, frames = report_of(here), pd.read_csv(here / "frames.csv")
     for name in total["accuracy"]["iou"]:
         frames[f"intersection.{name}"] = frames[f"union.{name}"]
@@ -230,7 +234,7 @@ def test_the_verdict_is_on_the_totals(tmp_path: Path, here: Path, fleet: Fleet, 
         assert miou not in [bag["accuracy"]["miou"] for bag in report["bags"]]
 
 
-def test_what_stands_for_several_drives(tmp_path: Path, fleet: Fleet) -> None:
+def test_a_folder_of_bags_counts_as_several_drives(tmp_path: Path, fleet: Fleet) -> None:
     one, two, town = fleet.bags / "one", fleet.bags / "two", fleet.sources[0]
     assert many_drives.expanded([two, fleet.bags, town]) == [two, one, two, town]
     for name in ("b.mcap", "a.db3", "notes.txt"):
@@ -239,7 +243,7 @@ def test_what_stands_for_several_drives(tmp_path: Path, fleet: Fleet) -> None:
     assert many_drives.expanded([tmp_path, tmp_path / "none"]) == found
 
 
-def test_what_of_a_folder_is_no_bag_and_what_is_there_twice_is_told(
+def test_other_files_and_repeated_drives_are_reported(
     tmp_path: Path, fleet: Fleet, caplog: pytest.LogCaptureFixture
 ) -> None:
     drives.write_video(tmp_path / "ride.avi", 2, 10.0)
@@ -262,6 +266,6 @@ def test_what_of_a_folder_is_no_bag_and_what_is_there_twice_is_told(
 
 
 @pytest.mark.parametrize("names", ["/r.mcap=r /b/r=r_2 /r_2=r_2_2", "/r_2=r_2 /r=r /c/r=r_3", "/=drive /ü,é.db3=ü_é"])
-def test_each_drive_has_a_folder_of_its_own(names: str) -> None:
+def test_each_drive_has_its_own_folder(names: str) -> None:
     pairs = [pair.split("=") for pair in names.split()]
     assert many_drives.folder_names([Path(path) for path, _ in pairs]) == [name for _, name in pairs]

@@ -77,7 +77,7 @@ def done(tmp_path_factory: pytest.TempPathFactory, town: Path, model: Path) -> t
     return replay(town, output, model, regions=(Region("road", ((0, 0.5), (1, 0.5), (1, 1))),)), output
 
 
-def test_masks_and_accuracy_are_the_segmenters_own(done: tuple[Result, Path], model: Path, town: Path) -> None:
+def test_masks_and_accuracy_equal_the_segmenters(done: tuple[Result, Path], model: Path, town: Path) -> None:
     result, output = done
     segmenter, confusion = Segmenter.load(model, "cpu"), ConfusionMatrix(GROUPINGS["cityscapes19"])
     recorded = list(masks(output / "drive.mcap").values())
@@ -94,7 +94,7 @@ def test_masks_and_accuracy_are_the_segmenters_own(done: tuple[Result, Path], mo
     assert accuracy["regions"]["road"]["miou"] not in (None, accuracy["miou"])
 
 
-def test_the_colours_are_the_models_own(tmp_path: Path, town: Path, model: Path) -> None:
+def test_the_colours_are_those_of_the_model(tmp_path: Path, town: Path, model: Path) -> None:
     bundle, other = load_bundle(model), tmp_path / "other.safetensors"
     save_bundle(other, bundle.build(), replace(bundle.manifest, palette=CLASS_COLORS[::-1]))
     result = replay(town, tmp_path / "out", other)
@@ -108,7 +108,7 @@ def test_the_colours_are_the_models_own(tmp_path: Path, town: Path, model: Path)
     assert np.array_equal(drawn, overlay(image, mask[..., 0], palette(CLASS_COLORS[::-1])))
 
 
-def test_all_files_are_left_and_the_report_is_as_documented(done: tuple[Result, Path]) -> None:
+def test_all_files_are_written_and_the_report_follows_the_schema(done: tuple[Result, Path]) -> None:
     result, output = done
     names = {path.name for path in output.iterdir()}
     assert names == {"drive.mcap", "overlay.webm", "report.html", "report.json", "frames.csv"}
@@ -134,9 +134,7 @@ def test_the_table_adds_up(done: tuple[Result, Path]) -> None:
 
 
 @pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
-def test_two_runs_are_the_same_to_the_last_byte(
-    tmp_path: Path, town: Path, model: Path, storage: StoragePlugin
-) -> None:
+def test_two_replays_give_the_same_bytes(tmp_path: Path, town: Path, model: Path, storage: StoragePlugin) -> None:
     bag = as_bag(tmp_path / "bag", town, "demo", storage)
     outputs = [tmp_path / "one", tmp_path / "two"]
     for output in outputs:
@@ -153,7 +151,7 @@ def test_two_runs_are_the_same_to_the_last_byte(
     pd.testing.assert_frame_equal(*tables, check_exact=True)
 
 
-def test_labels_are_the_same_from_folder_and_topic(
+def test_labels_from_a_folder_and_from_a_topic_give_the_same_figures(
     tmp_path: Path, town: Path, model: Path, done: tuple[Result, Path]
 ) -> None:
     expected = done[0].report["accuracy"]
@@ -174,7 +172,7 @@ def test_labels_are_the_same_from_folder_and_topic(
 
 
 @pytest.mark.skipif("UNET_SEG_DATA" not in os.environ, reason="UNET_SEG_DATA names no folder with camvid/")
-def test_a_real_drive_is_as_accurate_as_the_evaluation_says(tmp_path: Path) -> None:
+def test_a_real_drive_has_the_accuracy_of_the_evaluation(tmp_path: Path) -> None:
     camvid, model = Path(os.environ["UNET_SEG_DATA"]) / "camvid", share_folder() / "models" / "unet_nano.safetensors"
     bag = as_bag(tmp_path / "bag", camvid, "val", StoragePlugin.MCAP)
     grouping = GROUPINGS["camvid11"]
@@ -187,7 +185,7 @@ def test_a_real_drive_is_as_accurate_as_the_evaluation_says(tmp_path: Path) -> N
     assert accuracy["confusion"] == expected.score.confusion.matrix.tolist()
 
 
-def test_agreement_with_a_second_model(tmp_path: Path, town: Path, model: Path) -> None:
+def test_the_agreement_with_a_second_model_is_measured(tmp_path: Path, town: Path, model: Path) -> None:
     other = write_model(tmp_path / "other.safetensors", seed=2)
     same = replay(town, tmp_path / "same", model, against=str(model), record=False).report["stability"]
     assert (same["agreement"], same["agreement_miou"]) == (1.0, 1.0)
@@ -198,7 +196,7 @@ def test_agreement_with_a_second_model(tmp_path: Path, town: Path, model: Path) 
     assert differs["agreement"] == pytest.approx(np.mean(equal))
 
 
-def test_frames_that_cannot_be_decoded_cost_themselves(tmp_path: Path, model: Path) -> None:
+def test_frames_that_cannot_be_decoded_are_dropped_alone(tmp_path: Path, model: Path) -> None:
     messages = [drives.raw(index) for index in range(5)]
     messages[2].encoding = "secret"
     messages[3].data = messages[3].data[:100]
@@ -213,7 +211,7 @@ def test_frames_that_cannot_be_decoded_cost_themselves(tmp_path: Path, model: Pa
     assert list(result.frames["status"]) == ["processed", "processed", "dropped", "dropped", "dropped"]
 
 
-def test_a_drive_whose_frames_are_all_unknown_is_still_told(tmp_path: Path, model: Path) -> None:
+def test_a_drive_without_any_usable_frame_has_a_report(tmp_path: Path, model: Path) -> None:
     messages = [drives.raw(index) for index in range(2)]
     for message in messages:
         message.encoding = "secret"
@@ -226,7 +224,7 @@ def test_a_drive_whose_frames_are_all_unknown_is_still_told(tmp_path: Path, mode
     assert "unknown encoding 'secret'" in result.report["problems"][0]
 
 
-def test_a_bag_cut_short_is_reported_as_far_as_it_goes(tmp_path: Path, model: Path) -> None:
+def test_a_bag_that_is_cut_short_is_reported_up_to_there(tmp_path: Path, model: Path) -> None:
     messages = [drives.raw(0) for _ in range(60)]
     for index, message in enumerate(messages):
         message.header.stamp.sec, message.header.stamp.nanosec = divmod(stamp(index), 10**9)
@@ -255,7 +253,7 @@ def test_repeated_and_backward_stamps_are_reported(tmp_path: Path, model: Path) 
     assert result.report["problems"] == []
 
 
-def test_labels_that_do_not_match_are_named(tmp_path: Path, town: Path, model: Path) -> None:
+def test_labels_that_do_not_match_are_reported(tmp_path: Path, town: Path, model: Path) -> None:
     small = drives.write_cityscapes(tmp_path / "small", "val", 2, 2)
     bag = as_bag(tmp_path / "bag", town, "demo", StoragePlugin.MCAP)
     (problem,) = replay(bag, tmp_path / "out", model, labels=LabelSource(small), topics=(FRONT,)).report["problems"]
@@ -274,13 +272,13 @@ def test_labels_that_do_not_match_are_named(tmp_path: Path, town: Path, model: P
     assert report["accuracy"]["frames"] == 2
 
 
-def test_a_missing_label_topic_is_one_line(tmp_path: Path, model: Path) -> None:
+def test_a_missing_label_topic_gives_an_error_of_one_line(tmp_path: Path, model: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, StoragePlugin.MCAP)
     with pytest.raises(ReplayError, match=r"no topic /label in this bag; its topics: /front/image_raw"):
         replay(bag, tmp_path / "out", model, labels=LabelSource.parse(["/label"], False))
 
 
-def test_a_broken_model_is_one_line(tmp_path: Path, town: Path) -> None:
+def test_a_broken_model_gives_an_error_of_one_line(tmp_path: Path, town: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(b"no model")
     for model in (broken, tmp_path / "none.safetensors"):
@@ -290,7 +288,7 @@ def test_a_broken_model_is_one_line(tmp_path: Path, town: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupt_leaves_a_report_of_what_was_done(tmp_path: Path, model: Path, number: int) -> None:
+def test_an_interrupted_replay_writes_a_report(tmp_path: Path, model: Path, number: int) -> None:
     video = drives.write_video(tmp_path / "drive.avi", 4000, 20.0)
     process = subprocess.Popen(
         command(video, "--output", tmp_path / "out", "--model", model),
@@ -315,7 +313,7 @@ def test_an_interrupt_leaves_a_report_of_what_was_done(tmp_path: Path, model: Pa
     assert len(pd.read_csv(tmp_path / "out" / "frames.csv")) == report["frames"]["processed"]
 
 
-def test_no_room_costs_the_recording_or_is_one_line(tmp_path: Path, town: Path, model: Path) -> None:
+def test_on_a_full_disk_the_recording_is_missing_or_one_line_says_why(tmp_path: Path, town: Path, model: Path) -> None:
     script = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
     script += "sys.argv[1:2] = []; from unet_seg_ros.replay.__main__ import main; sys.exit(main())"
     for room, left in ((2**19, True), (2**12, False)):
@@ -328,7 +326,7 @@ def test_no_room_costs_the_recording_or_is_one_line(tmp_path: Path, town: Path, 
         assert not (tmp_path / "out" / "drive.mcap").exists()
 
 
-def test_a_table_of_many_rows_is_whole() -> None:
+def test_a_table_of_many_rows_is_complete() -> None:
     table = Table()
     rows = [{"camera": "front", "index": i, "share": i / 7, "stamp_ns": 2**62 + i} for i in range(2500)]
     for row in rows:
@@ -337,7 +335,7 @@ def test_a_table_of_many_rows_is_whole() -> None:
     assert table.frame()["stamp_ns"].dtype == np.int64
 
 
-def test_ignored_pixels_are_in_no_mask_and_no_figure(tmp_path: Path, town: Path, model: Path) -> None:
+def test_ignored_pixels_are_left_out_of_masks_and_figures(tmp_path: Path, town: Path, model: Path) -> None:
     """Offline, the same pixels are taken out of the masks as in the node."""
     upper_half = "0 0 1 0 1 0.5 0 0.5"
     plain = replay(town, tmp_path / "plain", model)
@@ -357,6 +355,6 @@ def test_ignored_pixels_are_in_no_mask_and_no_figure(tmp_path: Path, town: Path,
     assert not np.allclose(*shares)
 
 
-def test_ignored_pixels_of_a_camera_that_is_not_there_are_told(tmp_path: Path, town: Path, model: Path) -> None:
+def test_ignored_pixels_of_an_unknown_camera_are_reported(tmp_path: Path, town: Path, model: Path) -> None:
     result = replay(town, tmp_path / "out", model, ignore={"fornt": ("0 0 1 0 1 0.5",)})
     assert result.report["problems"][0] == f"ignore: unknown camera fornt; the drive {town} has {CAMERA}"

@@ -53,14 +53,14 @@ def the_file(bag: Path) -> Path:
 
 @STORAGES
 @pytest.mark.parametrize("mode", list(CompressionMode))
-def test_every_compression(tmp_path: Path, storage: StoragePlugin, mode: CompressionMode) -> None:
+def test_every_compression_is_read(tmp_path: Path, storage: StoragePlugin, mode: CompressionMode) -> None:
     if (storage, mode) == (StoragePlugin.SQLITE3, CompressionMode.STORAGE):
         pytest.skip("sqlite3 compresses nothing itself")
     assert drives.stamps(write(tmp_path / "bag", storage, mode)) == (list(range(FRAMES)), "")
 
 
 @STORAGES
-def test_split_bags(tmp_path: Path, storage: StoragePlugin) -> None:
+def test_split_bags_are_read_in_order(tmp_path: Path, storage: StoragePlugin) -> None:
     bag, rest = write(tmp_path / "bag", storage), tmp_path / "rest"
     drives.write_bag(rest, {FRONT: images(5, FRAMES)}, storage)
     second = bag / f"second{the_file(rest).suffix}"
@@ -102,7 +102,7 @@ def test_files_of_a_damaged_bag_are_read_in_their_order(tmp_path: Path, storage:
 
 
 @STORAGES
-def test_a_bag_cut_short_gives_what_came_before(tmp_path: Path, storage: StoragePlugin) -> None:
+def test_a_bag_that_is_cut_short_gives_the_frames_before(tmp_path: Path, storage: StoragePlugin) -> None:
     file = the_file(write(tmp_path / "bag", storage))
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     for path in (file, tmp_path / "bag"):
@@ -114,7 +114,7 @@ def test_a_bag_cut_short_gives_what_came_before(tmp_path: Path, storage: Storage
 
 
 @pytest.mark.parametrize("mode", [CompressionMode.NONE, CompressionMode.STORAGE])
-def test_a_corrupt_chunk_costs_its_own_frames(tmp_path: Path, mode: CompressionMode) -> None:
+def test_a_corrupt_chunk_loses_only_its_own_frames(tmp_path: Path, mode: CompressionMode) -> None:
     bag = write(tmp_path / "bag", StoragePlugin.MCAP, mode)
     file = the_file(bag)
     data = bytearray(file.read_bytes())
@@ -129,7 +129,7 @@ def test_a_corrupt_chunk_costs_its_own_frames(tmp_path: Path, mode: CompressionM
     assert f"damaged, {len(found)} messages could be read" in said
 
 
-def test_a_broken_page_costs_its_own_frames(tmp_path: Path) -> None:
+def test_a_broken_page_loses_only_its_own_frames(tmp_path: Path) -> None:
     file = the_file(write(tmp_path / "bag", StoragePlugin.SQLITE3))
     base = sqlite3.connect(file)
     page = base.execute("PRAGMA page_size").fetchone()[0]
@@ -149,7 +149,7 @@ def test_a_broken_page_costs_its_own_frames(tmp_path: Path) -> None:
     assert "damaged" in said
 
 
-def test_a_compressed_file_cut_short(tmp_path: Path) -> None:
+def test_a_compressed_file_that_is_cut_short_gives_the_frames_before(tmp_path: Path) -> None:
     bag = write(tmp_path / "bag", StoragePlugin.MCAP)
     whole = the_file(bag)
     packed = bag / f"{whole.name}.zstd"
@@ -161,7 +161,7 @@ def test_a_compressed_file_cut_short(tmp_path: Path) -> None:
     assert "damaged" in said
 
 
-def test_a_message_that_is_broken_is_a_frame_without_pixels(tmp_path: Path) -> None:
+def test_a_broken_message_becomes_a_frame_without_pixels(tmp_path: Path) -> None:
     with Writer(tmp_path / "bag", version=9, storage_plugin=StoragePlugin.MCAP) as writer:
         connection = writer.add_connection(FRONT, IMAGE, typestore=TYPES)
         for index, message in enumerate(images(3)):
@@ -173,7 +173,7 @@ def test_a_message_that_is_broken_is_a_frame_without_pixels(tmp_path: Path) -> N
     assert all(message_stamp(frame.message) == frame.stamp_ns for frame in frames)
 
 
-def test_topics_say_what_is_there(tmp_path: Path) -> None:
+def test_topics_have_their_types_and_counts(tmp_path: Path) -> None:
     text = TYPES.types["std_msgs/msg/String"]("hello")
     bag = drives.write_bag(tmp_path / "bag", {FRONT: images(2), "/chatter": [text]}, StoragePlugin.MCAP)
     found = topics(bag)
@@ -184,7 +184,7 @@ def test_topics_say_what_is_there(tmp_path: Path) -> None:
     assert list(messages(bag, ["/none"])) == []
 
 
-def test_a_topic_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -> None:
+def test_a_missing_topic_lists_the_topics(tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {FRONT: images(1)}, StoragePlugin.MCAP)
     says = rf"no topic /left/image in this bag; its topics: {FRONT} \({IMAGE} rgb8\)"
     for wanted in ({"topics": ["/left/image"]}, {"labels": ["/left/image"]}):
@@ -192,7 +192,7 @@ def test_a_topic_that_is_not_there_is_told_with_those_that_are(tmp_path: Path) -
             open_source(bag, **wanted)  # type: ignore[arg-type]
 
 
-def test_chosen_topics_alone_are_played(tmp_path: Path) -> None:
+def test_only_the_chosen_topics_are_played(tmp_path: Path) -> None:
     given = {name: images(1) for name in (FRONT, "/left/image_raw", "/segmentation/front/mask")}
     bag = drives.write_bag(tmp_path / "bag", given, StoragePlugin.MCAP)
     assert open_source(bag, topics=["/left/image_raw"]).cameras == {"left": "/left/image_raw"}
@@ -200,7 +200,7 @@ def test_chosen_topics_alone_are_played(tmp_path: Path) -> None:
     assert open_source(bag, labels=[FRONT]).cameras == {"left": "/left/image_raw"}
 
 
-def test_more_cameras_than_a_car_has_are_chosen_from(tmp_path: Path) -> None:
+def test_too_many_cameras_must_be_chosen_from(tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {f"/c{i}/image": images(1) for i in range(65)}, StoragePlugin.MCAP)
     with pytest.raises(SourceError, match="65 cameras, 64 at most: choose with --topic"):
         open_source(bag)
@@ -208,7 +208,7 @@ def test_more_cameras_than_a_car_has_are_chosen_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("storage", list(StoragePlugin))
-def test_a_camera_that_was_silent_is_told(
+def test_a_camera_without_messages_is_reported(
     storage: StoragePlugin, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Writer(tmp_path / "bag", version=9, storage_plugin=storage) as writer:

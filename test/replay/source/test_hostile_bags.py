@@ -68,7 +68,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_another_topics_definition_condemns_nothing(name: str, tmp_path: Path) -> None:
+def test_a_wrong_definition_of_another_topic_does_no_harm(name: str, tmp_path: Path) -> None:
     path = write_mcap(tmp_path / "bag.mcap", {"/other": OTHERS[name]})
     if name.endswith("not text"):
         path.write_bytes(path.read_bytes().replace(b"/other", b"/oth\xe9r"))  # the checksums of chunks are then wrong
@@ -86,7 +86,7 @@ def test_frames_come_in_order_of_time(compression: CompressionType, chunk_size: 
     assert drives.stamps(path) == ([1, 3, 2, 0], "")
 
 
-def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
+def test_a_file_without_an_index_is_read_completely(tmp_path: Path) -> None:
     with (tmp_path / "bag.mcap").open("wb") as stream:
         writer = Writer(
             stream, index_types=IndexType.NONE, repeat_channels=False, repeat_schemas=False, use_statistics=False
@@ -99,7 +99,7 @@ def test_a_file_without_an_index_is_whole(tmp_path: Path) -> None:
     assert drives.stamps(tmp_path / "bag.mcap") == ([0, 1, 2], "")
 
 
-def test_fewer_messages_than_the_statistics_say_is_told(tmp_path: Path) -> None:
+def test_missing_messages_are_found_by_the_statistics(tmp_path: Path) -> None:
     path = write_mcap(tmp_path / "bag.mcap")
     data = path.read_bytes()
     pair = struct.pack("<HQ", 1, 4)
@@ -206,7 +206,7 @@ def write_sqlite(path: Path, rows: list[tuple[Any, Any]], tables: str = TABLES, 
     return path
 
 
-def test_a_recorder_that_was_killed_loses_nothing_of_its_log(tmp_path: Path) -> None:
+def test_messages_in_the_log_of_a_killed_recorder_are_read(tmp_path: Path) -> None:
     """With sqlite's write-ahead log the last messages lie beside the file."""
     source = tmp_path / "source.db3"
     write_sqlite(source, [(index, cdr(index)) for index in range(4)])
@@ -227,7 +227,7 @@ def test_a_recorder_that_was_killed_loses_nothing_of_its_log(tmp_path: Path) -> 
     assert {file.name: file.read_bytes() for file in bag.parent.iterdir()} == before
 
 
-def test_rows_of_wrong_types_cost_themselves(tmp_path: Path) -> None:
+def test_rows_of_wrong_types_are_left_out(tmp_path: Path) -> None:
     tables = TABLES.replace(" NOT NULL", "")
     rows = [(1, cdr(0)), (None, cdr(1)), ("soon", cdr(1)), (2, None), (3, "text"), (4, 5), (5, cdr(5)), (2.5, cdr(1))]
     bag = write_sqlite(tmp_path / "bag.db3", rows, tables)
@@ -243,7 +243,7 @@ def test_rows_of_wrong_types_cost_themselves(tmp_path: Path) -> None:
     assert said.startswith(f"{bag}: damaged, 2 messages could be read: ")
 
 
-def test_a_topic_whose_name_is_not_text_condemns_nothing(tmp_path: Path) -> None:
+def test_a_topic_whose_name_is_not_text_does_no_harm(tmp_path: Path) -> None:
     bag = write_sqlite(tmp_path / "bag.db3", [(1, cdr(0))])
     base = sqlite3.connect(bag)
     base.execute("INSERT INTO topics VALUES (2, CAST(x'ff2f61' AS TEXT), 'a/msg/B', 'cdr', '')")
@@ -274,7 +274,7 @@ def test_tables_that_never_end_are_refused(messages_: str, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("topic", ["/", "", "//", "/image", "/=cmd|' /C calc'!A0", "/a b\n[ERROR] c", "/" + "x" * 5000])
 @STORAGES
-def test_topics_of_any_name_become_cameras_with_a_name(topic: str, storage: StoragePlugin, tmp_path: Path) -> None:
+def test_topics_of_any_name_become_cameras_with_valid_names(topic: str, storage: StoragePlugin, tmp_path: Path) -> None:
     if storage == StoragePlugin.MCAP:
         bag = write_mcap(tmp_path / "bag.mcap", topic=topic)
     else:
@@ -294,7 +294,7 @@ def test_names_of_cameras_are_distinct() -> None:
 
 
 @STORAGES
-def test_messages_too_short_for_a_stamp_at_absurd_times(storage: StoragePlugin, tmp_path: Path) -> None:
+def test_messages_that_are_too_short_for_a_stamp_are_read(storage: StoragePlugin, tmp_path: Path) -> None:
     times = [0, 2**63 - 1] if storage == StoragePlugin.SQLITE3 else [0, 2**63 - 1, 2**64 - 1]
     data = [b"", b"\0\1\0\0", b"\0\1\0\0\1\0\0"]
     if storage == StoragePlugin.SQLITE3:
@@ -318,7 +318,7 @@ def test_messages_too_short_for_a_stamp_at_absurd_times(storage: StoragePlugin, 
 
 
 @STORAGES
-def test_a_clock_that_jumps_is_not_waited_for(storage: StoragePlugin, tmp_path: Path) -> None:
+def test_a_jump_of_the_clock_is_shortened(storage: StoragePlugin, tmp_path: Path) -> None:
     """As that of a robot without a battery does at its first NTP sync."""
     start, synced = 5 * SECOND, 1_700_000_000 * SECOND
     times = [start, start + SECOND, synced, synced + SECOND]
@@ -332,14 +332,14 @@ def test_a_clock_that_jumps_is_not_waited_for(storage: StoragePlugin, tmp_path: 
     assert "the recording's clock jumps by 1.7e+09 s" in frames[2].note
 
 
-def test_many_jumps_of_a_clock_are_waited_for_five_minutes_in_all(tmp_path: Path) -> None:
+def test_many_jumps_of_the_clock_take_five_minutes_in_all(tmp_path: Path) -> None:
     times = [index * 3600 * SECOND for index in range(100)]
     frames = list(open_source(write_mcap(tmp_path / "bag.mcap", times=times)).frames())
     assert [frame.at_ns for frame in frames] == [min(index, 5) * MAX_STEP for index in range(100)]
     assert [frame.note[-4:] for frame in frames] == [""] + 5 * ["60 s"] + 94 * ["time"]
 
 
-def test_few_messages_of_a_chunk_wait_to_be_brought_into_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_messages_of_a_chunk_are_kept_for_sorting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A chunk of 300 KB can hold millions of empty messages."""
     times = [SECOND * (1 + index) for index in range(200)]
     bag = write_mcap(tmp_path / "bag.mcap", times=times, chunk_size=2**30)
@@ -354,7 +354,7 @@ def test_few_messages_of_a_chunk_wait_to_be_brought_into_order(tmp_path: Path, m
     file.close()
 
 
-def test_depth_that_was_compressed_is_left_out(tmp_path: Path) -> None:
+def test_compressed_depth_images_are_left_out(tmp_path: Path) -> None:
     depth = drives.compressed(0)
     depth.format = "16UC1; compressedDepth png"
     topics_ = {"/front/image_raw": [drives.raw(0)], "/depth/image_raw/compressedDepth": [depth]}

@@ -17,7 +17,7 @@ FRONT = "/front/image_raw"
 STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 
 
-def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
+def test_circular_links_and_pipes_are_reported(tmp_path: Path) -> None:
     loop = tmp_path / "loop"
     loop.symlink_to(loop)
     with pytest.raises(SourceError, match="no such file or folder"):
@@ -30,7 +30,7 @@ def test_links_in_circles_and_pipes_are_told(tmp_path: Path) -> None:
             open_source(tmp_path / name)
 
 
-def test_hidden_files_are_no_part_of_a_bag(tmp_path: Path) -> None:
+def test_hidden_files_are_not_read_as_parts_of_a_bag(tmp_path: Path) -> None:
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, StoragePlugin.MCAP)
     (bag / "._bag.mcap").write_bytes(b"\0\5\x16\7")
     (bag / ".hidden.mcap").mkdir()
@@ -39,7 +39,7 @@ def test_hidden_files_are_no_part_of_a_bag(tmp_path: Path) -> None:
 
 
 @STORAGES
-def test_a_path_of_any_bytes_is_read(storage: StoragePlugin, tmp_path: Path) -> None:
+def test_a_path_may_have_any_bytes(storage: StoragePlugin, tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9 #1?mode=rw%41")
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage)
     bag.rename(odd)

@@ -14,7 +14,7 @@ def of(*tenths: float) -> dict[str, object]:
     return dict(check("/front/image", (10**18 + np.array(tenths, np.float64) * TENTH).astype(np.int64)))
 
 
-def test_a_drive_without_flaw() -> None:
+def test_a_drive_without_faults() -> None:
     found = of(0, 1, 2, 3)
     assert found["rate"] == pytest.approx(10.0)
     assert found["seconds"] == pytest.approx(0.3)
@@ -22,25 +22,25 @@ def test_a_drive_without_flaw() -> None:
     assert (found["backward"], found["repeated"], found["gaps"], found["longest_gap"]) == (0, 0, 0, None)
 
 
-def test_gaps_repeated_and_backward_stamps() -> None:
+def test_gaps_repeated_and_backward_stamps_are_counted() -> None:
     found = of(0, 1, 2, 5, 6, 6, 4.5, 7, 8, 12)
     assert found["monotonic"] is False
     assert (found["backward"], found["repeated"], found["gaps"]) == (1, 1, 2)
     assert found["longest_gap"] == pytest.approx(0.4)
 
 
-def test_no_stamps_of_their_own() -> None:
+def test_stamps_that_are_all_equal() -> None:
     found = of(0, 0, 0)
     assert (found["rate"], found["repeated"], found["monotonic"]) == (None, 2, False)
 
 
 @pytest.mark.parametrize("tenths", [(), (1,)])
-def test_too_few_to_tell(tenths: tuple[float, ...]) -> None:
+def test_too_few_stamps_have_no_rate(tenths: tuple[float, ...]) -> None:
     found = of(*tenths)
     assert (found["rate"], found["seconds"], found["gaps"], found["frames"]) == (None, 0.0, 0, len(tenths))
 
 
-def test_cameras_are_checked_apart() -> None:
+def test_each_camera_is_checked_on_its_own() -> None:
     stamps = Stamps()
     for index in range(3):
         for camera in ("front", "left"):

@@ -58,7 +58,7 @@ def test_a_cityscapes_folder_gives_its_labels(tmp_path: Path) -> None:
     check_stamps(drive)
 
 
-def test_what_of_a_cityscapes_folder_has_no_partner_is_told(tmp_path: Path) -> None:
+def test_images_and_labels_without_a_partner_are_reported(tmp_path: Path) -> None:
     root = drives.write_cityscapes(tmp_path, "val", 3, 2)
     (stray,) = root.rglob("*000001_gtFine_labelIds.png")
     stray.rename(stray.with_name("town_000009_000000_gtFine_labelIds.png"))
@@ -67,7 +67,7 @@ def test_what_of_a_cityscapes_folder_has_no_partner_is_told(tmp_path: Path) -> N
     assert labels.endswith("town_000009_000000_gtFine_labelIds.png: 1 label files have no image, this is the first")
 
 
-def test_of_several_splits_one_with_labels_is_played(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_split_with_labels_is_played(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     drives.write_cityscapes(tmp_path, "test", 1, 1)
     drives.write_cityscapes(tmp_path, "extra", 1, 0)
@@ -77,7 +77,7 @@ def test_of_several_splits_one_with_labels_is_played(tmp_path: Path, caplog: pyt
 
 
 @pytest.mark.parametrize("layout", ["flat", "cityscapes"])
-def test_pictures_of_other_formats_are_told(layout: str, tmp_path: Path) -> None:
+def test_pictures_of_other_formats_are_reported(layout: str, tmp_path: Path) -> None:
     town = tmp_path / "leftImg8bit" / "val" / "town"
     drives.write_cityscapes(tmp_path, "val", 1, 0)
     for name in ("a.webp", "b.TIF", "._c.webp", "notes.txt"):
@@ -103,7 +103,7 @@ def test_a_flat_folder_plays_by_name_and_rate(tmp_path: Path) -> None:
     assert all(frame.label is None for frame in frames)
 
 
-def test_links_to_nothing_and_pipes_count_as_frames_that_cannot_be_read(tmp_path: Path) -> None:
+def test_broken_links_and_pipes_become_frames_without_pixels(tmp_path: Path) -> None:
     """As a data set of git-annex has them before its files are fetched."""
     drives.write_image(tmp_path / "else.bmp", drives.picture(0))
     folder = tmp_path / "drive"
@@ -120,7 +120,7 @@ def test_links_to_nothing_and_pipes_count_as_frames_that_cannot_be_read(tmp_path
     assert "1.png: not an image that can be read" in found[1][1]
 
 
-def test_links_to_nothing_in_cityscapes_layout_are_told(tmp_path: Path) -> None:
+def test_broken_links_in_cityscapes_layout_are_reported(tmp_path: Path) -> None:
     drives.write_cityscapes(tmp_path, "val", 3, 3)
     for file in (image_path(tmp_path, "val", "town", "town_000000_000001"),
                  label_path(tmp_path, "val", "town", "town_000000_000002")):  # fmt: skip
@@ -132,7 +132,7 @@ def test_links_to_nothing_in_cityscapes_layout_are_told(tmp_path: Path) -> None:
     assert len(verify(tmp_path, "val", "gtFine").problems) == 2
 
 
-def test_images_with_the_same_label_are_told(tmp_path: Path) -> None:
+def test_images_with_the_same_label_are_reported(tmp_path: Path) -> None:
     drives.write_cityscapes(tmp_path, "val", 2, 2)
     image = image_path(tmp_path, "val", "town", "town_000000_000000")
     shutil.copy(image, image.with_suffix(".PNG"))
@@ -163,7 +163,7 @@ def test_grey_cameras_of_16_bits_are_played(tmp_path: Path) -> None:
 
 @STORAGES
 @pytest.mark.parametrize("as_file", [False, True])
-def test_a_bag_of_two_cameras(
+def test_a_bag_of_two_cameras_is_played(
     tmp_path: Path, storage: StoragePlugin, as_file: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "unet_seg_ros")
@@ -207,7 +207,7 @@ def test_a_compressed_bag_stays_compressed(tmp_path: Path, storage: StoragePlugi
     check_stamps(drive)
 
 
-def test_compressed_beside_raw_is_decoded(tmp_path: Path) -> None:
+def test_compressed_images_beside_raw_ones_are_decoded(tmp_path: Path) -> None:
     broken = drives.compressed(1)
     broken.data = broken.data[:50]
     topics = {
@@ -223,7 +223,7 @@ def test_compressed_beside_raw_is_decoded(tmp_path: Path) -> None:
     check_stamps(drive)
 
 
-def test_only_the_nodes_own_outputs_are_left_out(tmp_path: Path) -> None:
+def test_the_nodes_outputs_are_left_out(tmp_path: Path) -> None:
     own = ("/segmentation/front/mask", "/ego/segmentation/front/overlay", "segmentation/front/color")
     cameras = ("/front/color", "/rear/mask", "/segmentation/front/image")
     topics = {topic: [drives.raw(0)] for topic in (*own, *cameras)}
@@ -232,7 +232,7 @@ def test_only_the_nodes_own_outputs_are_left_out(tmp_path: Path) -> None:
     assert sorted(drive.cameras.values()) == sorted(cameras)
 
 
-def test_camera_names() -> None:
+def test_cameras_are_named_after_their_topics() -> None:
     assert camera_names(["/front/image_raw", "/left/image_color"]) == ["front", "left"]
     assert camera_names(["/image_raw"]) == ["camera"]
     assert camera_names(["/a/front/image", "/b/front/image"]) == ["a_front_image", "b_front_image"]
@@ -292,7 +292,7 @@ def empty_split(folder: Path) -> Path:
         (empty_split, "no images named CITY/"),
     ],
 )
-def test_broken_sources_are_refused_in_one_line(tmp_path: Path, make: Any, says: str) -> None:
+def test_broken_sources_give_an_error_of_one_line(tmp_path: Path, make: Any, says: str) -> None:
     path = make(tmp_path)
     with pytest.raises(SourceError, match=says) as caught:
         open_source(path)
@@ -300,12 +300,12 @@ def test_broken_sources_are_refused_in_one_line(tmp_path: Path, make: Any, says:
     assert str(tmp_path) in str(caught.value)
 
 
-def test_a_rate_is_for_folders(tmp_path: Path) -> None:
+def test_a_rate_is_refused_for_videos_and_bags(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="it has its own rate"):
         open_source(drives.write_video(tmp_path / "drive.avi", 2, 20.0), rate=5.0)
 
 
-def test_a_broken_image_is_a_frame_without_pixels_that_is_named(tmp_path: Path) -> None:
+def test_a_broken_image_becomes_a_frame_without_pixels(tmp_path: Path) -> None:
     drives.write_image(tmp_path / "0.png", drives.picture(0))
     (tmp_path / "1.png").write_bytes(b"not an image")
     good, broken = open_source(tmp_path).frames()
@@ -316,7 +316,7 @@ def test_a_broken_image_is_a_frame_without_pixels_that_is_named(tmp_path: Path) 
     )
 
 
-def test_reading_ahead_keeps_order_and_errors() -> None:
+def test_reading_ahead_keeps_the_order_and_the_errors() -> None:
     def items() -> Any:
         yield from range(10)
         raise SourceError("broken")

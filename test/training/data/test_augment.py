@@ -18,7 +18,7 @@ fractions = st.floats(0, 1)
 
 
 @given(sides, sides, sides, sides, st.floats(0.3, 3), st.floats(0.3, 3), fractions, fractions)
-def test_a_crop_is_where_it_should_be(
+def test_a_crop_shows_the_right_pixels(
     height: int, width: int, out_height: int, out_width: int, scale: float, wider: float, down: float, right: float
 ) -> None:
     """Each label pixel against the one that lies at its centre, looked up on its own."""
@@ -50,7 +50,7 @@ def test_image_and_label_stay_aligned(height: int, width: int, scale: float, dow
     np.testing.assert_array_equal(image[uniform], expected[uniform])
 
 
-def test_color_jitter() -> None:
+def test_colour_jitter_changes_the_colours_within_its_range() -> None:
     image = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
     np.testing.assert_array_equal(jitter_color(image, np.random.default_rng(1), 0), image)
     before = image.copy()
@@ -73,13 +73,13 @@ IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 ALL = AugmentConfig(color=0.4, gamma=0.4, hue=0.1, gray=0.5, blur=0.5, soft=0.5, jpeg=0.5, noise=0.5)
 
 
-def test_at_strength_0_nothing_changes() -> None:
+def test_strength_0_changes_nothing() -> None:
     nothing = AugmentConfig(color=0.0)
     np.testing.assert_array_equal(photometric(IMAGE, np.random.default_rng(1), nothing), IMAGE)
 
 
 @given(st.integers(0, 1 << 30), st.integers(1, 40), st.integers(1, 40))
-def test_any_image_keeps_its_shape_and_is_not_written_to(seed: int, height: int, width: int) -> None:
+def test_any_image_keeps_its_shape_and_the_input_is_not_changed(seed: int, height: int, width: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     before = image.copy()
     changed = photometric(image, np.random.default_rng(seed), ALL)
@@ -100,7 +100,7 @@ def test_gamma_is_a_power_within_its_range(strength: float) -> None:
     assert 1 / (1 + strength) - 0.02 <= min(powers) < 1 < max(powers) <= 1 + strength + 0.02
 
 
-def test_hue_turns_colors_and_leaves_grey() -> None:
+def test_hue_changes_colours_and_keeps_grey() -> None:
     grey = np.full((4, 4, 3), 77, np.uint8)
     np.testing.assert_allclose(augment.turn_hue(grey, np.random.default_rng(0), 1.0), grey, atol=1)
     soft_red = np.full((1, 1, 3), (150, 90, 90), np.uint8)
@@ -137,7 +137,7 @@ def test_noise_has_no_mean_and_a_bounded_deviation() -> None:
         assert 0.8 < noise.std() < 10.5
 
 
-def test_jpeg_stays_near_a_smooth_image() -> None:
+def test_jpeg_changes_a_smooth_image_little() -> None:
     smooth = cv2.resize(IMAGE[:5, :6], (60, 40), interpolation=cv2.INTER_CUBIC)
     changed = augment.compress(smooth, np.random.default_rng(0))
     assert 0 < np.abs(changed.astype(int) - smooth).mean() < 8

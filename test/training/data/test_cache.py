@@ -40,7 +40,7 @@ def size(frames: list[Decoded]) -> int:
     return sum(frame.image.nbytes + frame.label.nbytes for frame in frames)
 
 
-def test_what_is_read_is_what_was_written(frames: list[Decoded], tmp_path: Path) -> None:
+def test_frames_are_read_as_they_were_written(frames: list[Decoded], tmp_path: Path) -> None:
     paths, names = cache_paths(tmp_path / "new", "train", "gtFine"), ["a", "b", "c", "d"]
     assert open_cache(paths, "1", names) is None
     write_cache(paths, "1", names, iter(frames), size(frames))
@@ -77,7 +77,7 @@ def test_a_cache_that_does_not_fit_is_refused(frames: list[Decoded], tmp_path: P
         open_cache(paths, "1", names)
 
 
-def test_a_cache_is_whole_or_not_there(frames: list[Decoded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_is_complete_or_absent(frames: list[Decoded], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths, names = cache_paths(tmp_path, "train", "gtFine"), ["a", "b", "c", "d"]
     write_cache(paths, "1", names, frames, size(frames))
 
@@ -94,7 +94,7 @@ def test_a_cache_is_whole_or_not_there(frames: list[Decoded], tmp_path: Path, mo
         write_cache(paths, "2", names, frames, 25 * 10**9)
 
 
-def test_it_is_remade_when_the_files_change(town: Path) -> None:
+def test_the_cache_is_written_again_when_files_change(town: Path) -> None:
     def found() -> Split:
         return verify(town, "train", "gtFine")
 
@@ -111,7 +111,7 @@ def test_it_is_remade_when_the_files_change(town: Path) -> None:
     np.testing.assert_array_equal(cached.read(0).image, read_pair(labelled_pairs(town, "train")[3]).image)
 
 
-def test_a_change_that_leaves_the_size_is_a_change(town: Path) -> None:
+def test_a_change_of_the_same_size_is_found(town: Path) -> None:
     pairs = find_pairs(town, "train")
     assert prepare_cache(town, verify(town, "train", "gtFine"), "gtFine", town / "cache")
     before, path = (fingerprint(town, pairs), state(town, pairs)), pairs[0].image
@@ -128,7 +128,7 @@ def test_a_change_that_leaves_the_size_is_a_change(town: Path) -> None:
     assert fingerprint(town, pairs) == after
 
 
-def test_frames_of_one_name_in_two_cities_are_two(town: Path) -> None:
+def test_frames_of_the_same_name_in_two_cities_are_kept_apart(town: Path) -> None:
     for kind, folder in (("leftImg8bit", town / "leftImg8bit"), ("gtFine", town / "gtFine")):
         shutil.copytree(folder / "train" / "town", folder / "train" / "other")
         assert kind in folder.name
@@ -144,7 +144,7 @@ def test_frames_of_one_name_in_two_cities_are_two(town: Path) -> None:
         np.testing.assert_array_equal(cached.read(number).image, read_pair(pair).image)
 
 
-def test_what_a_killed_one_left_is_room_again(frames: list[Decoded], tmp_path: Path) -> None:
+def test_files_of_a_killed_process_are_removed(frames: list[Decoded], tmp_path: Path) -> None:
     paths = cache_paths(tmp_path, "train", "gtFine")
     left = paths[0].with_name(f".{paths[0].name}.part")
     left.write_bytes(b"half")

@@ -28,7 +28,7 @@ def random_look(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 
 @given(st.integers(0, 1000), st.floats(0.01, 1))
-def test_a_threshold_keeps_the_surest_share_of_its_class(seed: int, share: float) -> None:
+def test_a_threshold_keeps_the_pixels_of_highest_confidence(seed: int, share: float) -> None:
     """Against sorting each class's confidences."""
     mask, confidence = random_look(seed)
     found = seen(mask, confidence).thresholds(share)
@@ -39,14 +39,14 @@ def test_a_threshold_keeps_the_surest_share_of_its_class(seed: int, share: float
 
 
 @given(st.integers(0, 1000), st.floats(0.05, 0.9), st.floats(0.01, 0.1))
-def test_a_larger_share_keeps_no_pixel_less(seed: int, share: float, more: float) -> None:
+def test_a_larger_share_never_keeps_fewer_pixels(seed: int, share: float, more: float) -> None:
     mask, confidence = random_look(seed)
     confidences = seen(mask, confidence)
     few, many = (sure_labels(mask, confidence, confidences.thresholds(s)) for s in (share, share + more))
     assert ((few == 0) | (few == many)).all()
 
 
-def test_a_rare_class_that_the_model_doubts_is_not_lost() -> None:
+def test_a_rare_class_of_low_confidence_is_kept() -> None:
     """One threshold for all that keeps the bus keeps doubtful road too; one for each class does not."""
     mask = np.full((100, 100), ROAD, np.uint8)
     confidence = np.full((100, 100), 250, np.uint8)
@@ -61,7 +61,7 @@ def test_a_rare_class_that_the_model_doubts_is_not_lost() -> None:
     assert (kept[2:50] == ROAD).all()
 
 
-def test_what_is_not_sure_is_unlabeled() -> None:
+def test_pixels_below_the_threshold_are_unlabeled() -> None:
     mask = np.array([[ROAD, ROAD, BUS, VOID]], np.uint8)
     confidence = np.array([[255, LOW - 1, LOW, 255]], np.uint8)
     labels = sure_labels(mask, confidence, np.full(NUM_CLASSES, LOW, np.uint8))
@@ -69,7 +69,7 @@ def test_what_is_not_sure_is_unlabeled() -> None:
     assert seen(mask, np.full_like(confidence, LOW - 1)).thresholds(1.0).min() == LOW
 
 
-def test_void_of_a_model_counts_nowhere() -> None:
+def test_void_pixels_are_not_counted() -> None:
     mask = np.full((4, 4), VOID, np.uint8)
     confidences = seen(mask, np.full((4, 4), 255, np.uint8))
     assert confidences.counts.sum() == 0

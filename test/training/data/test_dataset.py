@@ -22,7 +22,7 @@ from unet_seg_ros.data.image_files import read_label
 MakeRun = Callable[..., TrainConfig]
 
 
-def test_samples_depend_on_seed_and_number_alone(tiny_run: MakeRun) -> None:
+def test_samples_depend_only_on_seed_and_number(tiny_run: MakeRun) -> None:
     samples = Samples(tiny_run(seed=3))
     images, labels = zip(*(samples[n] for n in range(12)), strict=True)
     assert all((i.shape, i.dtype) == ((32, 48, 3), torch.uint8) for i in images)
@@ -60,7 +60,7 @@ def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
     assert 1.5 < sum(drawn) / sum(single) < 6
 
 
-def test_pixel_share(tiny_run: MakeRun, town: Path) -> None:
+def test_the_share_of_pixels_follows_the_weights(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
     samples = Samples(tiny_run(data=(first, dataclasses.replace(first, class_map="camvid", weight=3))))
     labels = np.stack([read_label(pair.label) for pair in find_pairs(town, "train") if pair.label])
@@ -116,7 +116,7 @@ def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: P
         frames_of(dataclasses.replace(source, leave_out=("nowhere",)))
 
 
-def test_half_of_the_samples_show_a_class_drawn_with_equal_chances(tiny_run: MakeRun) -> None:
+def test_half_of_the_samples_show_a_class_that_was_drawn_uniformly(tiny_run: MakeRun) -> None:
     """In crops of an eighth of the frame the car is in view more often than its place in the frame makes it."""
     source = dataclasses.replace(tiny_run().data[0], augment=AugmentConfig(scale=(1.0, 1.0)))
 
@@ -129,7 +129,7 @@ def test_half_of_the_samples_show_a_class_drawn_with_equal_chances(tiny_run: Mak
     assert shown(0.5) == pytest.approx((without + always) / 2, abs=0.08)
 
 
-def test_the_first_steps_are_at_half_the_size(tiny_run: MakeRun) -> None:
+def test_the_first_steps_use_half_the_size(tiny_run: MakeRun) -> None:
     """What they show is the crop of the whole size, at half of its height and width."""
     still = AugmentConfig(scale=(1.0, 1.0), color=0.0)
     source = dataclasses.replace(tiny_run().data[0], augment=still, uniform=0.0)
@@ -143,7 +143,7 @@ def test_the_first_steps_are_at_half_the_size(tiny_run: MakeRun) -> None:
         assert torch.equal(half[number][0], whole[number][0])
 
 
-def test_a_sets_own_augmentation_replaces_the_runs(tiny_run: MakeRun) -> None:
+def test_the_augmentation_of_a_source_replaces_that_of_the_run(tiny_run: MakeRun) -> None:
     source = dataclasses.replace(tiny_run().data[0], augment=None)
     gray = tiny_run(data=(source,), augment=AugmentConfig(gray=1.0))
     assert all(bool((Samples(gray)[n][0].amax(2) == Samples(gray)[n][0].amin(2)).all()) for n in range(3))

@@ -21,7 +21,7 @@ OF = {"cityscapes": "cityscapes19", "camvid": "camvid11"}
 
 
 @pytest.mark.parametrize("maps", [["cityscapes"], ["camvid"], ["camvid", "cityscapes"], ["camvid", "camvid"]])
-def test_tables_and_membership(maps: list[str]) -> None:
+def test_tables_and_membership_follow_the_class_maps(maps: list[str]) -> None:
     sets = LabelSets.of(maps)
     assert len(set(sets.sets)) == len(sets.sets)
     assert set(sets.sets) == {members for name in maps for members in GROUPINGS[OF[name]].members}
@@ -40,7 +40,7 @@ def test_tables_and_membership(maps: list[str]) -> None:
         assert [c for c in range(19) if member[k, c]] == sorted(members)
 
 
-def test_a_class_map_is_a_file(tmp_path: Path) -> None:
+def test_a_class_map_may_be_a_file(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("3: [bus, car, bus]\n200: [sky]\n")
     assert read_class_map(path) == {3: (15, 13), 200: (10,)}
@@ -64,7 +64,7 @@ def test_a_class_map_is_a_file(tmp_path: Path) -> None:
         ("7: [road, lane]", "7: unknown class 'lane'; there are road, sidewalk, "),
     ],
 )
-def test_what_is_wrong_in_a_class_map_is_named(text: str, message: str, tmp_path: Path) -> None:
+def test_an_error_in_a_class_map_is_named(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(ValueError, match=rf"^{path}: {message}"):
@@ -80,7 +80,7 @@ def test_an_unknown_class_map_is_named() -> None:
 
 @pytest.mark.skipif(REAL is None, reason="UNET_SEG_DATA names no real data")
 @pytest.mark.parametrize("split", ["train", "val"])
-def test_real_labels_are_camvids_own_11(split: str) -> None:
+def test_real_labels_give_camvids_11_classes(split: str) -> None:
     sets = LabelSets.of(["camvid"])
     order = [GROUPINGS["camvid11"].members.index(members) for members in sets.sets]
     table = np.array([*order, *[255] * (256 - len(order))])[sets.tables["camvid"]]
@@ -92,7 +92,7 @@ def test_real_labels_are_camvids_own_11(split: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "grouping"), [("cityscapes", "cityscapes19"), ("camvid", "camvid11")])
-def test_figures_are_measured_with_a_class_of_the_right_group(name: str, grouping: str) -> None:
+def test_a_label_id_is_evaluated_as_a_class_of_its_group(name: str, grouping: str) -> None:
     """As Cityscapes' own table says, for the ids that the class map knows."""
     table, groups = to_train_ids(name), GROUPINGS[grouping].table
     known = list(read_class_map(class_map_path(name)))
@@ -100,7 +100,7 @@ def test_figures_are_measured_with_a_class_of_the_right_group(name: str, groupin
     assert set(np.delete(table, known).tolist()) == {255}
 
 
-def test_the_groups_of_idd() -> None:
+def test_the_groups_of_idd_have_their_label_ids() -> None:
     """Label id g is group g; of what a group may be, only what no other group may be is certain."""
     table, grouping = to_train_ids("idd7"), GROUPINGS["idd7"]
     assert grouping.table[table[:7]].tolist() == list(range(7))

@@ -18,7 +18,7 @@ def test_items_are_evenly_spread(most: int, expected: list[int]) -> None:
     assert evenly(range(5), most) == expected
 
 
-def test_sets_come_up_equally_often() -> None:
+def test_all_sets_are_drawn_equally_often() -> None:
     counts = np.zeros((50, 4), np.int64)
     counts[:, 0] = 5000  # everywhere
     counts[7, 1] = MIN_PIXELS  # in one frame
@@ -35,7 +35,7 @@ def test_sets_come_up_equally_often() -> None:
 
 
 @given(st.integers(1, 40), st.integers(1, 40), seeds)
-def test_the_pixel_is_of_a_wanted_class(height: int, width: int, seed: int) -> None:
+def test_the_drawn_pixel_has_a_wanted_class(height: int, width: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     label = rng.integers(0, 5, (height, width)).astype(np.uint8)
     wanted = np.zeros(256, bool)
@@ -48,7 +48,7 @@ def test_the_pixel_is_of_a_wanted_class(height: int, width: int, seed: int) -> N
 
 
 @given(st.integers(20, 60), st.integers(20, 60), st.floats(0.5, 2), seeds)
-def test_the_window_holds_the_pixel(height: int, width: int, scale: float, seed: int) -> None:
+def test_the_window_contains_the_pixel(height: int, width: int, scale: float, seed: int) -> None:
     rng = np.random.default_rng(seed)
     label = np.zeros((height, width), np.uint8)
     pixel = int(rng.integers(height)), int(rng.integers(width))

@@ -38,7 +38,7 @@ def bundle(tmp_path: Path) -> Path:
     return tmp_path / "tiny.safetensors"
 
 
-def test_the_command_leaves_all_files(
+def test_the_command_writes_all_files(
     town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "report"
@@ -68,7 +68,7 @@ def test_the_command_leaves_all_files(
     assert ranks == [name for _, name in sorted((score, name) for name, score, _ in rows)]
 
 
-def test_json_holds_every_figure_and_null_for_what_is_not_there() -> None:
+def test_json_holds_every_figure_and_null_for_missing_ones() -> None:
     evaluation = Evaluation(GROUPINGS["categories"])
     label, mask = np.array([[0, 0, 0, 13]], np.uint8), np.array([[0, 0, 13, 13]], np.uint8)
     evaluation.update(Pair("a", Path("a"), None), label, mask, np.full((1, 4), 255, np.uint8))
@@ -86,7 +86,7 @@ def test_json_holds_every_figure_and_null_for_what_is_not_there() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("count", [0, 3, 10, 40])
-def test_the_worst_are_the_worst(seed: int, count: int) -> None:
+def test_the_worst_frames_have_the_lowest_miou(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     mious = rng.permutation(np.linspace(0, 1, count))
     mious[rng.random(count) < 0.2] = np.nan
@@ -125,7 +125,7 @@ def test_the_pictures_show_groups_and_their_errors(town: Path, bundle: Path, tmp
         np.testing.assert_array_equal((error == (220, 20, 20)).all(axis=2), wrong)
 
 
-def test_void_predictions_get_a_column_of_the_confusion_only_where_there_are_any() -> None:
+def test_void_predictions_get_a_column_only_if_there_are_any() -> None:
     evaluation = Evaluation(GROUPINGS["camvid11"])
     assert len(confusion_figure(evaluation.score.confusion).axes[0].get_xticks()) == 11
     label = np.zeros((1, 1), np.uint8)
@@ -135,7 +135,7 @@ def test_void_predictions_get_a_column_of_the_confusion_only_where_there_are_any
     assert [text.get_text() for text in axes.texts] == ["100"]
 
 
-def test_the_pictures_go_by_the_class_map(town: Path, bundle: Path, tmp_path: Path) -> None:
+def test_the_pictures_use_the_class_map(town: Path, bundle: Path, tmp_path: Path) -> None:
     """IDD's label ids 0 and 6 are void in Cityscapes; here they are a road and a sky."""
     for pair in find_pairs(town, "train"):
         assert pair.label is not None
@@ -152,7 +152,7 @@ def test_the_pictures_go_by_the_class_map(town: Path, bundle: Path, tmp_path: Pa
     assert (label[20:30] == 0).all()
 
 
-def test_masks_are_not_kept() -> None:
+def test_masks_are_not_kept_in_memory() -> None:
     """A validation split of Cityscapes has a gigabyte of them."""
     evaluation = Evaluation(GROUPINGS["cityscapes19"])
     label, kept = np.zeros((64, 96), np.uint8), []

@@ -28,7 +28,7 @@ def segmenter(tmp_path: Path) -> Segmenter:
     return Segmenter.load(save_bundle(tmp_path / "x.safetensors", model, Manifest("x", CONFIG, 64 * 80)), "cpu")
 
 
-def test_at_a_slow_rate_it_is_the_mask_of_the_frame_before(
+def test_a_slow_network_is_compared_by_the_mask_of_the_frame_before(
     segmenter: Segmenter, town: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "RATES", (0.01, 1e9))

@@ -45,7 +45,7 @@ def agreement(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 
 @pytest.mark.parametrize("size", [(64, 80), (96, 160)])  # the second is shrunk to the working size
-def test_one_look_is_the_segmenters(segmenter: Segmenter, size: tuple[int, int]) -> None:
+def test_one_prediction_equals_the_segmenters(segmenter: Segmenter, size: tuple[int, int]) -> None:
     """But for rounding, and, where the frame is shrunk, for interpolating probabilities and not logits."""
     frame = blobs(size)
     plain = segmenter([frame])[0].mask
@@ -63,7 +63,7 @@ def test_a_mirrored_frame_gets_the_mirrored_mask(segmenter: Segmenter, size: tup
     assert agreement(mirrored[:, ::-1], mask) > 0.99
 
 
-def test_a_symmetric_frame_gets_a_symmetric_mask_by_flip_alone(segmenter: Segmenter) -> None:
+def test_a_symmetric_frame_gets_a_symmetric_mask_only_with_flip(segmenter: Segmenter) -> None:
     frame = blobs((64, 40))
     frame = np.hstack([frame, frame[:, ::-1]])
     mask, without = (mask_of(segmenter, frame, Looks(flip=flip)) for flip in (True, False))
@@ -82,7 +82,7 @@ def test_a_window_as_large_as_the_frame_changes_nothing(
     np.testing.assert_array_equal(mask_of(segmenter, frame, Looks((1.0, 0.75), window=larger)), expected)
 
 
-def test_small_windows_see_less(segmenter: Segmenter) -> None:
+def test_small_windows_change_the_mask(segmenter: Segmenter) -> None:
     frame = blobs((64, 80))
     windowed = mask_of(segmenter, frame, Looks(window=(16, 16)))
     assert 0.5 < agreement(windowed, mask_of(segmenter, frame, Looks())) < 1
@@ -119,7 +119,7 @@ def test_windows_must_have_pixels() -> None:
         Looks(window=(0, 5))
 
 
-def test_padding_and_class_ids_are_the_segmenters(segmenter: Segmenter) -> None:
+def test_padding_and_class_ids_equal_the_segmenters(segmenter: Segmenter) -> None:
     """A frame that must be padded at both sides, and outputs that stand for other classes."""
     ids = tuple((k + 5) % 19 for k in range(19))
     other = Segmenter(segmenter.engine, dataclasses.replace(segmenter.manifest, class_ids=ids), "tiny")

@@ -27,11 +27,11 @@ def scores(images: Tensor) -> Tensor:
     return logits
 
 
-def test_the_same_does_not_differ() -> None:
+def test_equal_networks_do_not_differ() -> None:
     assert compare(scores, scores, MANIFEST, FRAMES) == (0, 1)
 
 
-def test_against_counting_pixels() -> None:
+def test_the_difference_equals_a_count_over_pixels() -> None:
     def swapped(images: Tensor) -> Tensor:
         return scores(images[..., [1, 0, 2]])
 
@@ -45,7 +45,7 @@ def test_against_counting_pixels() -> None:
 
 
 @pytest.mark.parametrize("frame", [0, 1])
-def test_one_logit_that_is_not_a_number_is_never_right(frame: int) -> None:
+def test_a_nan_logit_always_exceeds_the_limits(frame: int) -> None:
     def broken(images: Tensor) -> Tensor:
         logits = scores(images)
         if logits.shape[2:] == FRAMES[frame].shape[:2]:
@@ -59,7 +59,7 @@ def test_one_logit_that_is_not_a_number_is_never_right(frame: int) -> None:
         assert not difference.within("bf16")
 
 
-def test_what_is_allowed() -> None:
+def test_the_limits_depend_on_the_precision() -> None:
     assert Difference(1e-6, 1).within("fp32")
     assert Difference(1e-2, 0.99).within("bf16")
     assert not Difference(1e-4, 1).within("fp32")

@@ -38,7 +38,7 @@ def path(bundle: Bundle, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (1, 16, 24), (3, 40, 8), (2, 96, 200)])
-def test_any_batch_and_size(shape: tuple[int, int, int], path: Path, bundle: Bundle) -> None:
+def test_any_batch_and_size_gives_the_networks_logits(shape: tuple[int, int, int], path: Path, bundle: Bundle) -> None:
     frames, height, width = shape
     images = torch.randn(frames, 3, height, width)
     with torch.inference_mode():
@@ -46,7 +46,7 @@ def test_any_batch_and_size(shape: tuple[int, int, int], path: Path, bundle: Bun
     np.testing.assert_allclose(onnx_forward(path)(images), expected, atol=1e-5)
 
 
-def test_what_is_in_it(path: Path, bundle: Bundle) -> None:
+def test_the_file_has_the_documented_inputs_outputs_and_metadata(path: Path, bundle: Bundle) -> None:
     session = onnxruntime.InferenceSession(str(path))
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata == {"manifest": bundle.manifest.to_json(), "model_id": bundle.model_id}
@@ -57,7 +57,7 @@ def test_what_is_in_it(path: Path, bundle: Bundle) -> None:
     assert (logits.name, logits.type, logits.shape[:2]) == ("logits", "tensor(float)", ["n", 19])
 
 
-def test_the_graph_is_the_networks_and_nothing_else(path: Path) -> None:
+def test_the_graph_holds_only_the_networks_operations(path: Path) -> None:
     proto = onnx.load(path)
     operators = collections.Counter(node.op_type for node in proto.graph.node)
     convolutions = sum(isinstance(module, torch.nn.Conv2d) for module in UNet(CONFIG).modules())

@@ -30,7 +30,7 @@ def test_without_a_validation_split_it_is_not_measured(tiny_run: Callable[..., T
     assert reference_confidence(bundle, tiny_run()) == 0
 
 
-def test_it_is_the_mean_over_the_validation_frames(
+def test_the_confidence_is_the_mean_over_the_validation_frames(
     tiny_run: Callable[..., TrainConfig], bundle: Bundle, town: Path
 ) -> None:
     for folder in ("leftImg8bit", "gtFine"):

@@ -97,7 +97,9 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[dict[str,
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_two_processes_are_one(case: str, of_two: dict[str, list[dict[str, Tensor]]]) -> None:
+def test_two_processes_give_the_loss_and_gradients_of_one(
+    case: str, of_two: dict[str, list[dict[str, Tensor]]]
+) -> None:
     expected = losses_and_gradients(network(), *batch(case))
     for found in of_two[case]:
         assert found.keys() == expected.keys()
@@ -128,7 +130,7 @@ def in_numpy(logits: NDArray[np.float64], labels: NDArray[np.uint8]) -> float:
     return float(entropy / weight + np.mean(dice))
 
 
-def test_the_loss_of_both_is_numpys(of_two: dict[str, list[dict[str, Tensor]]]) -> None:
+def test_the_loss_of_two_processes_equals_numpys(of_two: dict[str, list[dict[str, Tensor]]]) -> None:
     images, labels = batch("unequal")
     fine = network()(images).detach().numpy()  # at half size: bilinear, align_corners=False, by definition
     for axis in (2, 3):
@@ -141,7 +143,7 @@ def test_the_loss_of_both_is_numpys(of_two: dict[str, list[dict[str, Tensor]]]) 
         assert float(found["loss"]) == pytest.approx(expected, rel=1e-10)
 
 
-def test_alone_there_is_nothing_to_sum() -> None:
+def test_one_process_sums_nothing() -> None:
     x = torch.ones(3, requires_grad=True)
     assert (rank(), world()) == (0, 1)
     assert summed(x) is x

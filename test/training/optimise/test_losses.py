@@ -57,7 +57,7 @@ def sample(sets: Sets, classes: int, seed: int, void: float = 0.2) -> tuple[Tens
 
 
 @given(st.sampled_from([(SINGLE, 4), (OVERLAPPING, 5), (((0, 1),), 2)]), st.integers(0, 10**6), st.floats(0, 1))
-def test_it_is_the_definition(case: tuple[Sets, int], seed: int, void: float) -> None:
+def test_the_loss_follows_its_definition(case: tuple[Sets, int], seed: int, void: float) -> None:
     sets, classes = case
     logits, target, weights = sample(sets, classes, seed, void)
     weights = weights.float()
@@ -66,7 +66,7 @@ def test_it_is_the_definition(case: tuple[Sets, int], seed: int, void: float) ->
     assert loss.item() == pytest.approx(brute_force(logits, target, sets, weights.tolist()), rel=1e-9)
 
 
-def test_cross_entropy_of_single_classes_is_pytorchs() -> None:
+def test_cross_entropy_of_single_classes_equals_pytorchs() -> None:
     logits, target, weights = sample(SINGLE, 4, 7)
     weights = weights.float()
     valid = target != 255
@@ -76,7 +76,7 @@ def test_cross_entropy_of_single_classes_is_pytorchs() -> None:
     torch.testing.assert_close(ours, F.cross_entropy(flat, label, weights.double()))
 
 
-def test_the_order_of_the_sets_is_that_of_their_indices() -> None:
+def test_statistics_are_in_the_order_of_the_set_indices() -> None:
     logits = torch.full((1, 4, 1, 1), -20.0)
     logits[0, 2] = 20
     losses = [CrossEntropyDice(membership(SINGLE, 4))(logits, torch.full((1, 1, 1), k)).item() for k in range(4)]
@@ -84,14 +84,14 @@ def test_the_order_of_the_sets_is_that_of_their_indices() -> None:
     assert min(losses[:2] + losses[3:]) > 10
 
 
-def test_gradients_are_those_of_differences() -> None:
+def test_gradients_equal_numerical_differences() -> None:
     logits, target, weights = sample(OVERLAPPING, 5, 3)
     loss = CrossEntropyDice(membership(OVERLAPPING, 5), weights.float())
     logits, target = logits[:, :, :2, :3].contiguous().requires_grad_(), target[:, :2, :3]
     assert torch.autograd.gradcheck(lambda x: loss(x, target), logits)
 
 
-def test_no_part_of_the_loss_prefers_a_member() -> None:
+def test_the_loss_prefers_no_member_of_a_set() -> None:
     """Members that are equally likely have the same gradient; one that is likelier is pushed in proportion."""
     loss = CrossEntropyDice(membership(OVERLAPPING, 5))
     logits = torch.tensor([[0.5, 0.5, 0.5, 1.0, -2.0], [0.3, -1.0, 2.0, 0.5, 1.0]], dtype=torch.float64)
@@ -104,7 +104,7 @@ def test_no_part_of_the_loss_prefers_a_member() -> None:
     assert (logits.grad[:, 3:] > 0).all()
 
 
-def test_an_unlikely_set_has_the_gradient_of_the_definition() -> None:
+def test_an_unlikely_set_has_the_exact_gradient() -> None:
     """Its probability is 1e-26 or, in float32, 0; cross-entropy is then as large as its logits say."""
     for depth in (60.0, 300.0):
         logits = torch.tensor([[depth, 0.0, 1.0, 0.0, -1.0]], requires_grad=True)
@@ -134,7 +134,7 @@ def test_a_batch_without_labels_gives_zero() -> None:
     assert not logits.grad.any()
 
 
-def test_dice_is_over_the_whole_batch_and_the_sets_in_it() -> None:
+def test_dice_is_computed_over_the_batch_and_the_sets_in_it() -> None:
     """A frame without a class does not count that class as missed; the batch's order is of no account."""
     logits, target, _ = sample(SINGLE, 4, 5, void=0)
     target[0], target[1] = 0, 1

@@ -14,7 +14,7 @@ from unet_seg_ros.model.unet import UNet, UNetConfig
 MakeRun = Callable[..., TrainConfig]
 
 
-def test_learning_rates(tiny_run: MakeRun) -> None:
+def test_learning_rates_follow_their_formulas(tiny_run: MakeRun) -> None:
     config = tiny_run(steps=100, warmup=10, learning_rate=0.5)
     rates = [learning_rate(config, step) for step in range(100)]
     assert rates[:11] == pytest.approx([0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.5])
@@ -32,7 +32,7 @@ def test_learning_rates(tiny_run: MakeRun) -> None:
     assert rates[80:] == pytest.approx([0.5 * (20 - i) / 20 for i in range(20)])
 
 
-def test_the_learning_rate_restarts(tiny_run: MakeRun) -> None:
+def test_the_learning_rate_is_full_again_after_a_restart(tiny_run: MakeRun) -> None:
     config = tiny_run(steps=90, warmup=10, learning_rate=0.5, schedule="trapezoid", cooldown=20, restarts=(30, 60))
     rates = [learning_rate(config, step) for step in range(90)]
     falls = [0.5 * (20 - i) / 20 for i in range(20)]

@@ -25,14 +25,14 @@ def test_four_steps_use_every_pixel_once() -> None:
     assert sorted(used.tolist()) == list(range(96))
 
 
-def test_logits_at_full_size_are_taken_whole() -> None:
+def test_logits_at_full_size_are_used_completely() -> None:
     logits, labels = torch.randn(1, 2, 8, 12), torch.zeros(1, 8, 12)
     assert quarter(logits, labels, 1) == (logits, labels)
 
 
 @pytest.mark.parametrize("phase", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("size", [(3, 4), (1, 2), (1, 1)])
-def test_the_gradient_is_that_of_differences(phase: tuple[int, int], size: tuple[int, int]) -> None:
+def test_the_gradient_equals_numerical_differences(phase: tuple[int, int], size: tuple[int, int]) -> None:
     logits = torch.randn(1, 2, *size, dtype=torch.float64, requires_grad=True)
     labels = torch.zeros(1, 2 * size[0], 2 * size[1])
     assert torch.autograd.gradcheck(lambda x: at_phase(x, labels, phase)[0], logits)

@@ -11,7 +11,7 @@ from training.run.checkpoint import BEST, checkpoints, path_of, read_checkpoint,
 from unet_seg_ros.model.bundle import BundleError, write_tensors
 
 
-def test_the_last_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
+def test_the_last_checkpoint_has_the_highest_step(tmp_path: Path) -> None:
     for step in (900, 1000, 123456789):
         path_of(tmp_path, step).touch()
     (tmp_path / "checkpoint-old.safetensors").touch()
@@ -23,7 +23,7 @@ def test_the_last_is_the_one_of_the_highest_step(tmp_path: Path) -> None:
     assert to_export(path_of(tmp_path, 900)) == [path_of(tmp_path, 900)]
 
 
-def test_what_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match=f"^{tmp_path}: no checkpoint of a training run"):
         to_export(tmp_path)
     path = tmp_path / "x.safetensors"

@@ -51,7 +51,7 @@ def test_every_flipped_bit_is_found(trainer: Trainer, tiny_run: MakeRun) -> None
         assert other.step == 0
 
 
-def test_a_damaged_checkpoint_falls_back_to_the_one_before(
+def test_after_a_damaged_checkpoint_the_one_before_is_used(
     trainer: Trainer, tiny_run: MakeRun, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = path_of(trainer.folder, 2)
@@ -66,7 +66,7 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert equal(state(other), state(trainer))
 
 
-def test_where_all_are_damaged_nothing_is_begun_anew_in_silence(trainer: Trainer, tiny_run: MakeRun) -> None:
+def test_if_all_checkpoints_are_damaged_the_run_does_not_start(trainer: Trainer, tiny_run: MakeRun) -> None:
     for step in (1, 2):
         path_of(trainer.folder, step).write_bytes(b"")
     with pytest.raises(BundleError, match="all checkpoints are damaged"):
@@ -119,7 +119,7 @@ CHANGES: dict[str, tuple[Change, str]] = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_what_does_not_fit_the_run_is_refused_whatever_its_digest(
+def test_a_checkpoint_that_does_not_fit_is_refused_despite_its_digest(
     name: str, trainer: Trainer, tiny_run: MakeRun
 ) -> None:
     change, says = CHANGES[name]
@@ -147,7 +147,7 @@ def test_a_checkpoint_of_the_first_format_is_resumed(trainer: Trainer, tiny_run:
     assert equal(state(other), state(trainer))
 
 
-def test_images_that_were_exchanged_are_told(trainer: Trainer, tiny_run: MakeRun) -> None:
+def test_changed_images_are_reported(trainer: Trainer, tiny_run: MakeRun) -> None:
     root = Path(trainer.config.data[0].root)
     first, second, *_ = (pair.image for pair in find_pairs(root, "train"))
     contents = first.read_bytes(), second.read_bytes()

@@ -58,14 +58,14 @@ def plain(config: UNetConfig) -> UNet:
 
 
 @pytest.mark.parametrize(("model", "crop"), SHIPPED, ids=str)
-def test_bfloat16_at_the_crops_of_the_shipped_configurations(model: str, crop: tuple[int, int]) -> None:
+def test_bfloat16_gradients_at_the_crops_of_the_shipped_configurations(model: str, crop: tuple[int, int]) -> None:
     network = plain(CONFIGS[model])
     images, labels = batch(crop)
     expected = gradients(network, images, labels, bf16=False)
     assert not far(gradients(network, images, labels, bf16=True), expected, bound=0.1)
 
 
-def test_float32_against_float64() -> None:
+def test_float32_gradients_equal_float64() -> None:
     network = plain(UNetConfig(widths=(8, 16, 16), depths=(1, 1, 1)))
     images, labels = batch((64, 264))
     found = gradients(network, images, labels, bf16=False)
@@ -75,7 +75,7 @@ def test_float32_against_float64() -> None:
 
 @pytest.mark.parametrize("columns", [7, 28, 29, 33, 61])
 @pytest.mark.parametrize("width", [64, 192])
-def test_the_context_block_at_any_width(width: int, columns: int) -> None:
+def test_gradients_of_the_context_block_at_any_width(width: int, columns: int) -> None:
     """Grouped convolutions of dilation 2 and 4 had infinite gradients from 29 columns on."""
     context = Context(width).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     context.norm = nn.Identity()

@@ -14,7 +14,7 @@ from unet_seg_ros.data.labels import CLASS_COLORS, GROUPINGS
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 
 
-def test_rows_that_were_not_saved_are_written_again(tmp_path: Path) -> None:
+def test_rows_after_the_checkpoint_are_written_again(tmp_path: Path) -> None:
     columns = ["train/loss", "val/miou"]
     first = Logbook(tmp_path, 0, columns)
     for step in (10, 20, 30):
@@ -54,21 +54,21 @@ def test_a_table_that_cannot_be_read_is_moved_aside(damaged: bytes, tmp_path: Pa
     assert len(said.splitlines()) == 1
 
 
-def test_a_row_that_was_cut_short_is_written_again(tmp_path: Path) -> None:
+def test_an_incomplete_row_is_written_again(tmp_path: Path) -> None:
     (tmp_path / "metrics.csv").write_text("step,train/loss\n10,2.0\n2")
     with Logbook(tmp_path, 20, ["train/loss"]) as logbook:
         logbook.write(20, {"train/loss": 1.0})
     assert pd.read_csv(tmp_path / "metrics.csv").to_numpy().tolist() == [[10, 2.0], [20, 1.0]]
 
 
-def test_a_run_without_validation_has_curves_too(tmp_path: Path) -> None:
+def test_a_run_without_validation_has_curves(tmp_path: Path) -> None:
     logbook = Logbook(tmp_path, 0, ["train/loss"])
     logbook.write(10, {"train/loss": 1.0})
     logbook.close()
     assert (tmp_path / "curves.png").stat().st_size > 1000
 
 
-def test_a_picture_shows_what_is_wrong() -> None:
+def test_a_picture_shows_wrong_pixels() -> None:
     image = np.full((2, 3, 3), 9, np.uint8)
     label, mask = np.array([[0, 13, 255], [0, 0, 0]], np.uint8), np.array([[0, 0, 0], [0, 0, 255]], np.uint8)
     shown = picture(image, label, mask)

@@ -15,7 +15,7 @@ def drawn() -> list[float]:
     return [random.random(), random.gauss(0, 1), np.random.rand(), np.random.randn(), float(torch.rand(()))]  # noqa: NPY002
 
 
-def test_random_states_survive_json() -> None:
+def test_random_states_are_restored_from_json() -> None:
     drawn()  # leaves a second gaussian number waiting in Python's and NumPy's generators
     text = json.dumps(random_states())
     expected = drawn()

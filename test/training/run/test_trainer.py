@@ -58,7 +58,7 @@ def equal(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_a_resumed_trainer_gives_the_same_bits(tiny_run: MakeRun, tmp_path: Path) -> None:
     config = tiny_run(steps=6)
     first = Trainer(config, tmp_path, CPU)
     train(first, 3)
@@ -75,7 +75,7 @@ def test_a_resumed_trainer_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path)
     assert equal(of_first, of_second)  # the optimiser's state too
 
 
-def test_a_compiled_network_in_parts_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_a_compiled_network_with_accumulation_gives_the_same_bits(tiny_run: MakeRun, tmp_path: Path) -> None:
     config = tiny_run(steps=4, compile=True, accumulate=2)
     first = Trainer(config, tmp_path, CPU)
     train(first, 2, parts=2)
@@ -87,7 +87,7 @@ def test_a_compiled_network_in_parts_goes_on_bit_by_bit(tiny_run: MakeRun, tmp_p
     assert equal(state(first), state(second))
 
 
-def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_validation_and_saving_may_change_when_resuming(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
     trainer.train_step(batch(trainer, 0))
     trainer.best = 0.5
@@ -99,7 +99,7 @@ def test_how_a_run_is_watched_may_change_on_the_way(tiny_run: MakeRun, tmp_path:
         assert (other.step, other.best) == (1, best)
 
 
-def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_a_trapezoid_may_change_its_length_before_its_cooldown(tiny_run: MakeRun, tmp_path: Path) -> None:
     """The result is that of a run that was planned so from the beginning."""
     short = tiny_run(steps=6, schedule="trapezoid", cooldown=2)
     long = tiny_run(steps=9, schedule="trapezoid", cooldown=4)
@@ -115,7 +115,7 @@ def test_a_trapezoid_may_be_made_longer_or_shorter_until_its_cooldown(tiny_run: 
         Trainer(long, tmp_path, CPU).resume(path_of(tmp_path, 6))
 
 
-def test_a_run_that_has_ended_goes_on_after_a_restart(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_a_run_that_has_ended_continues_after_a_restart(tiny_run: MakeRun, tmp_path: Path) -> None:
     """The result is that of a run that was planned so from the beginning."""
     ended, planned, longer = (
         tiny_run(steps=steps, schedule="trapezoid", cooldown=2, restarts=restarts)
@@ -132,7 +132,7 @@ def test_a_run_that_has_ended_goes_on_after_a_restart(tiny_run: MakeRun, tmp_pat
         Trainer(longer, tmp_path, CPU).resume(path_of(tmp_path, 4))
 
 
-def test_checkpoints_that_are_not_its_own_are_refused(
+def test_checkpoints_of_other_runs_are_refused(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
@@ -157,7 +157,7 @@ def test_checkpoints_that_are_not_its_own_are_refused(
         Trainer(tiny_run(), tmp_path, CPU).resume(path)
 
 
-def test_files_of_later_steps_displace_no_checkpoint(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_files_of_later_steps_do_not_displace_checkpoints(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
     train(trainer, 1)
     trainer.save()
@@ -171,7 +171,7 @@ def test_files_of_later_steps_displace_no_checkpoint(tiny_run: MakeRun, tmp_path
         trainer.resume(path_of(tmp_path, 5))
 
 
-def test_it_starts_from_a_bundle_of_its_own_kind(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_a_run_starts_from_a_bundle_of_the_same_network(tiny_run: MakeRun, tmp_path: Path) -> None:
     path = tmp_path / "start.safetensors"
     config = tiny_run(init=str(path))
     with pytest.raises(BundleError, match="no such file"):
@@ -188,7 +188,7 @@ def test_it_starts_from_a_bundle_of_its_own_kind(tiny_run: MakeRun, tmp_path: Pa
         Trainer(config, tmp_path, CPU)
 
 
-def test_the_average_is_as_documented(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_the_averaged_weights_follow_the_documentation(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(ema_decay=0.15), tmp_path, CPU)
     bias = trainer.network.head.bias
     assert bias is not None
@@ -218,7 +218,7 @@ def test_parts_of_a_batch_add_up_to_one_step(tiny_run: MakeRun, tmp_path: Path) 
         tiny_run(batch=4, accumulate=3)
 
 
-def test_processes_share_a_step_and_miss_no_sample(
+def test_processes_share_the_samples_of_a_step(
     tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(tiny_run(batch=12, accumulate=2, steps=3), tmp_path, CPU)
@@ -239,7 +239,7 @@ def test_processes_share_a_step_and_miss_no_sample(
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_loss_that_is_not_finite_stops_and_loses_nothing(
+def test_a_loss_that_is_not_finite_stops_the_run_and_saves_its_state(
     value: float, tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
@@ -260,7 +260,7 @@ def test_a_loss_that_is_not_finite_stops_and_loses_nothing(
     assert all(torch.equal(before[f"ema {name}"], tensor) for name, tensor in part(saved, "ema.").items())
 
 
-def test_a_full_disk_costs_no_checkpoint(tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_damages_no_checkpoint(tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
     trainer.save()
     trainer.train_step(batch(trainer, 0))
@@ -286,7 +286,7 @@ def test_the_best_and_the_last_few_are_kept(tiny_run: MakeRun, tmp_path: Path) -
     assert read_checkpoint(path_of(tmp_path, 4))[1]["best"] == 0.5
 
 
-def test_normalised_images() -> None:
+def test_images_are_normalised() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
     expected = ((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(normalise(torch.from_numpy(images)).numpy(), expected, rtol=1e-4, atol=1e-5)
