@@ -1,6 +1,6 @@
 """Makes docs/report_example.json and the examples in docs/report_json.md again.
 
-Usage: .venv/bin/python -m tools.report_example
+Usage: .venv/bin/python tools/report_example.py
 
 Renders a drive of the synthetic town and plays it live twice: with ``unet_nano``, for the baseline, and with
 ``unet_nano_synthetic``, for the report. Needs the ROS packages and messages that ``make demo`` installs.
@@ -15,7 +15,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tools.report_page import EXAMPLE, write_page
+from report_page import EXAMPLE, write_page
 
 ROOT = Path(__file__).resolve().parent.parent
 GROUPS = """\
