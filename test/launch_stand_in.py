@@ -25,13 +25,13 @@ MODULES = (
 
 
 class Recorded:
-    """Anything that a launch file makes: its arguments are kept."""
+    """An object that a launch file makes; it keeps its arguments."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.args, self.kwargs = args, kwargs
 
     def perform(self, context: dict[str, str]) -> str:
-        """As a LaunchConfiguration."""
+        """Stands for a LaunchConfiguration."""
         return context[self.args[0]]
 
 
@@ -46,7 +46,7 @@ class StandIn(ModuleType):
 
 
 def declared(file: Path, monkeypatch: pytest.MonkeyPatch) -> list[Recorded]:
-    """What the launch file describes, with the stand-in in place of launch."""
+    """The launch description of the file, made with the stand-in instead of launch."""
     for name in MODULES:
         monkeypatch.setitem(sys.modules, name, StandIn(name))
     (entities,) = runpy.run_path(str(file))["generate_launch_description"]().args
@@ -63,7 +63,7 @@ def started(entities: list[Recorded], arguments: dict[str, str]) -> list[Recorde
 
 
 def of_kind(kind: str, things: list[Any]) -> Iterator[Recorded]:
-    """Those of a class's name, in lists within lists too."""
+    """The objects of a class, by its name, also in nested lists."""
     for thing in things:
         if isinstance(thing, Recorded):
             if type(thing).__name__ == kind:

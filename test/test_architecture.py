@@ -1,4 +1,4 @@
-"""The rules of the house: dependencies point one way, and files stay short."""
+"""Rules of the project: dependencies point in one direction, and files are short."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_the_node_does_not_know_the_replay() -> None:
 
 
 def rank(package: str, name: str) -> int | None:
-    """How high the wing of module ``name`` stands in ``package``, 0 the highest; None outside ``package``'s wings."""
+    """The rank of the wing of module ``name`` in ``package``, 0 is the highest; None outside ``package``'s wings."""
     inside = name.removeprefix(f"{package}.").split(".")[0] if name.startswith(f"{package}.") else None
     ranks = {wing: rank for rank, wings in enumerate(WINGS[package]) for wing in wings}
     return None if inside is None else ranks.get(inside, ranks.get(""))
@@ -144,7 +144,7 @@ def test_wings_import_only_from_the_wings_below(package: str) -> None:
 
 
 def test_importing_the_core_does_not_import_ros() -> None:
-    """What it loads indirectly counts too."""
+    """Indirect imports count too."""
     script = (
         "import importlib, sys\n"
         "before = set(sys.modules)\n"

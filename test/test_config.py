@@ -1,4 +1,4 @@
-"""The layouts show topics that a replay records."""
+"""The layouts of Foxglove and RViz show topics that a replay records."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PICTURES = {TOPIC, *(TARGET.topic(CAMERA, output) for output in ("overlay", "mas
 
 
 def panels(layout: Any) -> Iterator[str]:
-    """Of a Foxglove layout's tree, from left to right."""
+    """The panels in the tree of a Foxglove layout, from left to right."""
     if isinstance(layout, str):
         yield layout
     else:
@@ -48,7 +48,7 @@ def test_the_rviz_layout_shows_recorded_topics() -> None:
     displays = layout["Visualization Manager"]["Displays"]
     assert {display["Topic"]["Value"] for display in displays} == PICTURES
     assert {display["Name"] for display in displays} <= layout["Window Geometry"].keys()
-    assert layout["Visualization Manager"]["Global Options"]["Fixed Frame"] == CAMERA  # a folder's and a video's
+    assert layout["Visualization Manager"]["Global Options"]["Fixed Frame"] == CAMERA  # the topic of folders and videos
 
 
 def test_the_aggregator_sorts_all_reports_of_the_node() -> None:

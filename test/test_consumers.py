@@ -1,4 +1,4 @@
-"""The files for those who take the node's outputs: each is read here as its reader's public description says."""
+"""Configuration files for programs that use the node's outputs, read as the programs' documentation says."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NODE = "/segmentation"
 
 @pytest.fixture(scope="module")
 def published() -> dict[str, str]:
-    """Message types by the topics of a node whose camera is "camera"; nothing but names is made."""
+    """Message types by topic, of a node whose camera is "camera"; no node is started."""
     pytest.importorskip("rclpy")
     from unet_seg_ros.ros.outputs import frame_outputs
 
@@ -40,7 +40,7 @@ def test_nav2s_semantic_layer_finds_mask_confidence_and_every_class(published: d
     assert published[source["confidence_topic"]] == "Image"
     assert published[source["labels_topic"]] == "LabelInfo"
     classes = [name for kind in source["class_types"] for name in source[kind]["classes"]]
-    assert sorted(classes) == sorted(set(CLASS_NAMES) - {"sky"})  # each once; the sky has no point
+    assert sorted(classes) == sorted(set(CLASS_NAMES) - {"sky"})  # each class once; no lidar point is in the sky
     costs = load_costs(None, CLASS_NAMES, range(19)).cost
     for kind, fits in (("free", lambda c: c == 0), ("costly", lambda c: 0 < c < 100), ("lethal", lambda c: c == 100)):
         settings = source[kind]

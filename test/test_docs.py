@@ -1,4 +1,4 @@
-"""The site builds and loads nothing from elsewhere; links lead to files; reference pages fit the code."""
+"""The site builds, loads nothing from other hosts, and its links work; reference pages agree with the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""draw.py against indexing, float64 blending and what a person must be able to find in the pictures."""
+"""Pictures compared with indexing and float64 blending, and what a person must find in them."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_any_sizes_make_a_sheet(shapes: list[tuple[int, int]], columns: int, wid
 
 
 def test_shrinking_does_not_alias() -> None:
-    """Black and white columns become even grey."""
+    """Black and white columns become one grey."""
     stripes = np.zeros((300, 900, 3), np.uint8)
     stripes[:, ::2] = 255
     tile = contact_sheet([stripes], 1, 150 + 2 * GAP)[GAP:-GAP, GAP:-GAP]
@@ -121,7 +121,7 @@ def test_a_legend_shows_every_class(width: int) -> None:
     for color in CLASS_COLORS:
         swatch = cv2.erode((strip == color).all(axis=-1).astype(np.uint8), np.ones((5, 5)))
         assert swatch.any()
-        assert np.nonzero(swatch)[1].max() < width - 30  # room for a name
+        assert np.nonzero(swatch)[1].max() < width - 30  # space for a name
     background = (strip == BACKGROUND).all(axis=-1)
     assert background[:, -3:].all()  # no name is cut
     assert background[[0, -1]].all()

@@ -1,4 +1,4 @@
-"""Files are complete or absent, and names are what the user means."""
+"""Files are complete or absent, and names mean what the user means."""
 
 from __future__ import annotations
 

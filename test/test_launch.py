@@ -1,4 +1,4 @@
-"""The launch descriptions, run by ROS's own launch with stand-ins for the executables."""
+"""The launch files, run by ROS's own launch with replacements for the executables."""
 
 import json
 import os
@@ -30,7 +30,7 @@ with open(os.environ["TOLD"] + "/" + os.path.basename(sys.argv[0]), "w") as file
 
 @pytest.fixture
 def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A ROS prefix whose executables write the arguments and the profile that they were started with."""
+    """A ROS prefix whose executables write down their arguments and their profile."""
     for package, executable in (("unet_seg_ros", "segmentation"), ("unet_seg_ros", "replay"), ("rviz2", "rviz2")):
         marker = tmp_path / "share" / "ament_index" / "resource_index" / "packages" / package
         marker.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def launch(arguments: dict[str, str], file: str = LAUNCH_FILE) -> int:
-    """Runs the launch file to its end; the exit status of `ros2 launch`."""
+    """Runs the launch file until it ends, and returns the exit status of `ros2 launch`."""
     service = LaunchService(noninteractive=True)
     source = PythonLaunchDescriptionSource(file)
     service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments.items()))
@@ -83,7 +83,7 @@ def test_the_node_gets_the_arguments_of_bringup(told: Path, arguments: dict[str,
     assert profile == plan.environment.get(PROFILE)
     assert not (told / "rviz2").exists()
     written = [arg for arg in args if arg.endswith(".yaml")]
-    assert [Path(file).exists() for file in written] == [False]  # gone with the launch
+    assert [Path(file).exists() for file in written] == [False]  # removed when the launch ends
 
 
 def test_the_include_example_starts_the_node(told: Path):
@@ -91,7 +91,7 @@ def test_the_include_example_starts_the_node(told: Path):
     args, _, files = json.loads((told / "segmentation").read_text())
     assert "__ns:=/car/perception" in args
     assert "/car/perception/front/image_raw:=/sensors/front" in args
-    assert args.index("confidence_threshold:=0.6") < args.index("--params-file")  # so that what is given wins
+    assert args.index("confidence_threshold:=0.6") < args.index("--params-file")  # given arguments have priority
     assert json.loads(files[0])["/**"]["ros__parameters"]["cameras"] == ["front", "rear"]
 
 

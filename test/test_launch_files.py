@@ -1,4 +1,4 @@
-"""The launch files against a stand-in for launch, and the node that they start, for real."""
+"""The launch files with a stand-in for launch, and the real node that they start."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def start(seg: list[Recorded]) -> Iterator[Any]:
 
 
 def parameters(file: str) -> dict[str, Any]:
-    """Of a parameter file that the launch file wrote."""
+    """The parameters in a file that the launch file wrote."""
     return dict(json.loads(Path(file).read_text())["/**"]["ros__parameters"])
 
 
@@ -57,7 +57,7 @@ def test_the_defaults_start_one_node(start: Any) -> None:
     kwargs = node.kwargs
     assert (kwargs["package"], kwargs["executable"]) == ("unet_seg_ros", "segmentation")
     assert kwargs["name"] == "segmentation"
-    assert kwargs["namespace"] is None  # a pushed namespace then stays as it is
+    assert kwargs["namespace"] is None  # then a pushed namespace is kept
     assert [parameters(file) for file in kwargs["parameters"]] == [{"topic.camera": "camera/image_raw"}]
     profile = str(FOLDER.parent / "config" / "shared_memory.xml")
     assert kwargs["additional_env"] == dict.fromkeys(PROFILE_VARIABLES, profile)
@@ -75,7 +75,7 @@ def test_all_arguments_reach_the_node(start: Any, tmp_path: Path) -> None:
     assert (kwargs["name"], kwargs["namespace"], kwargs["respawn"]) == ("eyes", "ego", True)
     assert kwargs["additional_env"] == {}
     assert kwargs["arguments"] == ["--ros-args", "--log-level", "debug"]
-    assert kwargs["parameters"][0] == str(file)  # the arguments come later, so they win
+    assert kwargs["parameters"][0] == str(file)  # the arguments come later, so they have priority
     assert parameters(kwargs["parameters"][1]) == {**values, "autostart": False, "use_sim_time": True}
     assert nodes[1].kwargs["package"] == "rviz2"
     assert nodes[1].kwargs["namespace"] == "ego"

@@ -1,4 +1,4 @@
-"""Pixels that are ignored, and those that are unknown."""
+"""Ignored and unknown pixels."""
 
 from __future__ import annotations
 
@@ -114,5 +114,5 @@ def test_pixels_below_the_threshold_become_255(confidence: np.ndarray, threshold
     out = masked(seen, unknown_below=threshold)
     np.testing.assert_array_equal(out.mask == VOID, confidence / 255 < threshold)
     assert out.confidence is confidence
-    assert out.coverage().mean_confidence == seen.coverage().mean_confidence  # how sure it is does not change
+    assert out.coverage().mean_confidence == seen.coverage().mean_confidence  # the confidence does not change
     assert out.coverage().regions[0].valid_pixels == (out.mask != VOID).sum()

@@ -1,4 +1,4 @@
-"""The models that ship: each loads, has a card that names its figures, and terms that agree with the licence."""
+"""The shipped models: each loads, has a card with its figures, and has terms that agree with the licence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Segmenter with networks that are known exactly: geometry, batches, class tables, what it takes and refuses."""
+"""The Segmenter with exactly known networks: geometry, batches, class tables, accepted and refused inputs."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def random_segmenter(classes: int = 19, max_pixels: int = 0, ids: Sequence[int] 
 
 
 def noise(height: int, width: int, seed: int = 0) -> Frame:
-    """Blotches of a few pixels, so that neighbouring logits agree in places."""
+    """Areas of a few pixels, so that some neighbouring logits agree."""
     small = np.random.default_rng(seed).integers(0, 256, (height // 5 + 1, width // 5 + 1, 3), np.uint8)
     return np.ascontiguousarray(small.repeat(5, axis=0).repeat(5, axis=1)[:height, :width])
 
 
-# --- geometry: an edge stays where it is --------------------------------------------------------------------------
+# --- geometry: edges keep their place -----------------------------------------------------------------------------
 
 BUDGET = 10_000
 SIZES = [(64, 96), (66, 130), (67, 131), (33, 65), (120, 160), (301, 405), (188, 621), (451, 601)]
@@ -143,7 +143,7 @@ def corners_aligned(frame: int, working: int, ratio: float) -> Axis:
 
 
 def last_logit(shift: int) -> Callable[..., Axis]:
-    """The right centres, with the cut ``shift`` logits off."""
+    """The correct centres, but the padding is cut off ``shift`` logits too late."""
 
     def wrong(frame: int, working: int, ratio: float) -> Axis:
         last, step = math.ceil(working / ratio) - 1 + shift, working / (frame * ratio)
@@ -272,7 +272,7 @@ def test_no_frames_give_no_segmentations() -> None:
     assert random_segmenter()([]) == []
 
 
-# --- frames as they come ------------------------------------------------------------------------------------------
+# --- frames of any kind -------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(60, 80), (300, 401)], ids=["below", "above"])

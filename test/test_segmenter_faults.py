@@ -1,4 +1,4 @@
-"""A network whose numbers mean nothing gives no mask, and says why; the frame that it saw comes with each result."""
+"""A network with unusable output gives no mask and the reason; each result holds the network's input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MANIFEST = Manifest("m", CONFIGS["nano"], 64 * 48)
 
 
 class Engine:
-    """Puts out random logits, with ``spoilt`` in one place of one frame; or the same everywhere."""
+    """Returns random logits with the value ``spoilt`` at one place of one frame, or equal logits everywhere."""
 
     device, precision, stride = "cpu", "fp32", 8
 

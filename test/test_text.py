@@ -1,4 +1,4 @@
-"""Text from outside: on one line, bounded and printable, wherever it goes; and no character ends a run."""
+"""Text from outside becomes one printable line of limited length, and no character ends a run."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMANDS = [
     for path in sorted(Path(folder).rglob("*.py"))
     if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8")
 ]
-"""Modules that ``python -m`` starts."""
+"""Modules that are started with ``python -m``."""
 
 
 @given(st.text(st.characters(), max_size=100))

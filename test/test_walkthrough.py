@@ -1,4 +1,4 @@
-"""The notebook runs from top to bottom, and what it shows was made by this code."""
+"""The notebook runs from top to bottom, and its outputs were made by this code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Engines that are compared: the right ones have figures, and a row says why another has none."""
+"""Compares engines: an engine with correct masks has figures, and a row says why another one has none."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_an_engine_whose_process_ends_gets_a_row_with_the_reason(tmp_path: Path)
 
 
 class Slow:
-    """Each call takes 25 ms by a clock of its own."""
+    """Each call takes 25 ms by a clock that the test controls."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -86,7 +86,7 @@ class Slow:
 
 @pytest.mark.parametrize(("rate", "most"), [(0.0, 25.0), (10.0, 25.0), (50.0, 45.0)])
 def test_latency_begins_when_the_frame_is_available(rate: float, most: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At 50 Hz a frame comes every 20 ms: the newest has waited for up to 20 ms when the network is free."""
+    """At 50 Hz a frame comes every 20 ms, so the newest frame has waited up to 20 ms when the network is free."""
     slow = Slow()
     monkeypatch.setattr(module.time, "perf_counter", lambda: slow.now)
     monkeypatch.setattr(module.time, "sleep", slow.sleep)

@@ -1,4 +1,4 @@
-"""What benchmarks keep, and the tables that are made of it."""
+"""The results that benchmarks store, and the tables that are made from them."""
 
 from __future__ import annotations
 

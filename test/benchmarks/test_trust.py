@@ -1,4 +1,4 @@
-"""The parts of the trust benchmark whose answers are known."""
+"""Parts of the trust benchmark whose results can be computed by hand."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_aurc_by_hand() -> None:
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 2), (255, 2)])
 def test_the_peers_rules_on_pictures_of_one_tone(level: int, expected: int) -> None:
-    """25 of 25 blocks are dark, or backlit."""
+    """All 25 blocks are dark or backlit."""
     assert autoware.level(np.full((240, 320, 3), level, np.uint8)) == expected
 
 
@@ -71,7 +71,7 @@ def test_the_peers_rules_on_a_street() -> None:
 
 
 def test_chosen_bounds_pass_clean_frames_and_weights_follow_the_loss_of_accuracy(tmp_path: Path) -> None:
-    """Noise costs half of the mIoU, white nothing; all other signals stand still."""
+    """Noise halves the mIoU, white does not change it, and all other signals stay constant."""
     rng = np.random.default_rng(0)
     names = [rule.signal for rule in RULES]
     count = 400

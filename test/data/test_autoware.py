@@ -24,7 +24,7 @@ def decoded(data: bytes, rows: int, columns: int) -> np.ndarray:
 
 
 def test_runs_by_hand() -> None:
-    mask = np.array([[9, 9, 7], [7, 7, 0]], np.uint8)  # a run goes on in the next row
+    mask = np.array([[9, 9, 7], [7, 7, 0]], np.uint8)  # a run continues in the next row
     assert run_length_encoded(mask) == bytes([9, 2, 0, 0, 0, 7, 3, 0, 0, 0, 0, 1, 0, 0, 0])
 
 

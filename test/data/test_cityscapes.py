@@ -59,7 +59,7 @@ def test_other_files_are_ignored(tmp_path: Path) -> None:
     folder = touch(image_path(tmp_path, "val", "a", "a_0_1")).parent
     for name in ("README.md", "a_0_2_leftImg8bit.txt", "a_0_3_rightImg8bit.png", "a_0_4.png"):
         touch(folder / name)
-    touch(folder.parent / "a_0_5_leftImg8bit.png")  # in no city's folder
+    touch(folder.parent / "a_0_5_leftImg8bit.png")  # not in the folder of a city
     assert [pair.name for pair in find_pairs(tmp_path, "val")] == ["a_0_1"]
 
 
@@ -97,7 +97,7 @@ def test_an_image_is_read_as_rgb_and_not_turned(tmp_path: Path) -> None:
     assert cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     assert np.array_equal(read_image(tmp_path / "a.png"), picture)
     jpg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))[1].tobytes()
-    # EXIF of one entry, orientation 6: shown turned by 90 degrees
+    # EXIF with one entry, orientation 6: viewers turn it by 90 degrees
     exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0"
     turned = tmp_path / "a.jpg"
     turned.write_bytes(jpg[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + jpg[2:])

@@ -1,4 +1,4 @@
-"""Frames of which no two are alike, the worthiest first."""
+"""Chooses frames of which no two are similar, the frame of most worth first."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_worth_and_difference_count_equally() -> None:
     assert candidates.most_different(1) == [1]
     assert candidates.most_different(2) == [1, 4]  # 50 levels at 0.5 are more than 100 at 0.2
     assert candidates.most_different(3) == [1, 3, 4]
-    assert candidates.most_different(9) == [0, 1, 3, 4, 5]  # 62 is too much like 60
+    assert candidates.most_different(9) == [0, 1, 3, 4, 5]  # 62 is too similar to 60
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=200), st.integers(1, 20))

@@ -1,4 +1,4 @@
-"""The one reader of pictures: what is whole is read as other decoders read it, what is not is refused."""
+"""The reader of all pictures: complete pictures are read as by other decoders, damaged ones are refused."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def size_of(data: bytes, width: int, height: int) -> bytes:
 
 
 def test_a_marker_without_a_length_does_not_hide_the_true_header() -> None:
-    """FF 01 has no length for libjpeg: a walk that gives it one is led to another frame header."""
+    """For libjpeg, the marker FF 01 has no length. Code that reads a length after it finds another frame header."""
     true = size_of(encode(picture()), 32768, 32767)
     false = b"\xff\xc0\x00\x11\x08\x00\x10\x00\x10\x03\x01\x22\x00\x02\x11\x01\x03\x11\x01"
     for marker in (b"\xff\x01", b"\xff\xd0", b"\xff\xd8"):
@@ -183,7 +183,7 @@ def test_unknown_parts_of_a_png_are_refused(chunks: list[bytes], says: str, capf
 
 
 def test_a_png_is_unpacked_only_up_to_the_size_in_its_header() -> None:
-    """A hundred kilobytes that a decoder would unpack to a hundred megabytes, and then throw away."""
+    """A file of 100 kB that a decoder would unpack to 100 MB and then discard."""
     bomb = chunk(b"IDAT", zlib.compress(bytes(10**8)))
     tracemalloc.start()
     with pytest.raises(PictureError, match="PNG of 8×8 holds more pixels than its header states"):

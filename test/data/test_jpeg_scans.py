@@ -1,4 +1,4 @@
-"""JPEGs of many encoders' settings are read. One without a scan, with one twice or in disorder is refused."""
+"""JPEGs with many settings of encoders are read. A file is refused if a scan is missing, repeated or out of order."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from unet_seg_ros.data.image_files import PictureError, decode
 
 
 def noise(height: int, width: int) -> Any:
-    """Noise that was smoothed, so that all coefficients of a block have something to say."""
+    """Smoothed noise, so that no coefficient of a block is always 0."""
     pixels = np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3), np.uint8)
     return cv2.GaussianBlur(pixels, (3, 3), 0)
 
@@ -121,7 +121,7 @@ def test_impossible_numbers_in_a_scan_header_are_refused(numbers: bytes) -> None
 
 
 def test_a_picture_with_only_dc_coefficients_is_refused() -> None:
-    """The standard allows it, but no camera writes it: it is what is left of a file whose other scans were lost."""
+    """The standard allows it, but no camera writes it: it is the rest of a file whose other scans were lost."""
     every = parts(by_pillow(40, 50, "L", progressive=True))
     means = [part for part in every if not is_scan(part) or part[7:9] == b"\0\0"]
     with pytest.raises(PictureError, match="JPEG of 50×40: its last scans are missing, so that it would be blurred"):

@@ -37,7 +37,7 @@ def test_train_ids_convert_to_label_ids_and_back(values: list[int]) -> None:
 
 
 def test_the_table_equals_that_of_cityscapesscripts() -> None:
-    """All of it but the license plate, which has the id -1 and is in no label image."""
+    """The whole table except the license plate, which has the id -1 and occurs in no label image."""
     expected = [
         (label.name, label.id, label.trainId, label.category, label.categoryId, label.color)
         for label in theirs.labels

@@ -1,4 +1,4 @@
-"""Raw images of images.py against loops over bytes and textbook formulas."""
+"""Raw images compared with loops over bytes and with textbook formulas."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BAYER = ("bayer_rggb8", "bayer_bggr8", "bayer_gbrg8", "bayer_grbg8")
 YUV422 = ("uyvy", "yuv422", "yuyv", "yuv422_yuy2")
 YUV420 = ("nv12", "nv21")
 DEEP = {f"{name[:-1]}16": name for name in (*PIXEL_BYTES, *BAYER)}
-"""Encodings of 16 bits a sample, and those of 8 bits that are else the same."""
+"""Encodings of 16 bits per sample, and the matching encodings of 8 bits."""
 BYTES_PER_ROW = {**PIXEL_BYTES, **dict.fromkeys(BAYER, 1), **dict.fromkeys(YUV422, 2), **dict.fromkeys(YUV420, 1)}
 BYTES_PER_ROW |= {deep: 2 * BYTES_PER_ROW[name] for deep, name in DEEP.items()}
 
@@ -102,7 +102,7 @@ def test_rgb8_is_a_view_of_the_message(container: str, padding: int) -> None:
 @pytest.mark.parametrize("encoding", BAYER)
 @pytest.mark.parametrize(("width", "height"), [(8, 6), (9, 7), (3, 3), (4, 3)])
 def test_bayer_equals_bilinear_interpolation(encoding: str, width: int, height: int) -> None:
-    """Inside: a pixel's own colour is kept, the two others are the mean of their neighbours in 3×3."""
+    """Away from the border: a pixel keeps its own colour, and the two others are means over its 3×3 neighbours."""
     msg = good(encoding, width, height, padding=3)
     rgb = to_rgb(msg)
     pattern = encoding.removeprefix("bayer_")
@@ -306,7 +306,7 @@ def test_fill_refuses_other_arrays(pixels: Any) -> None:
 
 
 def test_messages_of_rosbags_are_read() -> None:
-    """A frame through rosbags' own serialisation."""
+    """A frame that rosbags serialised and deserialised."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types = store.types
     header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](1, 2), "front")

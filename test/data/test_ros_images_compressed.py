@@ -1,4 +1,4 @@
-"""Compressed images of images.py against Pillow, and against pictures that are broken in every way."""
+"""Compressed images compared with Pillow, and pictures that are damaged in many ways."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def compressed(data: bytes, name: str = "jpeg") -> Any:
 
 
 def picture(height: int = 24, width: int = 40) -> Any:
-    """Smooth, so that JPEG keeps it, and different in every channel and corner."""
+    """A smooth picture, so that JPEG changes it little, that differs in every channel and corner."""
     y, x = np.mgrid[:height, :width]
     return np.stack([x * 6, y * 10, 255 - x * 3 - y * 5], -1).astype(np.uint8)
 
@@ -62,7 +62,7 @@ def test_grey_alpha_and_16_bits_become_rgb() -> None:
 
 
 def with_exif(jpeg: bytes, thumbnail: bytes = b"") -> bytes:
-    """With an EXIF block that says "turn me by 90 degrees"."""
+    """Adds an EXIF block that asks viewers to turn the picture by 90 degrees."""
     tiff = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0" + thumbnail
     return jpeg[:2] + b"\xff\xe1" + struct.pack(">H", len(tiff) + 2) + tiff + jpeg[2:]
 
@@ -177,7 +177,7 @@ def test_fill_compressed_refuses_other_arrays(mask: Any) -> None:
 
 
 def test_messages_of_rosbags_are_read() -> None:
-    """A picture through rosbags' own serialisation."""
+    """A picture that rosbags serialised and deserialised."""
     store = get_typestore(Stores.ROS2_JAZZY)
     types = store.types
     header = types["std_msgs/msg/Header"](types["builtin_interfaces/msg/Time"](1, 2), "front")

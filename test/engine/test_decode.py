@@ -24,7 +24,7 @@ Image = NDArray[np.uint8]
 
 def interpolation(frame: int, working: int, ratio: int, logits: int) -> Matrix:
     """float64[frame, logits]: how much each logit counts for each pixel, by the definition of half-pixel centres."""
-    usable = [i for i in range(logits) if i * ratio < working]  # logits of padding alone are cut
+    usable = [i for i in range(logits) if i * ratio < working]  # logits that cover only padding are cut off
     weights = np.zeros((frame, logits))
     for pixel in range(frame):
         center = (pixel + 0.5) * working / frame / ratio  # in logits, the first of which has its centre at 0.5
@@ -111,7 +111,7 @@ def test_numpy_and_pytorch_agree_on_equal_logits() -> None:
     mask, confidence = in_numpy(scores_of(logits), ys, xs)
     others = in_pytorch(scores_of(logits), ys, xs)
     np.testing.assert_array_equal(mask, others[0])
-    assert np.abs(confidence.astype(int) - others[1]).max() <= 1  # halves may be rounded up or down
+    assert np.abs(confidence.astype(int) - others[1]).max() <= 1  # a value of one half may be rounded up or down
 
 
 def test_the_result_does_not_depend_on_the_chunk_size(monkeypatch: pytest.MonkeyPatch) -> None:

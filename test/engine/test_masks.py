@@ -25,7 +25,7 @@ from unet_seg_ros.segmenter import Segmenter
 
 Frame = NDArray[np.uint8]
 AGREE = {"fp32": 0.9999, "bf16": 0.99, "int8": 0.95}
-"""On what share of the pixels: what rounding in the arithmetic leaves, on streets that the model was not trained on."""
+"""The share of pixels that must agree in spite of rounding, on streets that the model was not trained on."""
 SLIVER = {"int8": 0.9}
 """The same where a side has under 100 pixels: int8 clips means over so few places, which calibration has not seen."""
 CASES = [
@@ -56,7 +56,7 @@ def street(size: tuple[int, int]) -> Frame:
 
 
 def expected(frame: Frame) -> Frame:
-    """By the network as it was trained, without the engines, in float64."""
+    """The mask of the network as it was trained, without an engine, in float64."""
     working = working_size(*frame.shape[:2], bundle().manifest.max_pixels)
     padded = segmenter(OpenVinoEngine, "fp32").padded([frame], working)
     full = resized_float64(float64(bundle(), padded)[0], frame.shape[:2], working)
@@ -87,7 +87,7 @@ DATA = os.environ.get("UNET_SEG_DATA", "")
 @pytest.mark.skipif(not (Path(DATA) / "camvid").is_dir(), reason="UNET_SEG_DATA names no folder with CamVid")
 @pytest.mark.parametrize(("kind", "precision"), CASES)
 def test_masks_of_camvid_agree_with_float64(kind: type, precision: str) -> None:
-    """At what int8 was allowed to differ when it was made."""
+    """int8 may differ as much as was allowed when it was made."""
     pairs = find_pairs(Path(DATA) / "camvid", "val")[::50]
     frames = [read_image(pair.image) for pair in pairs]
     agree = [(seen.mask == expected(frame)).mean() for frame in frames for seen in segmenter(kind, precision)([frame])]

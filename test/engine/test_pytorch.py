@@ -37,7 +37,7 @@ def threads() -> Iterator[None]:
 
 
 def trained(config: UNetConfig = CONFIG) -> UNet:
-    """A network whose norms hold what training would leave in them."""
+    """A network whose normalisations hold values as after training."""
     torch.manual_seed(0)
     model = UNet(config).eval()
     for norm in model.modules():

@@ -1,4 +1,4 @@
-"""Which engine is taken, in processes of their own, since what is loaded stays loaded."""
+"""Which engine is chosen. Each test runs in a new process, since a loaded library stays loaded."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_an_unknown_precision_is_refused_before_anything_is_loaded(bundle: Bundl
 
 
 def test_no_engine_writes_a_cache(bundle: Bundle, tmp_path: Path) -> None:
-    """So that none can be broken or stale; a home that is a file cannot be written to either."""
+    """No cache can then be damaged or outdated. The home is a file, so that nothing can be written there."""
     before = sorted(tmp_path.rglob("*"))
     home = str(tmp_path / "x.safetensors")
     environment = {"HOME": home, "XDG_CACHE_HOME": f"{home}/cache", "TMPDIR": str(tmp_path)}

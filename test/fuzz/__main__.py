@@ -1,4 +1,4 @@
-"""Longer fuzzing than the suite has time for: ``python -m test.fuzz --cases 1000000 --target compressed``.
+"""Fuzzes for longer than the test suite does: ``python -m test.fuzz --cases 1000000 --target compressed``.
 
 Case number N of a target and a seed is always the same one: ``--first N --cases 1`` tries it again.
 """
@@ -19,11 +19,11 @@ from typing import NamedTuple
 from test.fuzz.targets import TARGETS, small_pictures
 
 SECONDS = 20
-"""For one case; far more than any takes on a loaded machine."""
+"""Limit for one case; no case takes nearly as long, even on a slow machine."""
 MEMORY = 2**29
-"""Bytes by which one case may raise the most that the process ever held."""
+"""Number of bytes by which one case may raise the peak memory of the process."""
 FINDINGS = 20
-"""After so many it stops."""
+"""It stops after this many failures."""
 
 
 class Finding(NamedTuple):

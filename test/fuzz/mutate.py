@@ -61,7 +61,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 
 def with_checksums(png: bytes) -> bytes:
-    """A PNG whose chunks have right checksums again, so that what is wrong inside is looked at."""
+    """A PNG whose chunks have correct checksums again, so that the contents of the chunks are read."""
     found, at = [png[:8]], 8
     while at + 12 <= len(png):
         (length,) = struct.unpack_from(">I", png, at)

@@ -1,4 +1,4 @@
-"""A few seconds of each fuzzer, with a seed that never changes; ``python -m test.fuzz`` goes on for longer."""
+"""Runs each fuzzer for a few seconds with a fixed seed; ``python -m test.fuzz`` runs longer."""
 
 from __future__ import annotations
 

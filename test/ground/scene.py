@@ -1,4 +1,4 @@
-"""A street that is known to the millimetre: boxes on flat ground, seen by any camera, and its true grid.
+"""An exactly known street: boxes on flat ground, as any camera sees them, and its true grid.
 
 Independent of the package's lookup: pictures are made by casting a ray through each pixel, the truth by geometry.
 """

@@ -50,7 +50,7 @@ def test_points_beyond_the_valid_angle_are_not_seen() -> None:
     folding = Camera(640, 480, 400, 400, 319.5, 239.5, "plumb_bob", (-0.3, 0, 0, 0, 0))
     at, seen = folding.project(np.array([(0.7, 0, 1), (1.05, 0, 1), (1.8, 0, 1)]))
     assert seen.tolist() == [True, True, False]
-    assert 0 <= at[2, 0] < 640  # without the rule it would be taken for seen
+    assert 0 <= at[2, 0] < 640  # without this rule it would count as seen
 
 
 def test_directions_of_90_degrees_and_more_are_not_seen() -> None:

@@ -1,4 +1,4 @@
-"""Messages of calibrations that are absurd."""
+"""Messages with impossible calibrations."""
 
 from __future__ import annotations
 

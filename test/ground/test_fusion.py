@@ -18,7 +18,7 @@ def layer(*cells: tuple[int, float]) -> Layer:
 def test_each_cell_by_hand() -> None:
     one = layer((0, 0.9), (0, 0.9), (0, 0.3), (255, 0), (60, 0.5), (255, 0))
     two = layer((100, 0.5), (100, 0.4), (100, 0.9), (0, 0.1), (0, 0.5), (255, 0))
-    # nearly as sure, much less sure, surer, the only one, equally sure, nobody
+    # weights: a little lower, much lower, higher, only one layer, equal, no layer
     assert fuse([one, two]).tolist() == [[100, 0, 100, 0, 60, 255]]
 
 
@@ -33,7 +33,7 @@ def layers(draw: st.DrawFn) -> Layer:
 def test_the_result_depends_neither_on_order_nor_on_repetition(seen: list[Layer]) -> None:
     fused = fuse(seen)
     assert (fuse(seen[::-1]) == fused).all()  # the order does not matter
-    assert (fuse([*seen, seen[0]]) == fused).all()  # nor that one says it twice
+    assert (fuse([*seen, seen[0]]) == fused).all()  # nor does it matter that a layer occurs twice
     costs = np.stack([one.cost for one in seen])
-    assert ((fused == UNKNOWN) == (costs == UNKNOWN).all(0)).all()  # known where one knows
-    assert (costs == fused).any(0).all()  # what one of them says
+    assert ((fused == UNKNOWN) == (costs == UNKNOWN).all(0)).all()  # a cell is known if it is known in one layer
+    assert (costs == fused).any(0).all()  # the cost is that of one of the layers

@@ -61,7 +61,7 @@ def test_an_object_above_sky_or_void_has_no_foot(between: int) -> None:
 
 
 def test_the_cars_own_bonnet_is_unknown() -> None:
-    """It is 255 in the mask where it is to be ignored."""
+    """Ignored pixels are 255 in the mask."""
     mask = road()
     mask[4:] = 255
     assert tiny(mask).cost[1].tolist() == [U, U, U, 0, 0, U]
@@ -88,7 +88,7 @@ def test_cells_of_low_confidence_are_unknown() -> None:
 
 
 def test_a_foot_has_the_confidence_of_the_object_above_it() -> None:
-    """The border between two classes is always doubtful; a thing that is doubtful as a whole has no foot."""
+    """Confidence is always low at the border between two classes; only an object of low confidence has no foot."""
     mask = road()
     mask[:4, 5] = CAR
     confidence = np.full((11, 11), 204, np.uint8)
@@ -168,7 +168,7 @@ def test_two_cameras_give_the_grid_of_both() -> None:
 
 
 def test_cells_behind_an_object_are_unknown() -> None:
-    """Behind a wall-high box, no cell is occupied or free: the box hides them."""
+    """Behind a box as high as a wall no cell is occupied or free, because the box hides the cells."""
     box = (Box(8, 0, 1, 3, 9),)
     lens, pose = camera(1280, 720, 1000), Pose.from_angles(0, 0, 1.5, 0, 0, 0)
     mask = picture(lens, pose, box)

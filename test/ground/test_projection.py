@@ -63,7 +63,7 @@ def test_the_pixel_of_each_cell_follows_from_similar_triangles() -> None:
 
 
 def test_the_weight_of_a_cell_follows_from_its_pixels() -> None:
-    """It covers f² h / x³ pixels a square metre of ground; where that is under one pixel it is unknown."""
+    """A cell covers f² h / x³ pixels per square metre of ground; a cell of less than one pixel is unknown."""
     grid = Grid(2, -0.1, 40, 0.1, 0.2)
     view = View(Calibration(PIN, Pose.from_angles(0, 0, 1.5, 0, 0, 0)), grid, (480, 640))
     x = grid.points()[:, 0]
@@ -97,7 +97,7 @@ def test_a_camera_that_looks_away_from_the_grid_is_refused() -> None:
 
 
 def test_rays_start_below_the_camera_and_agree_with_the_cells() -> None:
-    """Along each ray, the picture's pixel and the ground's point belong to each other."""
+    """Along each ray, each pixel shows its point of the ground."""
     pose, grid = Pose.from_angles(1, 0.5, 1.5, 0.1, 0.15, 0.2), Grid(2, -4, 10, 4, 0.2)
     view = View(Calibration(PIN, pose), grid, (480, 640))
     rays = view.rays

@@ -1,4 +1,4 @@
-"""Frames of the synthetic town, and what can be done to them."""
+"""Frames of the synthetic town, and functions that degrade them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The signals of a picture once more, in plain NumPy and float64, by their definitions: slow, and easy to check."""
+"""The signals of a picture by their definitions, in plain NumPy and float64: slow, but easy to check."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def laplacian(grey: Array) -> Floats:
 
 
 def noise(grey: Array) -> dict[str, float]:
-    """Of the middle half of the columns."""
+    """Measured in the middle half of the columns."""
     quarter = grey.shape[1] // 4
     grey = grey[:, quarter : grey.shape[1] - quarter]
     padded = np.pad(grey.astype(np.float64), 1, mode="reflect")

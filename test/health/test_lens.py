@@ -1,4 +1,4 @@
-"""What lies on the lens, on drives through the synthetic town."""
+"""Dirt and ice on the lens, on drives through the synthetic town."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROAD, BUILDING, SKY = 0, 2, 10
 
 
 def driven(frames: list[Array], classes: int = BUILDING, apart: float = 1.0) -> list[Signals]:
-    """The signals of frames that the network takes for one class."""
+    """The signals of frames whose mask has only one class."""
     lens = Lens([ROAD, SKY])
     mask = np.full((60, 80), classes, np.uint8)
     greys = [cv2.cvtColor(cells(frame), cv2.COLOR_RGB2GRAY) for frame in frames]
@@ -34,7 +34,7 @@ def town(harm: Callable[[Array], Array] = np.copy) -> list[Array]:
 
 
 def mud(frame: Array) -> Array:
-    """A blurred spot that lets a quarter of the light through."""
+    """A blurred spot that passes a quarter of the light."""
     frame = frame.copy()
     behind = cv2.GaussianBlur(frame, (0, 0), 12)[20:140, 40:200]
     frame[20:140, 40:200] = behind // 4 + np.array([90, 70, 50], np.uint8)

@@ -1,4 +1,4 @@
-"""Signals of pictures whose answer is known by hand, and that each moves the right way on a street."""
+"""Signals of pictures for which they are known by hand, and whether each signal rises or falls as it should."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From signals to trust, level, flags and reason; thresholds from files."""
+"""Trust, level, flags and reason from signals; thresholds from files."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_trust_falls_before_a_flag_is_set() -> None:
 
 
 def test_a_heavy_signal_is_named_before_its_bound() -> None:
-    """``frozen`` weighs so much that trust falls to almost nothing before its bound; ``white`` is beyond its own."""
+    """``frozen`` has a high weight, so trust is almost 0 before its bound; ``white`` is beyond its bound."""
     heavy = replace(SIMPLE, bounds={**SIMPLE.bounds, "frozen": Bound(10.0, 2.0, 50.0)})
     health = judge_trust(FINE | {"frozen": 9.8, "white": 12.0}, heavy)
     assert health.flags == ("frozen", "washed_out")

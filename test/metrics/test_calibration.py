@@ -1,4 +1,4 @@
-"""Expected calibration error against float64 written out."""
+"""The expected calibration error compared with a plain computation in float64."""
 
 from __future__ import annotations
 

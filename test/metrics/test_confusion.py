@@ -1,4 +1,4 @@
-"""metrics.py against loops over pixels and against cityscapesScripts' own evaluation of files."""
+"""The confusion matrix compared with loops over pixels and with cityscapesScripts' evaluation of files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUPING_NAMES = sorted(GROUPINGS)
 
 
 def frames(count: int, seed: int, classes: int = 19, shape: tuple[int, int] = (9, 13)) -> list[tuple[Any, Any]]:
-    """Pairs of label and prediction as train ids, void in both, agreeing more often than by chance."""
+    """Pairs of label and prediction as train ids; both have void, and they agree more often than by chance."""
     rng = np.random.default_rng(seed)
     pairs = []
     for _ in range(count):
@@ -65,7 +65,7 @@ def test_equals_loops_over_pixels(grouping: str, classes: int, seed: int) -> Non
 
 @pytest.fixture
 def their_arguments() -> Any:
-    """Their defaults, less what NumPy 2.4 no longer runs (``np.in1d``) and the printing and writing."""
+    """cityscapesScripts' defaults, without the parts that print, write or need ``np.in1d`` (gone in NumPy 2.4)."""
     return SimpleNamespace(**{**vars(theirs.args), "evalInstLevelScore": False, "JSONOutput": False, "quiet": True})
 
 
@@ -136,7 +136,7 @@ def test_a_perfect_prediction_has_an_iou_of_1() -> None:
 
 
 def test_void_labels_are_ignored_and_void_predictions_are_wrong() -> None:
-    """Void labels are left out, whatever is predicted; void predictions count as missed."""
+    """Void labels are left out whatever is predicted, and void predictions are wrong."""
     label, prediction = np.array([[0, 0, VOID, VOID]], np.uint8), np.array([[0, VOID, 0, 5]], np.uint8)
     matrix = matrix_of([(label, prediction)])
     assert matrix.iou()[0] == 0.5

@@ -1,4 +1,4 @@
-"""coverage.py against loops over pixels and against exact rational geometry."""
+"""Coverage compared with loops over pixels and with exact rational geometry."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_a_mask_may_be_a_view() -> None:
 
 
 def test_sums_of_a_large_frame_are_exact() -> None:
-    """More than 2**24 pixels, where a float32 count would stick."""
+    """More than 2**24 pixels, at which a float32 counter would stop growing."""
     mask, confidence = np.zeros((4200, 4200), np.uint8), np.full((4200, 4200), 255, np.uint8)
     mask[0, 0], confidence[0, 0] = 1, 0
     coverage = measure(mask, confidence, 2)

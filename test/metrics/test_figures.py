@@ -1,4 +1,4 @@
-"""The figures against brute force."""
+"""The figures compared with slow direct computations."""
 
 from __future__ import annotations
 

@@ -19,8 +19,7 @@ def picture(seed: int) -> np.ndarray:
 
 
 def arrivals(times: list[float], latencies: list[float]) -> list[tuple[float, int]]:
-    """When the mask of which frame comes: begin with the newest that has come whenever nothing is in work. A frame that
-    comes at the very instant at which a mask is done comes after it."""
+    """The times at which masks come, by frame. When the network is free it begins with the newest frame."""
     found: list[tuple[float, int]] = []
     free, index = -np.inf, 0
     while index < len(times):
@@ -81,7 +80,7 @@ def test_cameras_are_independent_and_a_backward_jump_starts_again() -> None:
         found.take(camera, Moment(10.0, 1.0), zero, None)
         found.take(camera, Moment(11.0, 1.0), zero, zero)
     assert found.confusion.matrix[0, 0] == 2
-    found.take("left", Moment(3.0, 1.0), zero, zero)  # nothing of this time has arrived
+    found.take("left", Moment(3.0, 1.0), zero, zero)  # no mask of this time has arrived
     assert found.confusion.matrix[0, 0] == 2
     assert found.instants == 3
 

@@ -46,7 +46,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def problem(path: Path) -> str | None:
-    """Why it is refused; None if it is not."""
+    """The error of loading the file; None if there is none."""
     try:
         load_bundle(path)
     except BundleError as error:
@@ -122,7 +122,7 @@ def test_any_flipped_byte_is_found(path: Path) -> None:
         flipped[place] ^= 1 << int(rng.integers(8))
         path.write_bytes(flipped)
         message = problem(path)
-        if message is None:  # nothing was lost: spaces that pad the header
+        if message is None:  # only spaces that pad the header are missing
             assert place < header
             assert load_bundle(path).manifest == MANIFEST
         else:

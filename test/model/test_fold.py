@@ -27,7 +27,7 @@ EVERY_SHAPE = pytest.mark.parametrize("config", SHAPES.values(), ids=SHAPES)
 
 
 def trained(config: UNetConfig, seed: int = 0) -> UNet:
-    """A float64 network whose norms hold what training could leave in them, in eval mode."""
+    """A float64 network in eval mode whose normalisations hold values as after training."""
     torch.manual_seed(seed)
     model = UNet(config).double().eval()
     for norm in model.modules():
@@ -84,16 +84,16 @@ def test_an_unfolded_network_computes_the_same(config: UNetConfig, seed: int) ->
 
 @EVERY_SHAPE
 def test_an_unfolded_network_trains_like_the_folded_one(config: UNetConfig) -> None:
-    """With norms that were merely the identity, the statistics of the first batch would undo what was learnt."""
+    """If the normalisations were only the identity, the first batch's statistics would destroy what was learnt."""
     model = trained(config)
     again = unfold(fold(model))
     x = image(config, frames=8)
     expected, actual = model.train()(x), again.train()(x)
-    assert (actual - expected).abs().max() < 1e-2 * expected.abs().max()  # eps weighs differently
+    assert (actual - expected).abs().max() < 1e-2 * expected.abs().max()  # eps has another influence
 
 
 def test_dead_channels_can_be_unfolded() -> None:
-    """Norms that training has driven to zero spread."""
+    """Normalisations of which training has made the spread 0."""
     model = trained(SMALL)
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
@@ -125,7 +125,7 @@ def test_in_float32_only_the_last_bits_differ(name: str) -> None:
 def test_a_folded_network_is_saved_and_loaded(config: UNetConfig, tmp_path: Path) -> None:
     folded = fold(trained(config).float())
     for parameter in folded.parameters():
-        parameter.data = parameter.data.half().float()  # what a bundle can hold
+        parameter.data = parameter.data.half().float()  # a bundle can hold it
     save_bundle(tmp_path / "x.safetensors", folded, Manifest("x", folded.config, 1000))
     read = load_bundle(tmp_path / "x.safetensors").build()
     assert read.config == folded.config

@@ -1,4 +1,4 @@
-"""Manifests from outside: what no network, no log and no topic should get is refused before anything is built."""
+"""Manifests from outside: values that are dangerous for the network, the log or a topic are refused first."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ def test_an_enormous_configuration_is_refused_at_once(field: str, path: Path) ->
         start = time.monotonic()
         forge(path, lambda tensors, manifest, metadata, value=value: manifest["config"].update({field: value}))  # type: ignore[misc]
         assert field in refusal(path), value
-        assert time.monotonic() - start < 20  # and not the hours that a billion blocks take
+        assert time.monotonic() - start < 20  # a billion blocks take hours
 
 
 def test_a_manifest_of_another_shape_is_refused(path: Path) -> None:  # noqa: F811
-    tensors = {name: tensor.clone() for name, tensor in read_tensors(path)[0].items()}  # the file is written anew
+    tensors = {name: tensor.clone() for name, tensor in read_tensors(path)[0].items()}  # the file is written again
 
     for text in ("[" * 100_000, "{" * 5, "null", "5", '"x"', "[]", '{"config": 5}', "{}", " " * 2**21, "\x00"):
         path.write_bytes(save(tensors, {"format": "1", "manifest": text, "sha256": "x"}))

@@ -1,4 +1,4 @@
-"""Every named UNet through one matrix; what a configuration may be."""
+"""The same tests for every named UNet, and the limits of a configuration."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_other_sizes_are_refused(name: str) -> None:
 def test_a_loaded_network_computes_the_same(name: str, tmp_path: Path) -> None:
     model = build(name).eval()
     for parameter in model.parameters():
-        parameter.data = parameter.data.half().float()  # what a bundle can hold
+        parameter.data = parameter.data.half().float()  # a bundle can hold it
     save_bundle(tmp_path / "x.safetensors", model, Manifest(name, model.config, 10_000))
     loaded = load_bundle(tmp_path / "x.safetensors").build()
     assert not loaded.training
@@ -52,7 +52,7 @@ def test_a_loaded_network_computes_the_same(name: str, tmp_path: Path) -> None:
 
 
 def test_the_classic_network_has_the_papers_layers() -> None:
-    """23 convolutional layers, the up-convolutions and the last 1×1 counted: figure 1 and section 2 of the paper."""
+    """23 convolutional layers, with the up-convolutions and the last 1×1 one: figure 1 and section 2 of the paper."""
     with torch.device("meta"):
         model = build("unet_classic")
     layers = [m for m in model.modules() if isinstance(m, (nn.Conv2d, nn.ConvTranspose2d))]

@@ -1,4 +1,4 @@
-"""What the tests of the replay share."""
+"""Fixtures that the tests of the replay share."""
 
 from __future__ import annotations
 

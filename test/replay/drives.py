@@ -25,7 +25,7 @@ FRONT, LABELS = "/front/image_raw", "/front/label"
 
 
 def picture(index: int, height: int = HEIGHT, width: int = WIDTH) -> Array:
-    """RGB; smooth, so that codecs keep it."""
+    """An RGB picture that is smooth, so that codecs change it little."""
     y, x = np.mgrid[:height, :width]
     return np.stack([2 * x + 10 * index, 2 * y, np.full_like(x, 20 * index)], -1).clip(0, 255).astype(np.uint8)
 
@@ -55,7 +55,7 @@ def write_cityscapes(root: Path, split: str, count: int, labelled: int) -> Path:
 
 
 def stamp(index: int) -> int:
-    """Of a frame of a bag, nanoseconds."""
+    """The stamp of a frame in a bag, in nanoseconds."""
     return STAMP + index * 10**8
 
 

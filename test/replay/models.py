@@ -1,4 +1,4 @@
-"""A network of a few milliseconds with some taste."""
+"""A network that takes a few milliseconds and whose masks have several classes."""
 
 from __future__ import annotations
 

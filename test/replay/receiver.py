@@ -1,7 +1,7 @@
-"""A receiver of its own, run as a process: writes when each message came to the file that it is given.
+"""An independent receiver in a process of its own. It writes the arrival time of each message to a file.
 
-``python -m test.replay.receiver FILE IMAGE_TOPIC MASK_TOPIC``: says ``ready`` when it listens; writes a line of
-``image|mask stamp_ns monotonic_ns`` for each message, until SIGINT.
+``python -m test.replay.receiver FILE IMAGE_TOPIC MASK_TOPIC``: prints ``ready`` when it has subscribed, then
+writes a line of ``image|mask stamp_ns monotonic_ns`` for each message, until SIGINT.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How a replay ends: the exit status says what went wrong, the report is there, and the last word is one line."""
+"""How a replay ends: the exit status tells the kind of error, the report exists, and the last output is one line."""
 
 from __future__ import annotations
 

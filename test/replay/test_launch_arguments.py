@@ -1,4 +1,4 @@
-"""What a launch comes to on the command line."""
+"""Launch arguments as options of the command line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groupings and regions from files, what the report says of the settings, and options that don't go together."""
+"""Groupings and regions from files, the settings in the report, and options that exclude each other."""
 
 from __future__ import annotations
 
@@ -219,7 +219,7 @@ def test_options_that_exclude_each_other_give_an_error_of_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: str, says: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own signal handlers
     assert command.main(["drive.mcap", "--output", "out", *arguments.split()]) == 2
     found = capsys.readouterr()
     assert found.out == ""

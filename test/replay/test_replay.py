@@ -1,4 +1,4 @@
-"""The command as people type it: a drive through the real node in its own process, and what is said when it can't."""
+"""The command as people type it: a drive is played to the real node in its own process, and errors are reported."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def replay(*arguments: object, room: int = resource.RLIM_INFINITY) -> subprocess
     try:
         out, err = process.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGINT)  # so that it ends its node
+        process.send_signal(signal.SIGINT)  # so that the replay ends its node
         try:
             process.communicate(timeout=30)
         finally:
@@ -130,7 +130,7 @@ def test_the_recording_holds_the_sent_and_the_received_messages(output: Path, to
 
 
 def test_the_node_uses_the_drives_clock(output: Path) -> None:
-    """Else a drive's age would be years."""
+    """Otherwise the age of the frames would be years."""
     coverage = read(output / "drive.mcap")["/segmentation/camera/coverage"]
     assert all(abs(message.age) < 3600 for message in coverage.values())
 
@@ -175,12 +175,12 @@ def test_the_table_holds_the_health_that_the_node_published(output: Path) -> Non
 
 
 def compare(output: Path, drive: Drive, labels: dict[int, Path], model: Path, grouping: str) -> None:
-    """Masks and confusion matrix are, to the last pixel, what the frames that came back give without DDS."""
+    """Masks and confusion matrix equal, to the last pixel, those of the same frames without DDS."""
     masks = read(output / "drive.mcap")[f"/segmentation/{next(iter(drive.cameras))}/mask"]
     segmenter = Segmenter.load(model, "cpu")
     confusion = ConfusionMatrix(GROUPINGS[grouping])
     for frame in drive.frames():
-        if frame.stamp_ns in masks:  # a machine that is busy may have dropped some
+        if frame.stamp_ns in masks:  # a busy machine may have dropped some frames
             seen = segmenter([message_pixels(frame.message)])[0].mask
             assert np.array_equal(seen.ravel(), masks[frame.stamp_ns].data)
             confusion.update(ID_TO_TRAIN_ID[read_label(labels[frame.stamp_ns])], seen)
@@ -263,7 +263,7 @@ def test_an_invalid_topic_gives_an_error_of_one_line(tmp_path: Path) -> None:
 
 
 def seen_on(stream: Any, text: str) -> None:
-    """Reads until it has come."""
+    """Reads the log until the text appears."""
     seen = ""
     while text not in seen:
         character = stream.read(1)
@@ -278,7 +278,7 @@ def children(process: subprocess.Popen[str]) -> list[int]:
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
 @pytest.mark.parametrize(("number", "while_it"), [(signal.SIGHUP, "starts"), (signal.SIGTERM, "plays")])
 def test_killing_the_replay_ends_the_node(tmp_path: Path, town: Path, model: Path, number: int, while_it: str) -> None:
-    """In the middle of a drive what was played is reported."""
+    """If the node dies in the middle of a drive, the played part is reported."""
     if signal.getsignal(number) is signal.SIG_IGN:
         pytest.skip("the signal is ignored, as under nohup")
     process = start(town, "--output", tmp_path, "--model", model, "--rate", 1)
@@ -318,7 +318,7 @@ def test_if_the_node_dies_a_report_is_written(tmp_path: Path, town: Path, model:
 
 
 def test_without_space_for_the_recording_the_report_is_written(tmp_path: Path, town: Path, model: Path) -> None:
-    """As on a full disk; what needs no recording is reported, and said is what was lost."""
+    """On a full disk, the report has the figures that need no recording and names what is missing."""
     done = replay(town, "--output", tmp_path, "--model", model, "--rate", 5, room=2**19)
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr
@@ -338,7 +338,7 @@ def test_without_space_for_the_report_one_line_says_why(tmp_path: Path, town: Pa
 
 
 def test_help_needs_no_ros(tmp_path: Path) -> None:
-    """Nor does the line that says what is missing."""
+    """The one line is printed although no file can be written."""
     (tmp_path / "rclpy.py").write_text("raise ImportError('there is no rclpy')")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     for arguments, status, says in (

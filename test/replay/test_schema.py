@@ -1,4 +1,4 @@
-"""docs/report.schema.json is made of the types of a report, and refuses what is none."""
+"""docs/report.schema.json is made from the types of a report, and it refuses other files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stranger to the node: another process's view of it, over DDS. And the node in a process of its own."""
+"""A client that uses the node over DDS from another process, and the node in its own process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from unet_seg_msgs.msg import ClassCoverage
 from unet_seg_ros.data.ros_images import fill
 
 LIMIT = 60.0
-"""Seconds after which a test gives up: far more than anything takes on a loaded machine."""
+"""Seconds after which a test fails. Nothing takes as long, even on a slow machine."""
 OUTPUTS = {
     "mask": Image,
     "mask/compressed": CompressedImage,
@@ -60,7 +60,7 @@ class NodeProcess:
             self.log += line
 
     def stop(self) -> int:
-        """As Ctrl-C does; killed if that does not end it. Returns the exit status."""
+        """Send SIGINT, as Ctrl-C does, and kill the process if it does not end. Returns the exit status."""
         self.process.send_signal(signal.SIGINT)
         try:
             return self.process.wait(20)
@@ -104,8 +104,7 @@ class Client:
             rclpy.spin_once(self.node, timeout_sec=0.05)
 
     def publisher(self, camera: str = "camera", reliability: ReliabilityPolicy = RELIABLE, kind: type = Image) -> Any:
-        """A publisher that the node's subscription is matched with and has adapted to: nothing that it sends is lost,
-        if it is RELIABLE."""
+        """A publisher that the node has adapted to. If it is RELIABLE, no message of it is lost."""
         topic = f"{self.name}/{camera}/image{'/compressed' if kind is CompressedImage else ''}"
         publisher = self.node.create_publisher(kind, topic, QoSProfile(depth=10, reliability=reliability))
 
@@ -117,7 +116,7 @@ class Client:
         return publisher
 
     def result(self, camera: str, output: str, sec: int) -> Any:
-        """The output whose stamp is ``sec``, waited for."""
+        """Wait for the output whose stamp is ``sec`` and return it."""
         received = self.got[camera, output]
         self.wait(lambda: any(m.header.stamp.sec == sec for m in received), f"{output} of frame {sec}")
         return next(m for m in received if m.header.stamp.sec == sec)
@@ -153,7 +152,7 @@ class Client:
         return result.successful, result.reason
 
     def diagnostic_values(self, name: str) -> dict[str, str]:
-        """What ``/diagnostics`` says of ``camera NAME`` or ``engine``, newer than this call."""
+        """A status of ``camera NAME`` or ``engine`` on ``/diagnostics`` that is newer than this call."""
         self.diagnostics.clear()
         self.wait(lambda: name in self.diagnostics, f"diagnostics of {name}")
         return {pair.key: pair.value for pair in self.diagnostics[name].values}
@@ -172,7 +171,7 @@ def image(sec: int, pixels: np.ndarray) -> Image:
 
 
 def noise(seed: int, height: int, width: int) -> np.ndarray:
-    """Blobs of colour, so that a random network sees more than one class."""
+    """Areas of different colours, so that a random network predicts several classes."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 256, (-(-height // 20), -(-width // 20), 3), np.uint8)
     return np.ascontiguousarray(small.repeat(20, axis=0).repeat(20, axis=1)[:height, :width])

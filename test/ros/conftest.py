@@ -1,4 +1,4 @@
-"""One DDS domain of its own for each run, a bundle with a small network, rclpy for the test's side."""
+"""A DDS domain for each run, bundles with small networks, and rclpy for the test process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What nav2's lifecycle manager does with a node, in Python, since the real one cannot be had as a wheel: the same
+"""Does in Python what nav2's lifecycle manager does with a node, because there is no wheel of the real one: the same
 services in the same order, by transition ids, each followed by a question for the state; then its half of the bond.
 
 As a command it takes the parameters that ``launch/examples/lifecycle_manager.launch.py`` gives to the real one.
@@ -26,7 +26,7 @@ SHUTDOWN = (
 
 
 class Manager(Node):
-    """Manages one node. ``heartbeats`` are the bond's messages from that node; none where bond is not installed."""
+    """Manages one node. ``heartbeats`` are that node's messages of the bond; none if bond is not installed."""
 
     def __init__(self, managed: str, **options: Any) -> None:
         super().__init__("lifecycle_manager", **options)
@@ -43,7 +43,7 @@ class Manager(Node):
         return future.result()
 
     def change(self, transition: int, state: int) -> bool:
-        """nav2 looks at the state afterwards, not at the answer."""
+        """nav2 checks the state after the request, not the answer."""
         request = ChangeState.Request()
         request.transition.id = transition
         self.call(self._change, request)

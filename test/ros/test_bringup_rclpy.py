@@ -1,4 +1,4 @@
-"""What rcl makes of the arguments that bringup gives."""
+"""How rcl reads the arguments that bringup makes."""
 
 import random
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def start(context: rclpy.Context, args: dict[str, str] | list[str]) -> Node:
 
 
 def parameters(node: Node) -> dict[str, Any]:
-    """All that came from the file and the arguments; rcl gives None for an empty list."""
+    """All parameters from the file and the arguments; rcl gives None for an empty list."""
     return {name: value.value for name, value in node._parameter_overrides.items()}
 
 

@@ -1,4 +1,4 @@
-"""What makes a level of what is counted: estimates of the stream, windows, thresholds with hysteresis, the throttle."""
+"""From counts to a level: estimates of the stream, windows, thresholds with hysteresis, and the throttle."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_a_warning_ends_only_below_its_threshold() -> None:
 
     assert at(0, 1.0) == OK  # a threshold is crossed above it
     assert at(1, 1.1) == WARN
-    assert at(2, 0.95) == WARN  # not well again yet
+    assert at(2, 0.95) == WARN  # still above the value that ends the warning
     assert at(2.5, 0.5) == WARN
     assert at(2 + CLEAR_SECONDS, 0.5) == OK
     assert at(10, 2.0) == WARN
     assert at(14.9, 0.95) == WARN
     assert at(15, 0.95) == ERROR
-    assert at(16, 0.1) == ERROR  # and does not flicker down to a warning either
+    assert at(16, 0.1) == ERROR  # and it does not become a warning again either
     assert at(15 + CLEAR_SECONDS, 0.1) == OK
     assert troubles.keys == []
 
@@ -205,10 +205,10 @@ def numbered(clock: Clock, numbers: Iterable[int | None]) -> CameraStats:
         (range(20), False),
         ([*range(50, 60), *range(10)], False),  # a driver that was started again
         ([*range(1, 4)] * 9, False),  # again and again
-        ([i // 2 for i in range(20)], True),  # two that began together
+        ([i // 2 for i in range(20)], True),  # two publishers that started together
         ([i if i % 2 else i + 1000 for i in range(20)], True),
-        ([i + 1000 * (i % 5 == 0) for i in range(25)], True),  # one is slower
-        ([*range(0, 40, 5)], False),  # with losses
+        ([i + 1000 * (i % 5 == 0) for i in range(25)], True),  # one publisher is slower
+        ([*range(0, 40, 5)], False),  # some images are lost
         ([None] * 20, True),  # a middleware that does not number them
         ([], False),
     ],
@@ -254,7 +254,7 @@ def test_a_throttle_keeps_its_rate(camera: float, most: float) -> None:
     wanted = min(camera, most)
     assert len(passed) == pytest.approx(wanted * 1000 / camera, rel=0.02, abs=2)
     for first, third in zip(passed, passed[2:], strict=False):
-        assert third - first >= 1 / most - 1e-6  # never three within a period
+        assert third - first >= 1 / most - 1e-6  # never three frames within a period
 
 
 def test_without_a_rate_every_frame_passes() -> None:

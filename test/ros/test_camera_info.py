@@ -1,4 +1,4 @@
-"""A serialised message with another stamp."""
+"""Replaces the stamp in a serialised message."""
 
 from __future__ import annotations
 

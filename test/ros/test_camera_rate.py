@@ -1,4 +1,4 @@
-"""Streams as they come: what changes while the node runs, and every format that image_transport writes."""
+"""Cameras that change while the node runs, and every format that image_transport writes."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_the_clock_may_start_again(raw: Client) -> None:
             publisher.publish(image(sec, noise(sec, 60, 80)))
             raw.wait(lambda before=before: len(raw.got["camera", "coverage"]) > before, f"a mask in turn {turn}")
             ages.append(raw.got["camera", "coverage"][-1].age)
-    assert max(abs(age) for age in ages) < 6  # of the clock, which stands between two of its messages
+    assert max(abs(age) for age in ages) < 6  # the clock does not move between two of its messages
     values = raw.camera_values()
     assert int(values["stamps backwards"]) >= 1
     assert raw.state() == "active"
@@ -147,7 +147,7 @@ def test_every_format_of_image_transport_is_decoded(tiny: Path) -> None:
             message.data.frombytes(data)
             publisher.publish(message)
             mask = client.result("camera", "mask", sec)
-            if flag is None:  # OpenCV names a mosaic by its second row and column
+            if flag is None:  # OpenCV names a mosaic after its second row and column
                 rgb = cv2.cvtColor(grey, cv2.COLOR_BayerBG2RGB)
             else:
                 rgb = cv2.cvtColor(cv2.imdecode(np.frombuffer(data, np.uint8), flag), cv2.COLOR_BGR2RGB)

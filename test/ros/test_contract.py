@@ -81,7 +81,7 @@ def test_every_output_of_a_frame_is_published(node: Any, tiny: Path, height: int
         assert math.isnan(mean) if here.size == 0 else mean == pytest.approx(here.mean() / 255, abs=1e-5)
     assert coverage.mean_confidence == pytest.approx(confidence.mean() / 255, abs=1e-5)
     assert coverage.low_confidence_fraction == pytest.approx((confidence / 255 < 0.5).mean(), abs=1e-5)
-    assert coverage.age > 3e8  # the stamp is of 1970, and no frame is dropped for its stamp
+    assert coverage.age > 3e8  # the stamp is from 1970, and no frame is dropped for its stamp
 
 
 @pytest.mark.parametrize("reliability", [RELIABLE, BEST_EFFORT])
@@ -91,7 +91,7 @@ def test_images_of_reliable_and_best_effort_publishers_arrive(node: Any, reliabi
     sec = 5000 + int(reliability)
     frame = noise(1, 100, 200)
 
-    def heard() -> bool:  # best effort: any one of them may be lost
+    def heard() -> bool:  # with best effort each of them may be lost
         publisher.publish(image(sec, frame))
         client.spin(0.1)
         return any(m.header.stamp.sec == sec for m in client.got["side", "mask"])
@@ -185,7 +185,7 @@ def test_a_malformed_frame_affects_no_other_frame(node: Any, text: str) -> None:
     publisher.publish(image(sec, noise(sec, 48, 64)))
     assert client.result("camera", "mask", sec).height == 48
     assert client.result("camera", "coverage", sec).dropped == 1
-    assert "/segmentation/camera/image: frame dropped, malformed" in process.log  # throttled: once for several
+    assert "/segmentation/camera/image: frame dropped, malformed" in process.log  # one warning for several frames
     client.node.destroy_publisher(publisher)
 
 

@@ -12,7 +12,7 @@ import pytest
 from test.ros.client import NodeProcess
 
 READY = 1.0
-"""Seconds after its start from which on the process is past Python's own imports on an idle machine."""
+"""Seconds after which the process has finished Python's own imports, on an idle machine."""
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -22,7 +22,7 @@ def test_a_signal_ends_the_node_with_status_0(number: signal.Signals, seed: int,
     start = time.monotonic()
     mapped = Path(f"/proc/{process.process.pid}/maps")
     while "librcl.so" not in mapped.read_text() and time.monotonic() - start < 60:
-        time.sleep(0.02)  # from here on ROS takes the signals
+        time.sleep(0.02)  # from here on ROS handles the signals
     time.sleep(READY + random.Random(seed).uniform(0, 3))
     process.process.send_signal(number)
     try:

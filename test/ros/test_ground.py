@@ -37,7 +37,7 @@ GRID = Grid(0, -5, 10, 5, 0.2)
 
 
 def expected(model: Path) -> np.ndarray:
-    """The cells of FRAME as the core has them, int8[rows, columns], -1 unknown."""
+    """The cells that the core computes for FRAME, int8[rows, columns], -1 = unknown."""
     seen = Segmenter.load(model, "cpu", threads=1)([FRAME])[0]
     view = View(Calibration(LENS, POSE), GRID, (480, 640))
     cost = project(view, load_costs(None, CLASS_NAMES, range(19)), seen.mask, seen.confidence, 0.0).cost
@@ -102,7 +102,7 @@ def camera_info(width: int = 640, frame: str = "optical") -> CameraInfo:
 
 
 def problem(client: Client, publisher: Any, got: list[OccupancyGrid]) -> str:
-    """What diagnostics say of the camera's grid after a frame, if there is none."""
+    """The message of the diagnostics about a camera that has no grid after a frame."""
     publisher.publish(image(1, FRAME))
     client.wait(lambda: client.diagnostic_values("ground").get("camera", "ok") != "ok", "a problem in diagnostics")
     assert client.diagnostics["ground"].level == b"\x01"

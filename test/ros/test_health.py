@@ -1,4 +1,4 @@
-"""The health of a camera's frames and what diagnostics say of it, from another process over real DDS."""
+"""The health of a camera's frames and its diagnostics, checked from another process over real DDS."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_each_frame_has_health_or_is_counted_as_dropped(tiny: Path) -> None:
             client.wait(lambda t=topic: client.node.count_subscribers(f"/segmentation/camera/{t}"), "it is known")
         publisher = client.publisher()
         frame, _ = street()[0]
-        for sec in range(1, 21):  # faster than the node can be
+        for sec in range(1, 21):  # faster than the node can process
             publisher.publish(image(sec, frame))
         client.wait(lambda: 20 in coverage and 20 in health, "the newest frame is never dropped")
         received = int(client.camera_values("camera")["received"])

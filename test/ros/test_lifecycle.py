@@ -1,4 +1,4 @@
-"""Up, down and up again from another process; bundles that cannot be loaded; a GPU that fails (the one fake)."""
+"""Transitions from another process, bundles that cannot be loaded, and a GPU that fails (the only fake)."""
 
 from __future__ import annotations
 
@@ -195,12 +195,12 @@ def test_a_gpu_that_fails_drops_frames_and_then_deactivates_the_node(tiny: Path)
 
 
 def test_the_launch_file_starts_an_active_node(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cameras whose names YAML would take for booleans, topics that follow the namespace, a name of its own."""
+    """Camera names that YAML would read as booleans, topics that follow the namespace, and another node name."""
     entities = declared(share_folder() / "launch" / "seg.launch.py", monkeypatch)
     cameras = "y=y/image_raw,on=/on/image_raw"
     actions = started(entities, {"cameras": cameras, "namespace": "ego", "node_name": "eyes", "model": str(tiny)})
     (launched,) = of_kind("Node", actions)
-    remap = ("-r", "/ego/y/image_raw:=/sensors/y")  # as SetRemap around the launch
+    remap = ("-r", "/ego/y/image_raw:=/sensors/y")  # as SetRemap around the launch file does
     with running(*node_arguments(launched)[1:], *remap, "-p", "threads:=1", node_name="/ego/eyes") as (_, client):
         assert client.camera_values("y")["topic"] == "/sensors/y"
         assert client.camera_values("on")["topic"] == "/on/image_raw"

@@ -24,7 +24,7 @@ def manager() -> Iterator[Manager]:
 def test_a_manager_activates_and_shuts_down_the_node(tiny: Path, manager: Manager) -> None:
     with running("-p", f"model:={tiny}", "-p", "autostart:=false", "-p", "threads:=1") as (node, _):
         assert manager.startup()
-        assert not manager.startup()  # at once: a manager that tries again is not left waiting
+        assert not manager.startup()  # the answer comes at once, so that a manager that tries again does not wait
         assert manager.shutdown()
         assert "Traceback" not in node.log
 

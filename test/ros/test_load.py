@@ -13,7 +13,7 @@ from unet_seg_ros.segmenter import Segmenter
 
 
 def test_under_overload_frames_are_dropped_and_the_order_is_kept(slow: Path) -> None:
-    # The client is too slow itself to take the pictures too.
+    # The client itself is too slow to receive the pictures as well.
     with running("-p", f"model:={slow}", "-p", "threads:=1", outputs=("mask", "coverage")) as (_, client):
         client.wait(lambda: client.state() == "active", "active")
         publisher = client.publisher()
@@ -30,7 +30,7 @@ def test_under_overload_frames_are_dropped_and_the_order_is_kept(slow: Path) -> 
         assert processed == len(stamps) < 60
         assert received == processed + dropped
         assert dropped == sum(m.dropped for m in client.got["camera", "coverage"])
-        assert stamps[-1] == 60  # what a forward takes is the newest: the last frame is never among the dropped
+        assert stamps[-1] == 60  # each pass takes the newest frame, so the last frame is never dropped
 
 
 def test_compressed_images_are_segmented(tiny: Path) -> None:

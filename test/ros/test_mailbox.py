@@ -1,4 +1,4 @@
-"""The mailbox against what is said of it: newest only, oldest camera first, groups together."""
+"""The mailbox keeps only the newest frame, serves the oldest camera first, and takes groups together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes beside the mask: calibration, class table, masked pixels, a bound on the rate, pictures for slow links."""
+"""Outputs besides the mask: calibration, class table, ignored pixels, a limited rate, compressed pictures."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ UNKNOWN_BELOW = 0.6
 
 @pytest.fixture(scope="module")
 def node(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
-    """A node whose camera "camera" ignores its lower half and a picture; its camera "side" is bound to 5 Hz."""
+    """A node whose camera "camera" ignores its lower half and a picture, and whose camera "side" is limited to 5 Hz."""
     mirror = np.zeros((10, 10), np.uint8)
     mirror[0] = 255
     path = tmp_path_factory.mktemp("masks") / "mirror.png"
@@ -42,7 +42,7 @@ def node(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clien
 
 
 def latched(client: Client, kind: Any, topic: str) -> Any:
-    """What a late subscriber gets."""
+    """The message that a late subscriber gets."""
     got: list[Any] = []
     subscription = client.node.create_subscription(kind, topic, got.append, LATCHED)
     client.wait(lambda: got, f"a latched message on {topic}")

@@ -1,4 +1,4 @@
-"""Parameter files that are for another node."""
+"""Parameter files that are meant for another node."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from unet_seg_ros.ros.parameter_files import cameras_in, misdirected
         ("/*/segmentation: {ros__parameters: {a: 1}}", True),
         ("/**/segmentation: {ros__parameters: {a: 1}}", True),
         ("{camera_driver: {ros__parameters: {a: 1}}, /**: {ros__parameters: {a: 1}}}", True),
-        ("segmentation: {ros__parameters: {a: 1}}", False),  # that is /segmentation
+        ("segmentation: {ros__parameters: {a: 1}}", False),  # the key means /segmentation
         ("/*: {ros__parameters: {a: 1}}", False),
         ("/ego/seg: {ros__parameters: {a: 1}}", False),
         ("{a: {ros__parameters: {a: 1}}, b: {c: {ros__parameters: {a: 1}}}}", False),
-        ("", True),  # nothing to complain about: rcl says what is wrong with such a file
+        ("", True),  # no warning: rcl itself reports what is wrong with such a file
         ("]", True),
         ("[1, 2]", True),
     ],

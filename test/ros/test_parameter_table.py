@@ -62,7 +62,7 @@ def test_every_parameter_is_used() -> None:
     names = names_of(["camera"], ["ego"])
     values = {name: spec.default for name, spec in names.items()}
     Settings.of(Read(values | {"regions": ["ego"], "region.ego.polygon": (0.0, 0.0, 1.0, 0.0, 1.0, 1.0)}))
-    assert names.keys() - read == {"autostart", "bond_heartbeat_period"}  # which the node reads itself
+    assert names.keys() - read == {"autostart", "bond_heartbeat_period"}  # the node reads this parameter itself
 
 
 def test_the_defaults_are_valid_settings() -> None:

@@ -1,4 +1,4 @@
-"""Room in /dev/shm: looked at before ROS starts, and what is taken fits into it."""
+"""The space in /dev/shm is checked before ROS starts, and the segment fits into it."""
 
 from __future__ import annotations
 

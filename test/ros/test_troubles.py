@@ -1,4 +1,4 @@
-"""Each trouble of docs/diagnostics.md, brought about in a real node by another process; the page's sentences hold."""
+"""Each trouble of docs/diagnostics.md is caused in a real node by another process and has the page's sentence."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def stage(tiny: Path) -> Iterator[tuple[Client, dict[str, Source]]]:
     """An active node with a camera for each trouble, and sources that bring them about."""
     with running(
         *("-p", f"model:={tiny}", "-p", "threads:=1", "-p", f"cameras:={CAMERAS}"),
-        # far from what a machine that is busy with other things makes of the cameras that are well
+        # far from the values of the cameras without trouble on a busy machine
         *("-p", "diagnostics.error_after:=4.0", "-p", "diagnostics.min_rate:=2.0", "-p", "diagnostics.max_age:=4.0"),
         *("-p", "diagnostics.max_drop_ratio:=1.0"),
         outputs=(),
     ) as (_, client):
         client.wait(lambda: client.state() == "active", "active")
-        gaps = np.cumsum([0, 1, 1, 3] * 500)  # two of five are missing
+        gaps = np.cumsum([0, 1, 1, 3] * 500)  # two of five images are missing
         base = now_ns()
         sources = {
             "stopped": Source(client, "stopped"),
@@ -123,7 +123,7 @@ def stage(tiny: Path) -> Iterator[tuple[Client, dict[str, Source]]]:
         }
         sources["bad"].message.data = sources["bad"].message.data[:-200]
         client.node.create_publisher(CompressedImage, "/segmentation/wrong/image", 5)
-        client.node.create_publisher(Image, "/segmentation/fine/image", 5)  # one that sends nothing
+        client.node.create_publisher(Image, "/segmentation/fine/image", 5)  # a publisher that sends nothing
         client.node.create_publisher(Image, "/segmentation/never/image", QoSProfile(depth=1, reliability=BEST_EFFORT))
         play(client, sources, 3.0)
         sources.pop("stopped")
@@ -198,7 +198,7 @@ def test_a_trouble_ends_a_while_after_its_cause(stage: Any) -> None:
         play(client, sources, 0.5)
         levels.append(client.diagnostics["camera none"].level)
     assert levels[-1] == OK
-    assert time.monotonic() - begin >= CLEAR_SECONDS - 1  # the last judgement that found it was up to a second before
+    assert time.monotonic() - begin >= CLEAR_SECONDS - 1  # the last report with it was up to a second before
 
 
 def test_every_trouble_of_the_page_is_tested() -> None:

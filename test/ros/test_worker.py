@@ -1,4 +1,4 @@
-"""The worker: what one frame's error costs, frames that do not fit into a GPU's memory together, and timing."""
+"""The worker: errors of one frame, frames that do not fit into a GPU's memory together, and the stage times."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class FakeCamera:
 
 
 def segment(frames: list[np.ndarray]) -> list[Any]:
-    """A segmenter whose memory holds one frame, and none that is black."""
+    """A segmenter whose memory is too small for two frames, and for a black one."""
     if len(frames) > 1 or not frames[0].any():
         raise OutOfMemory("CUDA out of memory")
     return [SimpleNamespace(timings=Timings(0.25, 0.5, 0.125), fault="broken" if frames[0][0, 0, 0] == 9 else "")]
@@ -64,7 +64,7 @@ def worker(cameras: dict[str, FakeCamera]) -> Worker:
     segment.max_pixels = 100  # type: ignore[attr-defined]
     logger: Any = SimpleNamespace(warning=lambda text: None)
     made = Worker(segmenter, cameras, EngineStats(), lambda: None, logger, lambda reason: None)  # type: ignore
-    made.stop()  # its thread is not what is tested
+    made.stop()  # its thread is not tested here
     return made
 
 

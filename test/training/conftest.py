@@ -19,7 +19,7 @@ TINY = UNetConfig(widths=(8, 8), depths=(1, 1))
 
 @pytest.fixture
 def town(tmp_path: Path) -> Path:
-    """Six frames of 64×80 in split ``train``: a road with a car under a sky, each its own shade, and a void corner."""
+    """Six frames of 64×80 in split ``train``: road, car and sky in different colours, and a void corner."""
     root = tmp_path / "town"
     rng = np.random.default_rng(0)
     ids = {label.name: label.id for label in LABELS}

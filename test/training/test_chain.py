@@ -1,4 +1,4 @@
-"""From nothing to a mask by the commands that the README gives, with a power cut on the way."""
+"""From an empty folder to a mask with the commands of the README, with an interruption."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_the_trained_network_is_evaluated_and_segments(runs: Path) -> None:
     command("training.evaluate", str(bundle), str(town), "val", "--output", str(runs / "report"))
     report = json.loads((runs / "report" / "report.json").read_text())
     best = pd.read_csv(runs / "killed" / "metrics.csv")["val/miou"].max()
-    assert report["miou"] == pytest.approx(best, rel=1e-3)  # the folded network rounds otherwise
+    assert report["miou"] == pytest.approx(best, rel=1e-3)  # the folded network has other rounding errors
     segmenter = Segmenter.load(bundle)
     image, _ = read_pair(labelled_pairs(town, "val")[0])
     seen = segmenter([image])[0]

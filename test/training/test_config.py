@@ -1,4 +1,4 @@
-"""Run configurations: what is wrong is said in one line, with file and field."""
+"""Run configurations: an error is one line with the file and the field."""
 
 from __future__ import annotations
 

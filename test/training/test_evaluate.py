@@ -61,7 +61,7 @@ def test_a_label_of_another_size_is_named(town: Path, bundle: Path) -> None:
 
 
 def test_all_figures_use_the_same_frames(town: Path, bundle: Path) -> None:
-    """From the masks of all frames side by side, with the definitions written out."""
+    """Computed from the masks of all frames side by side, by the definitions."""
     segmenter = Segmenter.load(bundle, device="cpu")
     evaluation = evaluate(segmenter, town, "train", GROUPINGS["cityscapes19"])
     seen, labels = [], []
@@ -171,11 +171,11 @@ def test_the_command_prints_the_table_or_one_line(
     assert first_words[1:12] == [*GROUPINGS["camvid11"].names]
     run(monkeypatch, bundle, town, "train", "--grouping", "camvid11", "--flip", "--scales", "0.75", "1")
     both = capsys.readouterr().out
-    assert both.startswith(plain)  # what drives is not touched by what is reported apart
+    assert both.startswith(plain)  # the figures of the Segmenter do not change
     apart = both.removeprefix(plain).splitlines()
     assert [line.split()[0] for line in apart[3:]] == first_words[1:]
     with pytest.raises(SystemExit, match=r"^.*splits under .*: train$"):
-        run(monkeypatch, bundle, town)  # val, which is not there
+        run(monkeypatch, bundle, town)  # the split val does not exist
     with pytest.raises(SystemExit, match=r"^.*no city nowhere; there are town$"):
         run(monkeypatch, bundle, town, "train", "--cities", "nowhere")
     with pytest.raises(SystemExit, match=r"^scales must be above 0, not \[1\.0, 0\.0\]$"):

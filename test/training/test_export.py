@@ -31,7 +31,7 @@ MakeRun = Callable[..., TrainConfig]
 
 
 def network(seed: int) -> UNet:
-    """A tiny network whose norms hold what training could leave in them, in eval mode."""
+    """A tiny network in eval mode whose normalisations hold values as after training."""
     torch.manual_seed(seed)
     model = UNet(CONFIGS["tiny"])
     for norm in model.modules():
@@ -114,7 +114,7 @@ def test_after_a_damaged_checkpoint_another_one_is_exported(
     told = capsys.readouterr()
     assert re.fullmatch(rf"{run / BEST}: not a complete .*; trying the next checkpoint\n", told.err)
     assert f"compared with {path_of(run, 2)}" in told.out
-    shutil.copy(path_of(run, 1), path_of(run, 2))  # it pretends to be of a later step
+    shutil.copy(path_of(run, 1), path_of(run, 2))  # its name says a later step
     assert same(export(run, output, "x", {}).build(), network(2))
     assert f"{path_of(run, 2)}: it holds step 1, so it was renamed or copied" in capsys.readouterr().err
     damage(path_of(run, 1))
@@ -220,7 +220,7 @@ def test_a_failed_export_keeps_the_old_output(tiny_run: MakeRun, town: Path, tmp
 
 
 def nudged(model: UNet, by: float) -> UNet:
-    """A folded network whose second class is ``by`` more likely than it should be."""
+    """A folded network whose second class has a logit that is too large by ``by``."""
     folded = fold(model)
     with torch.no_grad():
         folded.head.bias[1] += by

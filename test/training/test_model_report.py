@@ -88,7 +88,7 @@ def test_the_card_has_the_figures_of_every_set(
 def test_a_drive_has_the_accuracy_of_arrived_masks(
     town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """CamVid val is a drive: the town's frames stand for it."""
+    """CamVid val is a drive; here the town's frames are used instead."""
     for kind in ("leftImg8bit", "gtFine"):
         target = tmp_path / "data" / "camvid" / kind / "val" / "town"
         target.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Everything that is wrong with a data set is listed before a step is trained on it."""
+"""All problems of a data set are listed before training."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_label_without_an_image_is_found(town: Path) -> None:
 def test_splits_without_labels_are_left_out_and_named(
     town: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As the real Cityscapes' 19,998 images of train_extra, which have coarse labels alone."""
+    """Like the 19,998 images of train_extra in the real Cityscapes, which have only coarse labels."""
     shutil.copytree(town / "leftImg8bit" / "train", town / "leftImg8bit" / "train_extra")
     command(monkeypatch, str(town))
     output = capsys.readouterr().out

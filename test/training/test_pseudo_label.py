@@ -30,7 +30,7 @@ CONFIG = UNetConfig(widths=(8, 8), depths=(1, 1))
 
 
 def bundle(folder: Path, max_pixels: int = 64 * 80, sharpness: float = 30.0) -> Path:
-    """Random weights; the larger ``sharpness`` the surer is the network."""
+    """Random weights; a larger ``sharpness`` gives a higher confidence."""
     torch.manual_seed(1)
     unet = UNet(CONFIG)
     with torch.no_grad():
@@ -47,7 +47,7 @@ def command(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
 
 
 def busy(index: int) -> NDArray[np.uint8]:
-    """Frames that differ, of 64×48."""
+    """Different frames of 64×48 pixels."""
     return np.random.default_rng(index).integers(0, 256, (6, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
 
 
@@ -177,7 +177,7 @@ def test_broken_frames_are_skipped_and_reported(
 def test_the_readable_part_of_a_damaged_bag_is_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bag = bag_of(tmp_path / "bag", 12, larger=5)  # of several chunks, so that a part remains
+    bag = bag_of(tmp_path / "bag", 12, larger=5)  # the bag has several chunks, so that a part is left
     (file,) = bag.glob("*.mcap")
     file.write_bytes(file.read_bytes()[: file.stat().st_size * 2 // 3])
     command(monkeypatch, bundle(tmp_path), file, tmp_path / "out", "--frames", 3)

@@ -23,7 +23,7 @@ from unet_seg_ros.segmenter import Segmenter
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Tells classes by brightness, so clearly that rounding changes few pixels."""
+    """A network that predicts classes by brightness, so clearly that rounding changes few pixels."""
     torch.manual_seed(0)
     model = trained(UNetConfig(widths=(16, 32), depths=(1, 1))).float()
     torch.nn.init.normal_(model.head.weight, std=3.0)
@@ -44,7 +44,7 @@ def splits(town: Path) -> list[object]:
 def test_int8_that_passes_is_stored_with_its_ranges_and_checks(
     bundle: Path, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(int8, "AGREEMENT", 0.9)  # a random network is nowhere as sure as a trained one
+    monkeypatch.setattr(int8, "AGREEMENT", 0.9)  # a random network has a lower confidence than a trained one
     monkeypatch.setattr(int8, "LOSS", 0.05)
     output = tmp_path / "out.safetensors"
     command(monkeypatch, bundle, output, *splits(town))

@@ -1,4 +1,4 @@
-"""The test server's files, evaluated by cityscapesScripts itself, and what is refused."""
+"""The files for the test server, evaluated by cityscapesScripts itself, and refused inputs."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONFIG = UNetConfig(widths=(8, 8), depths=(1, 1))
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Random weights, whose most frequent outputs (7, 8, 11) are made the town's road, sky and car."""
+    """Random weights whose most frequent outputs (7, 8, 11) are renamed road, sky and car."""
     torch.manual_seed(0)
     ids = list(range(19))
     for often, meant in ((7, 0), (8, 10), (11, 13)):
@@ -45,8 +45,9 @@ def segmenter(bundle: Path) -> Segmenter:
 def test_cityscapesscripts_finds_the_files_and_gives_the_same_figures(
     town: Path, segmenter: Segmenter, tmp_path: Path
 ) -> None:
-    """Their search, their reading of files, their matrix. Their instance score, which has no part in the IoU, is
-    switched off: it calls ``np.in1d``, which NumPy 2.4 no longer has.
+    """cityscapesScripts searches and reads the files and computes the matrix.
+
+    Its instance score, which does not affect the IoU, is switched off: it calls ``np.in1d``, which NumPy 2.4 lacks.
     """
     output = tmp_path / "results"
     assert write_submission(segmenter, town, "train", output) == 6

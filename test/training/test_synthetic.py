@@ -1,4 +1,4 @@
-"""The synthetic town: deterministic, complete in its classes, exact in its sizes and readable as Cityscapes."""
+"""The synthetic town: deterministic, with all classes, in the given sizes, and in Cityscapes' layout."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_every_label_id_is_known_and_every_class_occurs() -> None:
 
 
 def test_colours_change_at_the_borders_of_labels() -> None:
-    """The contrast across label borders is far above the contrast elsewhere, and falls when the label is moved."""
+    """The contrast is much higher at label borders than elsewhere, and lower when the label is shifted."""
     frame = next(drive(DriveConfig(seed=0, width=320, height=240)))
     step = np.abs(np.diff(frame.image.astype(int), axis=1)).sum(-1)
 

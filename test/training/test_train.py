@@ -1,4 +1,4 @@
-"""The loop: it learns, logs, validates, alone and as two processes."""
+"""The training loop learns, logs and validates, in one process and in two."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_two_processes_train_as_torchrun_starts_them(tiny_run: MakeRun, tmp_path
 
 
 def test_processes_that_find_different_checkpoints_stop(tiny_run: MakeRun, tmp_path: Path) -> None:
-    """As on two machines that do not share the run's folder."""
+    """Like two machines that do not share the run's folder."""
     config = tiny_run(model="nano", crop=(32, 64), steps=4, batch=4, save_every=2)
     first = tmp_path / "first"
     trained(dataclasses.replace(config, steps=2), first)

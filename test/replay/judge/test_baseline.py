@@ -26,7 +26,7 @@ Row = dict[str, float]
 
 
 def table(seconds: float, fps: int = 10, quality: float = 0.7, seed: int = 0) -> pd.DataFrame:
-    """As frames.csv has it; of ``quality`` are the IoUs, and the flicker is what it leaves."""
+    """A table like frames.csv. ``quality`` gives the IoUs, and the flicker is 1 - ``quality``."""
     rng, count = np.random.default_rng(seed), round(seconds * fps)
     found = pd.DataFrame({"camera": "front", "stamp_ns": START + np.arange(count) * (10**9 // fps)})
     found["status"] = "processed"
@@ -61,7 +61,7 @@ def written(folder: Path, frames: pd.DataFrame | None, mode: str = "offline", gr
 
 
 def metric(name: str, frames: list[Row]) -> float:
-    """The slow reference: frames are dictionaries, a draw is a list of them."""
+    """The slow reference: a frame is a dictionary, and a draw is a list of frames."""
     if name == "miou":
         unions = {one: sum(row[f"union.{one}"] for row in frames) for one in CLASSES}
         parts = [sum(row[f"intersection.{one}"] for row in frames) / n for one, n in unions.items() if n]
@@ -82,7 +82,7 @@ def needed(name: str) -> list[str]:
 
 
 def pairs(before: pd.DataFrame, after: pd.DataFrame) -> list[list[tuple[Row, Row]]]:
-    """Frames of both by the second they fall into, in order of time; the n-th of a stamp goes with the n-th."""
+    """The frames of both by their second, in order of time; the n-th frames of a stamp belong together."""
     rows: list[dict[tuple[object, ...], Row]] = [{}, {}]
     for frames, found in zip((before, after), rows, strict=True):
         for row in frames.to_dict("records"):
@@ -97,7 +97,7 @@ def pairs(before: pd.DataFrame, after: pd.DataFrame) -> list[list[tuple[Row, Row
 
 
 def slow(before: pd.DataFrame, after: pd.DataFrame, name: str, times: list[np.ndarray]) -> tuple[float, ...]:
-    """Before, after, and the interval; ``times`` says how often each second is in each draw."""
+    """The values before and after, and the interval; ``times`` is how often each second is in each draw."""
     blocks = [
         [pair for pair in block if not any(math.isnan(row[one]) for row in pair for one in needed(name))]
         for block in pairs(before, after)
@@ -176,7 +176,7 @@ def test_frames_that_only_one_replay_has_are_left_out() -> None:
     more = pd.concat([after, bad[60:], bad.assign(camera="rear")])
     expected = compare_frames(before, after)
     assert compare_frames(before, more) == expected
-    assert compare_frames(pd.concat([before, bad[90:]]), more[5:]) != expected  # those of both count
+    assert compare_frames(pd.concat([before, bad[90:]]), more[5:]) != expected  # only the frames of both count
     assert compare_frames(before[20:], more[:45]) == compare_frames(before[20:45], after[20:45])
 
 
@@ -210,7 +210,7 @@ def test_at_least_two_seconds_are_needed(
 
 
 def test_whole_seconds_are_drawn_instead_of_frames() -> None:
-    """What frames of a second share makes the interval wider than if each told something new."""
+    """Frames of one second are similar, so the interval is wider than for independent frames."""
     seconds, fps, rng = 60, 10, np.random.default_rng(6)
     for shared in (True, False):
         before, after = table(seconds, fps), table(seconds, fps)
@@ -238,7 +238,7 @@ def test_another_grouping_gives_an_error_of_one_line(tmp_path: Path) -> None:
         Baseline(path).compare(table(3), "offline", GROUPING)
     assert str(caught.value) == f"{path}: its grouping is camvid11, but this replay's is cityscapes19"
     assert Baseline(path).compare(table(3), "offline", GROUPINGS["camvid11"])
-    assert Baseline(written(tmp_path, table(3), grouping="")).compare(table(3), "offline", GROUPING)  # had no labels
+    assert Baseline(written(tmp_path, table(3), grouping="")).compare(table(3), "offline", GROUPING)  # no labels
 
 
 def test_a_baseline_that_cannot_be_read_gives_an_error_of_one_line(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_a_baseline_that_cannot_be_read_gives_an_error_of_one_line(tmp_path: Pat
 
 
 def test_missing_labels_are_reported(tmp_path: Path) -> None:
-    """Else a replay that has lost its labels would pass."""
+    """Otherwise a replay without its labels would pass."""
     frames = table(4)
     names = [n for n in frames if n.startswith(("intersection.", "union.")) or n in ("labelled", "miou")]
     with pytest.raises(ReportError, match=r"report\.json: its frames had labels, but this replay's have none"):

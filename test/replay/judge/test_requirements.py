@@ -1,4 +1,4 @@
-"""Requirements on a report: how they are written, what they look at, and the exit status that comes of them."""
+"""Requirements on a report: their form, the values that they check, and the exit status."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def report(**changes: Any) -> Report:
 
 
 def expected() -> dict[str, float | None]:
-    """Of that report, by hand."""
+    """The values of this report, by hand."""
     found: dict[str, float | None] = {"dropped": 10 / 40, "repeated": 3 + 4, "backward": 2, "gaps": 1}
     found |= {"trust.p05": 0.2, "trust.p50": 0.9, "trust.distrusted": 0.1}
     found |= {"rate": 8.5, "jitter": 0.01, "flicker": 0.021, "confidence": 0.876}
@@ -106,7 +106,7 @@ def test_every_value_of_a_report_can_be_required() -> None:
     assert measured - set(names("live", GROUPING, [LANE])) - {"agreement"} == {
         "sent",
         "frames",
-    }  # not figures of quality
+    }  # these do not measure quality
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_requirement_on_a_missing_value_does_not_hold() -> None:
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A town of 3 frames and a model."""
+    """A town with 3 frames, and a model."""
     root = tmp_path_factory.mktemp("drive")
     assert len(list(write_drive(DriveConfig(width=96, height=64, fps=5, seconds=0.6), root / "town", "demo"))) == 3
     return root / "town", write_model(root / "tiny.safetensors")
@@ -250,7 +250,7 @@ def drive(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_the_commands_exit_status_follows_the_requirements(
     tmp_path: Path, drive: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own signal handlers
     town, model = drive
     regions, rules = tmp_path / "regions.yaml", tmp_path / "rules.yaml"
     regions.write_text("lower half: [0, 0.5, 1, 0.5, 1, 1, 0, 1]")

@@ -1,4 +1,4 @@
-"""Which label is a frame's, and what becomes of labels that are not in order."""
+"""Which label belongs to a frame, and how wrong labels are handled."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def write_bag(path: Path, labels: list[Any], frames: int = 3, **more: list[Any])
 
 
 def looked_up(path: Path, source: LabelSource) -> tuple[list[Array | None], list[str]]:
-    """The label of each frame, and what was wrong."""
+    """The label of each frame, and the problems."""
     problems = Problems()
     drive = with_labels(open_source(path, None, (), [topic for _, topic in source.topics]), source)
     truth = Truth(source, drive, problems)
@@ -77,7 +77,7 @@ def looked_up(path: Path, source: LabelSource) -> tuple[list[Array | None], list
 
 
 def check(found: list[Array | None], expected: list[int | None]) -> None:
-    """The labels are those of these numbers."""
+    """Checks that the labels are those of these frame numbers."""
     assert [label is None for label in found] == [number is None for number in expected]
     for label, number in zip(found, expected, strict=True):
         assert label is None or number is None or np.array_equal(label, ID_TO_TRAIN_ID[ids(number)])
@@ -123,7 +123,7 @@ def test_labels_named_after_stamps_match(tmp_path: Path) -> None:
         write_label(labels / f"front_{stamp(index)}.png", ids(index))
     found, problems = looked_up(bag, LabelSource(labels))
     check(found, [0, None, 2])
-    assert problems == []  # the folder may be of several drives
+    assert problems == []  # the folder may hold labels of several drives
 
 
 @pytest.mark.parametrize(("name", "third"), [("{}.png", 3), ("frame_{:06d}_labelIds.png", None)])
@@ -132,7 +132,7 @@ def test_labels_named_after_frame_numbers_match(tmp_path: Path, name: str, third
     for index in (1, 3):
         write_label(tmp_path / "labels" / name.format(index), ids(index))
     check(looked_up(video, LabelSource(tmp_path / "labels"))[0], [None, 1, None, 3])
-    write_label(tmp_path / "labels" / f"other_{name.format(3)}", ids(5))  # of two, it is a guess
+    write_label(tmp_path / "labels" / f"other_{name.format(3)}", ids(5))  # with two labels it would be a guess
     check(looked_up(video, LabelSource(tmp_path / "labels"))[0], [None, 1, None, third])
 
 

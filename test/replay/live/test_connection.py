@@ -1,4 +1,4 @@
-"""What comes from another node's topics is bounded."""
+"""Texts and numbers from another node's topics are limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers of frames of a live drive, on drives that were never played."""
+"""The numbers of frames of a live drive, computed without playing a drive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Latency, stages and rates of a live drive, on drives that were never played."""
+"""Latency, stages and rates of a live drive, computed without playing a drive."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_transport_is_the_rest_of_the_latency() -> None:
     frame = sent(0, 200_000_000)
     frame.stages = told
     assert stages(frame) == pytest.approx({**told, "transport": 0.05})
-    frame.repeated = True  # its latency is not known
+    frame.repeated = True  # its latency is unknown
     assert stages(frame) == {**told, "transport": None}
     assert set(stages(sent(1, 5)).values()) == {None}
 

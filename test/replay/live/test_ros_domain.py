@@ -1,4 +1,4 @@
-"""What a replay sets up before it talks to anyone."""
+"""The environment that a replay sets before it uses ROS."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from unet_seg_ros.ros.bringup import bringup
 
 @pytest.fixture
 def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """A car's, in place of this process's."""
+    """The environment of a car instead of this process's."""
     car = {"ROS_DOMAIN_ID": "0", "ROS_STATIC_PEERS": "10.0.0.1", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}
     monkeypatch.setattr(os, "environ", car)
     return car
@@ -21,7 +21,7 @@ def environ(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 def test_a_replay_never_uses_the_cars_domain(environ: dict[str, str]) -> None:
     plan = bringup({})
     domains = set()
-    for _ in range(3000):  # one of 102 domains would be missed once in 10^12 runs
+    for _ in range(3000):  # by chance, one of 102 domains would be missing once in 10^12 runs
         isolate(plan)
         domains.add(int(environ["ROS_DOMAIN_ID"]))
     assert domains == set(range(1, 102))

@@ -1,4 +1,4 @@
-"""What is recorded offline reads as what the node publishes."""
+"""Outputs that are recorded offline equal those that the node publishes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a process uses, of processes that are known."""
+"""CPU and memory of processes for which they are known."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUSY = f"held = b'x' * {HELD}\nprint('ready', flush=True)\nwhile True: pass"
 
 @pytest.fixture
 def busy(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
-    """A process that never rests and holds some memory."""
+    """A process that always computes and holds some memory."""
     monkeypatch.setattr(process_meter, "INTERVAL", 0.02)
     process = subprocess.Popen([sys.executable, "-c", BUSY], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
@@ -71,4 +71,4 @@ def test_the_meter_stops_when_the_process_ends(busy: subprocess.Popen[str]) -> N
     busy.kill()
     busy.wait()
     assert meter.stop()
-    assert Meter(busy.pid).stop() == []  # it never ran
+    assert Meter(busy.pid).stop() == []  # this process never ran

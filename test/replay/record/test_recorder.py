@@ -1,4 +1,4 @@
-"""What is recorded is what was sent, and opens with any reader of rosbag2."""
+"""A recording holds what was written, and every reader of rosbag2 opens it."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_recording_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
 @contextmanager
 def files_of_at_most(size: int) -> Iterator[None]:
-    """As a full disk: what is written beyond fails."""
+    """Simulates a full disk: writing more bytes fails."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -71,12 +71,12 @@ def files_of_at_most(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-@pytest.mark.parametrize("room", [2**20, 2**12])  # it is full in the middle, and not before the end
+@pytest.mark.parametrize("room", [2**20, 2**12])  # the disk is full in the middle of the recording
 def test_on_a_full_disk_only_the_recording_is_missing(tmp_path: Path, room: int) -> None:
     path = tmp_path / "drive.mcap"
     message = bytes(TYPES.serialize_cdr(image_message(np.zeros((400, 400, 3), np.uint8), "rgb8", 1, "a"), IMAGE))
     with files_of_at_most(room), Recorder(path) as recorder:
-        for stamp in range(50 if room > 2**15 else 2):  # more than may wait
+        for stamp in range(50 if room > 2**15 else 2):  # more messages than may wait
             recorder.write("/a", IMAGE, stamp, message)
     assert recorder.problem == f"{path}: not recorded: File too large"
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The pictures of a report: the worst are the worst, a long drive costs no more than a short one."""
+"""The pictures of a report: the worst frames are right, and a long drive needs no more memory than a short one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def take(gallery: Gallery, at_ns: int, score: float, camera: str = "front", labe
 
 def test_the_worst_frames_are_a_second_apart() -> None:
     gallery = Gallery(palette(), TABLE)
-    scores = np.sin(np.arange(400) / 15) + np.random.default_rng(3).random(400) / 10  # neighbours are alike
+    scores = np.sin(np.arange(400) / 15) + np.random.default_rng(3).random(400) / 10  # neighbours are similar
     for index, score in enumerate(scores):
         take(gallery, index * SECOND // 10, float(score))
     times = [bad.at_ns for bad in gallery.worst]
@@ -56,7 +56,7 @@ def test_a_frame_without_a_score_is_not_shown() -> None:
     gallery = Gallery(palette(), TABLE)
     take(gallery, 0, float("nan"))
     take(gallery, SECOND // 2, 0.1)
-    take(gallery, SECOND // 2, 0.2, camera="left")  # another camera's moment is its own
+    take(gallery, SECOND // 2, 0.2, camera="left")  # frames of another camera are independent
     assert [bad.score for bad in gallery.worst] == [0.2, 0.1]
 
 
@@ -82,7 +82,7 @@ def test_tiles_depend_on_whether_there_is_a_label() -> None:
 
 
 def test_errors_are_those_of_the_grouping() -> None:
-    table = GROUPINGS["camvid11"].table  # truck and car are one class there
+    table = GROUPINGS["camvid11"].table  # truck and car are one class in this grouping
     label, mask = np.array([[14, 14, VOID]], np.uint8), np.array([[13, 0, 13]], np.uint8)
     assert errors(table[label], table[mask]).tolist() == [[list(RIGHT), list(WRONG), list(UNKNOWN)]]
 
@@ -127,7 +127,7 @@ def test_the_video_of_a_long_drive_is_faster(tmp_path: Path) -> None:
     for index in range(20):
         take(gallery, index * 10 * SECOND, 0.0)
     speed = write_video(tmp_path / "overlay.webm", gallery.films["front"])
-    assert speed == pytest.approx(50.0)  # 5 pictures a second and not one in ten
+    assert speed == pytest.approx(50.0)  # 5 pictures per second, not one per 10 s
     assert len(list(open_source(tmp_path / "overlay.webm").frames())) == 20
 
 

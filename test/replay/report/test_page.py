@@ -1,4 +1,4 @@
-"""The page stands on its own, is well formed, and says what the report says."""
+"""The page loads no other file, is well formed, and shows the values of the report."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_each_of_several_bags_has_a_row() -> None:
     read = Page(text)
     assert "/drives/three.mcap50 / 60––" in read.said
     assert "cut short" in read.said
-    assert read.tags["svg"] == 2  # calibration, CPU and memory: bags have no common time
+    assert read.tags["svg"] == 2  # several bags have no common time, so no curves are drawn over it
 
 
 def test_a_drive_with_few_measurements_has_a_page() -> None:

@@ -1,4 +1,4 @@
-"""What goes wrong with a drive is said, costs no more than itself and never the drive."""
+"""Faults of a drive are reported, lose only their own frames, and never change the drive."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def read(bag: Path, ending: str) -> list[Any]:
 
 
 def test_the_output_never_replaces_the_drive(tmp_path: Path, model: Path) -> None:
-    """An earlier replay's recording can be replayed, but not into its own folder."""
+    """The recording of an earlier replay can be replayed, but not into its own folder."""
     folder = drives.write_bag(tmp_path / "drive", {FRONT: [drives.raw(0), drives.raw(1)]}, StoragePlugin.MCAP)
     file = folder / "drive.mcap"
     before = file.read_bytes()
@@ -157,7 +157,7 @@ def label(index: int, stamp: int) -> Any:
 
 
 def test_labels_that_match_no_frame_are_counted(tmp_path: Path, model: Path) -> None:
-    """The label of a frame that can't be decoded is not missed."""
+    """The label of a frame that cannot be decoded does not count as missing."""
     images = [drives.raw(index) for index in range(4)]
     images[3].encoding = "secret"
     for off, says in (
@@ -168,7 +168,7 @@ def test_labels_that_match_no_frame_are_counted(tmp_path: Path, model: Path) -> 
         topics = {FRONT: images, "/label": [label(index, stamp) for index, stamp in enumerate(off)]}
         bag = drives.write_bag(tmp_path / f"bag{len(says)}{off[0]}", topics, StoragePlugin.MCAP)
         report = replay(bag, tmp_path / "out", model, labels=LabelSource.parse(["/label"], False)).report
-        assert report["problems"][1:] == says  # after the frame's own
+        assert report["problems"][1:] == says  # the first problem is that of the frame
 
 
 def test_a_broken_label_drops_one_comparison(tmp_path: Path, model: Path) -> None:

@@ -1,4 +1,4 @@
-"""``--select`` writes the frames that are most worth labelling, so that a training can read them."""
+"""``--select`` writes the frames that are most worth labelling as a data set for training."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from unet_seg_ros.segmenter import Segmenter
 
 BLACK = 3
 REPEATED = 8
-"""From here on all frames show the one before it."""
+"""From this frame on, all frames show the frame before it."""
 
 
 def pictures() -> list[Array]:
@@ -149,7 +149,7 @@ def test_existing_files_are_not_replaced(tmp_path: Path) -> None:
 
 
 def test_select_is_refused_for_live_and_for_several_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own signal handlers
     wanted = ["--select", "2", str(tmp_path / "chosen"), "--output", str(tmp_path / "out")]
     model = write_model(tmp_path / "tiny.safetensors")
     source = bag(tmp_path / "drive")

@@ -27,7 +27,7 @@ from unet_seg_ros.replay.source.drive import Drive
 LABELS = 8
 CAMERAS = {"front": "/front", "left": "/left"}
 START = 10**15
-"""Nanoseconds of the monotonic clock: a machine that runs for days."""
+"""Nanoseconds of the monotonic clock on a machine that has run for days."""
 
 
 def picture(seed: int) -> np.ndarray:
@@ -46,7 +46,7 @@ frames = st.lists(
     st.tuples(
         st.sampled_from(list(CAMERAS)),
         st.integers(1, 3),  # milliseconds since the frame before
-        st.sampled_from([0.5, 1.5, 2.5, 5.5, 9.5, None]),  # milliseconds to its mask: never at an instant
+        st.sampled_from([0.5, 1.5, 2.5, 5.5, 9.5, None]),  # milliseconds to its mask; never at the time of a frame
         st.sampled_from([*range(LABELS), None]),
     ),
     min_size=1,

@@ -1,4 +1,4 @@
-"""A replay with a calibration leaves the ground in metres: in the bag, and beside the overlay."""
+"""A replay with a calibration records grids in metres and shows them beside the overlay."""
 
 from __future__ import annotations
 

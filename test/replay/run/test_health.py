@@ -1,4 +1,4 @@
-"""A replay says how far each frame could be trusted: in the table, the report, the page, the bag and the verdict."""
+"""A replay gives the trust of each frame in the table, the report, the page, the recording and the verdict."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from unet_seg_ros.replay.topics import COMPRESSED_IMAGE
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share_folder import share_folder
 
-MODEL = share_folder() / "models" / "unet_nano_synthetic.safetensors"  # it knows the town
+MODEL = share_folder() / "models" / "unet_nano_synthetic.safetensors"  # it was trained on the town
 BLACK = range(4, 6)
 FROZEN = range(8, 15)
-"""All are the frame before the first of them."""
+"""These frames all repeat the frame before them."""
 
 
 def pictures() -> list[Array]:
-    """A street by day, two black frames, and a camera that stands still at the end."""
+    """A street by day with two black frames, and a frozen camera at the end."""
     frames = [image for image, _ in street()][:8]
     for index in BLACK:
         frames[index] = np.zeros_like(frames[index])
@@ -109,7 +109,7 @@ def test_the_recording_holds_the_health(done: tuple[Result, Path]) -> None:
 
 
 def test_a_requirement_on_trust_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own
+    monkeypatch.setattr(command, "_end_on_signals", lambda: None)  # pytest keeps its own signal handlers
     arguments = [str(bag(tmp_path / "bag")), "--output", str(tmp_path / "out"), "--model", str(MODEL)]
     arguments += ["--device", "cpu", "--no-recording", "--require"]
     assert command.main([*arguments, "trust.p05>=0.5"]) == 1

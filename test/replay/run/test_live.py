@@ -1,4 +1,4 @@
-"""Playing to a node that somebody else runs, and what an independent receiver in a third process says of the timing."""
+"""Plays to a node that was started by somebody else, and compares the times with an independent receiver."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ COLORS = CLASS_COLORS[::-1]
 
 @pytest.fixture(scope="module", autouse=True)
 def domain() -> Iterator[None]:
-    """A domain that only this module's processes are on."""
+    """A ROS domain that only the processes of this module use."""
     kept = dict(os.environ)
     os.environ.update(bringup({}, environ={}).environment)
     os.environ |= {"ROS_DOMAIN_ID": str(random.randint(1, 101)), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
@@ -62,7 +62,7 @@ def end(process: subprocess.Popen[str]) -> None:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Slow enough that a wrong frame's latency stands out, at a size of its own."""
+    """A network so slow, at its own size, that the latency of a wrong frame would be found."""
     torch.manual_seed(1)
     network = UNet(UNetConfig(widths=(16, 16), depths=(1, 1), stem_stride=1))
     torch.nn.init.normal_(network.head.weight, std=3.0)
@@ -85,7 +85,7 @@ def node(model: Path) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def drive(tmp_path_factory: pytest.TempPathFactory) -> Drive:
-    """Faster than the node can be."""
+    """The frame rate, higher than the node can process."""
     picture = drives.picture(0, 240, 320)
     messages = [image_message(picture, "rgb8", STAMP + i * 10**8, "camera") for i in range(FRAMES)]
     path = tmp_path_factory.mktemp("bag") / "bag"
@@ -132,7 +132,7 @@ def test_an_independent_receiver_measures_the_same_latencies(
         assert sent.sent_ns < times["image"][sent.stamp_ns] < times["mask"][sent.stamp_ns]  # one clock for all
     ours = np.array([latency(sent) for sent in both])
     theirs = np.array([times["mask"][sent.stamp_ns] - times["image"][sent.stamp_ns] for sent in both]) / 1e9
-    # The ways to and from the replay are not the receiver's, but short beside the network's time.
+    # The messages of the replay and of the receiver take other ways, but these are short compared with the network.
     assert abs(np.median(ours) - np.median(theirs)) < 0.5 * np.median(theirs)
 
 
@@ -175,7 +175,7 @@ def test_the_recording_has_all_messages_and_overlays(
 
 
 def test_repeated_stamps_are_played_but_not_timed(node: None, tmp_path: Path) -> None:
-    """Their masks can't be told apart."""
+    """Their masks cannot be matched to frames."""
     picture = drives.picture(0, 240, 320)
     stamps = [STAMP, STAMP, STAMP + 1, STAMP + 2]
     frames = [

@@ -1,4 +1,4 @@
-"""Several drives in one report: its totals against a count over all frames, and the same figures from workers."""
+"""Several drives in one report: totals compared with a count over all frames, and the same figures from workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ COUNTS = {"town": 4, "two": 5, "one": 3}
 FRAMES = sum(COUNTS.values())
 Capture = pytest.CaptureFixture[str]
 TIMES = ["work", "decode", "preprocess", "forward", "postprocess"]
-ONE = ("--threads", 1)  # how many there are could be seen in the last digit
+ONE = ("--threads", 1)  # the number of threads could change the last digit
 
 
 class Fleet(NamedTuple):
@@ -72,7 +72,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
 
 
 def replay(output: Path, model: Path, *arguments: object) -> int:
-    """The command, in this process."""
+    """Runs the command in this process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(command, "_end_on_signals", lambda: None)
         given = ["--output", output, "--model", model, "--device", "cpu", *arguments]
@@ -98,7 +98,7 @@ def paths(report: dict[str, Any]) -> list[str]:
 
 
 def check(accuracy: dict[str, Any], fleet: Fleet, model: Path, *names: str) -> None:
-    """It is that of all frames of these drives, to the last digit."""
+    """The report equals that of all frames of these drives, to the last digit."""
     segmenter, expected = Segmenter.load(model, "cpu", 1), ConfusionMatrix(GROUPINGS["cityscapes19"])
     for image, ids in [frame for name in names for frame in fleet.frames[name]]:
         expected.update(ID_TO_TRAIN_ID[ids], segmenter([image])[0].mask)
@@ -108,7 +108,7 @@ def check(accuracy: dict[str, Any], fleet: Fleet, model: Path, *names: str) -> N
 
 
 def check_same(output: Path, other: Path) -> None:
-    """But for how long it took and where it was written to."""
+    """The report without durations and paths."""
     reports = [report_of(folder) for folder in (output, other)]
     for report in reports:
         del report["made_by"]["bag"]["path"]
@@ -187,7 +187,7 @@ def test_missing_workers_give_an_error_of_one_line(
     client = distributed.Client
     monkeypatch.setattr(distributed, "Client", lambda address, timeout: client(address, timeout=min(timeout, 1)))
     if given == "--jobs 2":
-        monkeypatch.setitem(sys.modules, "distributed", None)  # as if it were not installed
+        monkeypatch.setitem(sys.modules, "distributed", None)  # as if the package were not installed
     assert replay(tmp_path, model, *fleet.sources, *given.split()) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"replay: {says}")

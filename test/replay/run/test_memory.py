@@ -1,4 +1,4 @@
-"""A drive of any length is replayed in the same memory."""
+"""The memory of a replay does not depend on the length of the drive."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ sys.exit(status)
 
 
 def peak(folder: Path, count: int, model: Path) -> int:
-    """Bytes that a process holds at most while it replays a bag of so many frames."""
+    """Peak memory in bytes of a process that replays a bag with this number of frames."""
     frames = [np.full((HEIGHT, WIDTH, 3), 20 * index, np.uint8) for index in range(10)]
     stamps = (drives.STAMP + index * 10**8 for index in range(count))
     messages = [image_message(frames[i % 10], "rgb8", stamp, "front") for i, stamp in enumerate(stamps)]
@@ -41,4 +41,4 @@ def peak(folder: Path, count: int, model: Path) -> int:
 
 def test_a_bag_ten_times_as_long_needs_no_more_memory(tmp_path: Path, model: Path) -> None:
     more = peak(tmp_path, LONG, model) - peak(tmp_path, SHORT, model)
-    assert more < (LONG - SHORT) * WIDTH * HEIGHT * 3 / 5  # a fifth of the frames alone
+    assert more < (LONG - SHORT) * WIDTH * HEIGHT * 3 / 5  # a fifth of the size of the frames

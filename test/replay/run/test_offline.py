@@ -1,4 +1,4 @@
-"""Offline replay against the Segmenter itself, and what becomes of drives that are not in order."""
+"""The offline replay compared with the Segmenter, and faulty drives."""
 
 from __future__ import annotations
 
@@ -336,7 +336,7 @@ def test_a_table_of_many_rows_is_complete() -> None:
 
 
 def test_ignored_pixels_are_left_out_of_masks_and_figures(tmp_path: Path, town: Path, model: Path) -> None:
-    """Offline, the same pixels are taken out of the masks as in the node."""
+    """Offline the same pixels are ignored as in the node."""
     upper_half = "0 0 1 0 1 0.5 0 0.5"
     plain = replay(town, tmp_path / "plain", model)
     result = replay(town, tmp_path / "masked", model, ignore={CAMERA: (upper_half,)}, unknown_below=0.2)

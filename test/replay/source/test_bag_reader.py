@@ -1,4 +1,4 @@
-"""Bags whole and damaged: what is written is what is read, or what is left of it."""
+"""Complete and damaged bags: the messages that were written are read, or the part of them that is left."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from unet_seg_ros.replay.topics import IMAGE
 
 FRONT = "/front/image_raw"
 FRAMES = 12
-SIZE = 600  # a side: more than a chunk of MCAP, or a page of sqlite
-NOISE = np.random.default_rng(1).integers(0, 256, 3 * SIZE**2, np.uint8)  # can't be compressed
+SIZE = 600  # pixels of a side: more than a chunk of MCAP or a page of sqlite
+NOISE = np.random.default_rng(1).integers(0, 256, 3 * SIZE**2, np.uint8)  # random pixels cannot be compressed
 STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin.SQLITE3])
 
 

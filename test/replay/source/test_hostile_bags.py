@@ -1,4 +1,4 @@
-"""Bags that were made to mislead, or that a recorder left behind when it was killed: inputs made by code."""
+"""Bags with wrong contents, made by code, and bags of a recorder that was killed."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_wrong_definition_of_another_topic_does_no_harm(name: str, tmp_path: P
 @pytest.mark.parametrize("compression", list(CompressionType))
 @pytest.mark.parametrize("chunk_size", [1, 10**7])
 def test_frames_come_in_order_of_time(compression: CompressionType, chunk_size: int, tmp_path: Path) -> None:
-    """Whatever the order in which they lie in the file."""
+    """The order of the messages in the file does not matter."""
     times = [SECOND * time for time in (4, 1, 3, 2)]
     path = write_mcap(tmp_path / "bag.mcap", times=times, compression=compression, chunk_size=chunk_size)
     assert drives.stamps(path) == ([1, 3, 2, 0], "")
@@ -174,7 +174,7 @@ def test_a_chunk_that_unpacks_to_gigabytes_is_not_unpacked(
 
 
 def test_chunks_that_overlap_are_read_once(tmp_path: Path) -> None:
-    """An index that names one chunk a million times would be read for ever."""
+    """An index that names one chunk a million times would take very long to read."""
     path = write_mcap(tmp_path / "bag.mcap", compression=CompressionType.NONE)
     data = path.read_bytes()
     index = mcap_file.McapFile(path)
@@ -207,7 +207,7 @@ def write_sqlite(path: Path, rows: list[tuple[Any, Any]], tables: str = TABLES, 
 
 
 def test_messages_in_the_log_of_a_killed_recorder_are_read(tmp_path: Path) -> None:
-    """With sqlite's write-ahead log the last messages lie beside the file."""
+    """With sqlite's write-ahead log the last messages are in a second file."""
     source = tmp_path / "source.db3"
     write_sqlite(source, [(index, cdr(index)) for index in range(4)])
     base = sqlite3.connect(source)
@@ -219,7 +219,7 @@ def test_messages_in_the_log_of_a_killed_recorder_are_read(tmp_path: Path) -> No
     base.commit()
     bag = tmp_path / "bag" / "bag.db3"
     bag.parent.mkdir()
-    for ending in ("", "-wal"):  # as they lie there when the recorder is killed
+    for ending in ("", "-wal"):  # the files as they are when the recorder is killed
         shutil.copy(f"{source}{ending}", f"{bag}{ending}")
     base.close()
     before = {file.name: file.read_bytes() for file in bag.parent.iterdir()}
@@ -319,7 +319,7 @@ def test_messages_that_are_too_short_for_a_stamp_are_read(storage: StoragePlugin
 
 @STORAGES
 def test_a_jump_of_the_clock_is_shortened(storage: StoragePlugin, tmp_path: Path) -> None:
-    """As that of a robot without a battery does at its first NTP sync."""
+    """The clock of a robot without a battery jumps like this at its first NTP sync."""
     start, synced = 5 * SECOND, 1_700_000_000 * SECOND
     times = [start, start + SECOND, synced, synced + SECOND]
     if storage == StoragePlugin.MCAP:

@@ -1,4 +1,4 @@
-"""What is said of a drive's stamps."""
+"""The check of a drive's stamps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Drives of every kind, and what is said of broken ones."""
+"""Drives of every kind, and the errors of broken ones."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_a_flat_folder_plays_by_name_and_rate(tmp_path: Path) -> None:
 
 
 def test_broken_links_and_pipes_become_frames_without_pixels(tmp_path: Path) -> None:
-    """As a data set of git-annex has them before its files are fetched."""
+    """A data set of git-annex has such links before its files are fetched."""
     drives.write_image(tmp_path / "else.bmp", drives.picture(0))
     folder = tmp_path / "drive"
     folder.mkdir()
@@ -192,7 +192,7 @@ def test_a_bag_of_two_cameras_is_played(
     assert frames[2].message.header.frame_id == "front_optical"
     assert np.array_equal(message_pixels(frames[4].message), drives.picture(2))
     check_stamps(drive)
-    assert [frame.stamp_ns for frame in drive.frames()] == [frame.stamp_ns for frame in frames]  # again
+    assert [frame.stamp_ns for frame in drive.frames()] == [frame.stamp_ns for frame in frames]  # the same camera again
 
 
 @STORAGES

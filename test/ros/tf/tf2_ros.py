@@ -39,7 +39,7 @@ class Buffer:
         move, turn = found.transform.translation, found.transform.rotation
         move.x, move.y, move.z, turn.x, turn.y, turn.z, turn.w = at
         if target_frame == "odom":
-            move.x += at[0] * (time.nanoseconds // 10**9 - 1)  # that many metres a second, counted from second 1
+            move.x += at[0] * (time.nanoseconds // 10**9 - 1)  # metres per second, from second 1 on
         return found
 
 

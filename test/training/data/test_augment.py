@@ -21,7 +21,7 @@ fractions = st.floats(0, 1)
 def test_a_crop_shows_the_right_pixels(
     height: int, width: int, out_height: int, out_width: int, scale: float, wider: float, down: float, right: float
 ) -> None:
-    """Each label pixel against the one that lies at its centre, looked up on its own."""
+    """Compares each label pixel with the source pixel at its centre."""
     label = (np.arange(height * width).reshape(height, width) % 251).astype(np.uint8)
     image = np.zeros((height, width, 3), np.uint8)
     crop, cropped = crop_at_scale(image, label, (out_height, out_width), (scale, wider), (down, right))
@@ -34,13 +34,13 @@ def test_a_crop_shows_the_right_pixels(
     for y, source_y in enumerate(sources[0]):
         for x, source_x in enumerate(sources[1]):
             inside = 0 <= source_y < height and 0 <= source_x < width
-            between = min(abs(place - round(place)) for place in (source_y, source_x)) < 1e-3  # either pixel will do
+            between = min(abs(place - round(place)) for place in (source_y, source_x)) < 1e-3  # both pixels are correct
             assert between or cropped[y, x] == (label[int(source_y), int(source_x)] if inside else 255)
 
 
 @given(st.integers(24, 60), st.integers(24, 60), st.floats(0.4, 3), fractions, fractions)
 def test_image_and_label_stay_aligned(height: int, width: int, scale: float, down: float, right: float) -> None:
-    """An image of its own labels: where a pixel's surroundings have one label, its colour is that label's."""
+    """The image shows its own labels: a pixel whose neighbours have one label has the colour of that label."""
     label = np.zeros((height, width), np.uint8)
     label[height // 3 :, width // 4 :] = 100
     label[height // 2 :] = 200
@@ -66,7 +66,7 @@ def test_colour_jitter_changes_the_colours_within_its_range() -> None:
     x = (x.mean() + contrast * (x - x.mean())) * gain * balance
     difference = jittered - np.clip(x, 0, 255)
     assert np.abs(difference).max() < 1
-    assert abs(difference.mean()) < 0.05  # neither rounded down nor up
+    assert abs(difference.mean()) < 0.05  # on average it is rounded neither down nor up
 
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)

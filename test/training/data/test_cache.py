@@ -1,4 +1,4 @@
-"""The cache gives back what was decoded, and refuses to stand for other files."""
+"""The cache returns the decoded frames, and it is refused if the files have changed."""
 
 from __future__ import annotations
 
@@ -116,13 +116,13 @@ def test_a_change_of_the_same_size_is_found(town: Path) -> None:
     assert prepare_cache(town, verify(town, "train", "gtFine"), "gtFine", town / "cache")
     before, path = (fingerprint(town, pairs), state(town, pairs)), pairs[0].image
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
-    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # a clock may be coarser than this test is fast
+    os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))  # the clock may be too coarse for this fast test
     assert fingerprint(town, pairs) != before[0]
     with pytest.raises(ValueError, match="the cache was made from files that have changed since"):
         open_cache(cache_paths(town / "cache", "train", "gtFine"), state(town, pairs), frame_names(pairs))
     data = path.read_bytes()
     path.unlink()
-    path.write_bytes(data)  # the same again, only later
+    path.write_bytes(data)  # the same contents, only later
     after = fingerprint(town, pairs)
     os.utime(path, ns=(0, 0))
     assert fingerprint(town, pairs) == after

@@ -1,4 +1,4 @@
-"""Which pixels of a mask are believed."""
+"""Which pixels of a mask are kept as labels."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def random_look(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
 
 @given(st.integers(0, 1000), st.floats(0.01, 1))
 def test_a_threshold_keeps_the_pixels_of_highest_confidence(seed: int, share: float) -> None:
-    """Against sorting each class's confidences."""
+    """Compared with sorting the confidences of each class."""
     mask, confidence = random_look(seed)
     found = seen(mask, confidence).thresholds(share)
     for train_id in range(NUM_CLASSES):
@@ -47,7 +47,7 @@ def test_a_larger_share_never_keeps_fewer_pixels(seed: int, share: float, more: 
 
 
 def test_a_rare_class_of_low_confidence_is_kept() -> None:
-    """One threshold for all that keeps the bus keeps doubtful road too; one for each class does not."""
+    """One threshold for all classes that keeps the bus also keeps road of low confidence; one per class does not."""
     mask = np.full((100, 100), ROAD, np.uint8)
     confidence = np.full((100, 100), 250, np.uint8)
     confidence[50:] = 180

@@ -117,7 +117,7 @@ def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: P
 
 
 def test_half_of_the_samples_show_a_class_that_was_drawn_uniformly(tiny_run: MakeRun) -> None:
-    """In crops of an eighth of the frame the car is in view more often than its place in the frame makes it."""
+    """In crops of an eighth of the frame the car is visible more often than in random crops."""
     source = dataclasses.replace(tiny_run().data[0], augment=AugmentConfig(scale=(1.0, 1.0)))
 
     def shown(uniform: float) -> float:
@@ -130,7 +130,7 @@ def test_half_of_the_samples_show_a_class_that_was_drawn_uniformly(tiny_run: Mak
 
 
 def test_the_first_steps_use_half_the_size(tiny_run: MakeRun) -> None:
-    """What they show is the crop of the whole size, at half of its height and width."""
+    """They show the same crop at half of its height and width."""
     still = AugmentConfig(scale=(1.0, 1.0), color=0.0)
     source = dataclasses.replace(tiny_run().data[0], augment=still, uniform=0.0)
     whole, half = (Samples(tiny_run(data=(source,), half_steps=steps, crop=(64, 80))) for steps in (0, 3))

@@ -17,7 +17,7 @@ REAL = os.environ.get("UNET_SEG_DATA")
 
 
 OF = {"cityscapes": "cityscapes19", "camvid": "camvid11"}
-"""The grouping that tells apart what a class map does."""
+"""The grouping with the same distinctions as a class map."""
 
 
 @pytest.mark.parametrize("maps", [["cityscapes"], ["camvid"], ["camvid", "cityscapes"], ["camvid", "camvid"]])
@@ -93,7 +93,7 @@ def test_real_labels_give_camvids_11_classes(split: str) -> None:
 
 @pytest.mark.parametrize(("name", "grouping"), [("cityscapes", "cityscapes19"), ("camvid", "camvid11")])
 def test_a_label_id_is_evaluated_as_a_class_of_its_group(name: str, grouping: str) -> None:
-    """As Cityscapes' own table says, for the ids that the class map knows."""
+    """The result agrees with Cityscapes' own table for the ids of the class map."""
     table, groups = to_train_ids(name), GROUPINGS[grouping].table
     known = list(read_class_map(class_map_path(name)))
     assert groups[table[known]].tolist() == groups[ID_TO_TRAIN_ID[known]].tolist()
@@ -101,7 +101,7 @@ def test_a_label_id_is_evaluated_as_a_class_of_its_group(name: str, grouping: st
 
 
 def test_the_groups_of_idd_have_their_label_ids() -> None:
-    """Label id g is group g; of what a group may be, only what no other group may be is certain."""
+    """Label id g is group g; only the classes that belong to no other group are certain."""
     table, grouping = to_train_ids("idd7"), GROUPINGS["idd7"]
     assert grouping.table[table[:7]].tolist() == list(range(7))
     assert set(table[7:].tolist()) == {255}

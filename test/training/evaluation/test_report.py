@@ -1,4 +1,4 @@
-"""What an evaluation leaves behind."""
+"""The files that an evaluation writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONFIG = UNetConfig(widths=(8, 8), depths=(1, 1))
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    """Random weights, whose most frequent outputs (7, 8, 11) are made the town's road, sky and car."""
+    """Random weights whose most frequent outputs (7, 8, 11) are renamed road, sky and car."""
     torch.manual_seed(0)
     ids = list(range(19))
     for often, meant in ((7, 0), (8, 10), (11, 13)):
@@ -99,7 +99,7 @@ def test_the_worst_frames_have_the_lowest_miou(seed: int, count: int) -> None:
 
 
 def test_the_pictures_show_groups_and_their_errors(town: Path, bundle: Path, tmp_path: Path) -> None:
-    """Each group has the colour of its first class in label and prediction; errors are those of groups."""
+    """In label and prediction each group has the colour of its first class; errors compare groups."""
     segmenter, grouping = Segmenter.load(bundle, device="cpu"), GROUPINGS["camvid11"]
     evaluation = evaluate(segmenter, town, "train", grouping)
     (tmp_path / "report" / "worst").mkdir(parents=True)
@@ -153,7 +153,7 @@ def test_the_pictures_use_the_class_map(town: Path, bundle: Path, tmp_path: Path
 
 
 def test_masks_are_not_kept_in_memory() -> None:
-    """A validation split of Cityscapes has a gigabyte of them."""
+    """The masks of Cityscapes' validation split take a gigabyte."""
     evaluation = Evaluation(GROUPINGS["cityscapes19"])
     label, kept = np.zeros((64, 96), np.uint8), []
     for number in range(5):

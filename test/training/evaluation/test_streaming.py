@@ -1,4 +1,4 @@
-"""A split played as a drive: slower than the network, each label meets the mask of the frame before."""
+"""A split is played as a drive: if the network is slow, each label is compared with the mask of the frame before."""
 
 from __future__ import annotations
 

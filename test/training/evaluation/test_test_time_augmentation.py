@@ -1,4 +1,4 @@
-"""Averages over several looks against the Segmenter and against what symmetry demands."""
+"""Averages over several predictions, compared with the Segmenter and checked by symmetry."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def segmenter() -> Segmenter:
 
 
 def blobs(size: tuple[int, int], seed: int = 0) -> NDArray[np.uint8]:
-    """Coloured blocks: something that a network of random weights sees several classes in."""
+    """Coloured blocks, in which a network of random weights predicts several classes."""
     rng = np.random.default_rng(seed)
     coarse = rng.integers(0, 256, (-(-size[0] // 8), -(-size[1] // 8), 3), np.uint8)
     return np.ascontiguousarray(coarse.repeat(8, axis=0).repeat(8, axis=1)[: size[0], : size[1]])
@@ -46,7 +46,7 @@ def agreement(a: NDArray[np.uint8], b: NDArray[np.uint8]) -> float:
 
 @pytest.mark.parametrize("size", [(64, 80), (96, 160)])  # the second is shrunk to the working size
 def test_one_prediction_equals_the_segmenters(segmenter: Segmenter, size: tuple[int, int]) -> None:
-    """But for rounding, and, where the frame is shrunk, for interpolating probabilities and not logits."""
+    """Equal except for rounding and, in a shrunk frame, for interpolating probabilities instead of logits."""
     frame = blobs(size)
     plain = segmenter([frame])[0].mask
     assert len(np.unique(plain)) > 2
@@ -98,7 +98,7 @@ def test_several_scales_are_averaged(segmenter: Segmenter) -> None:
 
 
 def test_confidence_is_the_probability_of_the_chosen_class(segmenter: Segmenter) -> None:
-    """Of one look: the Segmenter's, but for rounding and where between two classes it interpolates the larger one."""
+    """With one prediction it is the Segmenter's, except for rounding and for pixels between two classes."""
     frame = blobs((64, 80))
     confidence = segment(segmenter, frame, Looks())[1]
     assert confidence.dtype == np.uint8
@@ -120,7 +120,7 @@ def test_windows_must_have_pixels() -> None:
 
 
 def test_padding_and_class_ids_equal_the_segmenters(segmenter: Segmenter) -> None:
-    """A frame that must be padded at both sides, and outputs that stand for other classes."""
+    """A frame that is padded at both sides, and outputs with other class ids."""
     ids = tuple((k + 5) % 19 for k in range(19))
     other = Segmenter(segmenter.engine, dataclasses.replace(segmenter.manifest, class_ids=ids), "tiny")
     frame = blobs((45, 33))

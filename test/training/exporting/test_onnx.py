@@ -1,4 +1,4 @@
-"""The ONNX file: what a deployer finds in it, and what ONNX Runtime makes of it at other sizes."""
+"""The contents of the ONNX file, and its results in ONNX Runtime at other sizes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CONFIG = UNetConfig(widths=(4, 8, 8), depths=(1, 1, 1))
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """Of an unfolded network whose norms have statistics."""
+    """A bundle of an unfolded network whose normalisations have statistics."""
     torch.manual_seed(0)
     model = UNet(CONFIG)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The confidence that a bundle remembers is the one on the frames of its validation split."""
+"""The confidence in a bundle is the mean over the frames of its validation split."""
 
 from __future__ import annotations
 

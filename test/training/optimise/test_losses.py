@@ -92,7 +92,7 @@ def test_gradients_equal_numerical_differences() -> None:
 
 
 def test_the_loss_prefers_no_member_of_a_set() -> None:
-    """Members that are equally likely have the same gradient; one that is likelier is pushed in proportion."""
+    """Equally likely members have the same gradient; a likelier member has a larger one in proportion."""
     loss = CrossEntropyDice(membership(OVERLAPPING, 5))
     logits = torch.tensor([[0.5, 0.5, 0.5, 1.0, -2.0], [0.3, -1.0, 2.0, 0.5, 1.0]], dtype=torch.float64)
     logits.requires_grad_()
@@ -110,7 +110,7 @@ def test_an_unlikely_set_has_the_exact_gradient() -> None:
         logits = torch.tensor([[depth, 0.0, 1.0, 0.0, -1.0]], requires_grad=True)
         CrossEntropyDice(membership(OVERLAPPING, 5))(logits[:, :, None, None], torch.tensor([[[1]]])).backward()
         exact = logits.detach().double().requires_grad_()
-        (exact.logsumexp(1) - exact[:, [1, 2]].logsumexp(1)).sum().backward()  # dice has no gradient out here
+        (exact.logsumexp(1) - exact[:, [1, 2]].logsumexp(1)).sum().backward()  # dice has no gradient there
         assert logits.grad is not None
         assert exact.grad is not None
         torch.testing.assert_close(logits.grad.double(), exact.grad, rtol=1e-5, atol=1e-7)
@@ -135,7 +135,7 @@ def test_a_batch_without_labels_gives_zero() -> None:
 
 
 def test_dice_is_computed_over_the_batch_and_the_sets_in_it() -> None:
-    """A frame without a class does not count that class as missed; the batch's order is of no account."""
+    """A class that a frame does not contain is not missing there; the order of the batch does not matter."""
     logits, target, _ = sample(SINGLE, 4, 5, void=0)
     target[0], target[1] = 0, 1
     loss = CrossEntropyDice(membership(SINGLE, 4))

@@ -1,4 +1,4 @@
-"""A quarter of the pixels at a time."""
+"""The loss on a quarter of the pixels at each step."""
 
 from __future__ import annotations
 

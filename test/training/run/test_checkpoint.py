@@ -1,4 +1,4 @@
-"""Checkpoints: which one is used, and files that are something else are refused."""
+"""Which checkpoint is used, and files that are not checkpoints are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are damaged: each is refused, and the run goes on from the one before it."""
+"""Damaged checkpoints are refused, and the run continues from the checkpoint before."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Change = Callable[[dict[str, Tensor], dict[str, Any]], Any]
 
 @pytest.fixture
 def trainer(tiny_run: MakeRun, tmp_path: Path) -> Trainer:
-    """Whose checkpoints of steps 1 and 2 are written."""
+    """A trainer that has written the checkpoints of steps 1 and 2."""
     found = Trainer(tiny_run(), tmp_path / "run", CPU)
     found.folder.mkdir()
     for step in range(2):

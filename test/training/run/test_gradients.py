@@ -1,4 +1,4 @@
-"""Gradients in bfloat16 against float32, and float32 against float64: none may be wrong without a word."""
+"""Gradients in bfloat16 compared with float32, and in float32 with float64."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def seeded() -> None:
 
 
 def gradients(network: nn.Module, images: Tensor, labels: Tensor, bf16: bool) -> dict[str, Tensor]:
-    """As the trainer computes them, of every parameter."""
+    """The gradient of every parameter, computed as in the trainer."""
     network.zero_grad()
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         logits = network(images.contiguous(memory_format=torch.channels_last))
@@ -35,13 +35,13 @@ def gradients(network: nn.Module, images: Tensor, labels: Tensor, bf16: bool) ->
 
 
 def batch(crop: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Smooth images and labels that go with them: a gradient is then more than noise."""
+    """Smooth images with matching labels, so that the gradient is larger than the noise."""
     smooth = nn.functional.interpolate(torch.randn(1, 3, 8, 12), size=crop, mode="bicubic")
     return smooth + 0.1 * torch.randn(1, 3, *crop), ((smooth[:, 0] * 4 + 9).clamp(0, 18)).to(torch.uint8)
 
 
 def far(found: dict[str, Tensor], expected: dict[str, Tensor], bound: float) -> dict[str, float]:
-    """Relative errors beyond ``bound``, of the tensors that carry a thousandth of the gradient or more."""
+    """Relative errors above ``bound``, of the tensors with at least a thousandth of the gradient."""
     least = 1e-3 * max(float(value.norm()) for value in expected.values())
     errors = {n: float((found[n] - g).norm() / g.norm()) for n, g in expected.items() if float(g.norm()) > least}
     assert len(errors) > len(expected) / 2

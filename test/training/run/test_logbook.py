@@ -1,4 +1,4 @@
-"""What a run leaves for people."""
+"""The log that a run writes for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_rows_after_the_checkpoint_are_written_again(tmp_path: Path) -> None:
     first = Logbook(tmp_path, 0, columns)
     for step in (10, 20, 30):
         first.write(step, {"train/loss": float(step)})
-    resumed = Logbook(tmp_path, 20, columns)  # the first was killed at 30, its last checkpoint was of 20
+    resumed = Logbook(tmp_path, 20, columns)  # the first run was killed at step 30, its last checkpoint was of step 20
     resumed.write(30, {"train/loss": 7.0, "val/miou": 0.5})
     resumed.pictures(30, [np.zeros((4, 16, 3), np.uint8)])
     resumed.close()

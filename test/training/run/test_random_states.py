@@ -1,4 +1,4 @@
-"""Random states survive a way through JSON."""
+"""Random states can be written as JSON and restored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def drawn() -> list[float]:
 
 
 def test_random_states_are_restored_from_json() -> None:
-    drawn()  # leaves a second gaussian number waiting in Python's and NumPy's generators
+    drawn()  # both keep a second gaussian number
     text = json.dumps(random_states())
     expected = drawn()
     drawn()

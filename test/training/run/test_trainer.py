@@ -1,4 +1,4 @@
-"""One step, and the state around it: averages, checkpoints, what is refused, what is never lost."""
+"""One training step and the trainer's state: averages, checkpoints, refused files, full disks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def batch(trainer: Trainer, step: int, parts: int = 1) -> list[tuple[Tensor, Ten
 
 
 def train(trainer: Trainer, last: int, parts: int = 1) -> None:
-    """Do the steps from where the trainer is up to ``last``."""
+    """Do the steps from the trainer's step up to ``last``."""
     for step in range(trainer.step, last):
         trainer.train_step(batch(trainer, step, parts))
 
@@ -202,7 +202,7 @@ def test_the_averaged_weights_follow_the_documentation(tiny_run: MakeRun, tmp_pa
 
 
 def test_parts_of_a_batch_add_up_to_one_step(tiny_run: MakeRun, tmp_path: Path) -> None:
-    """On the same samples in each part, and without norms' statistics, one part's gradient is that of all."""
+    """With equal samples in each part and fixed normalisations, the gradient of one part is that of all."""
     config = tiny_run(batch=4, accumulate=2)
     trainer = Trainer(config, tmp_path, CPU)
     assert trainer.numbers()[:3] == [[0, 1], [2, 3], [4, 5]]
@@ -250,7 +250,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_saves_its_state(
     where = tmp_path / "not-finite-00000001-rank0.safetensors"
     with pytest.raises(NotFinite, match=rf"^step 1: loss (nan|inf), gradient norm .*; the batch is in {where}$"):
         trainer.train_step([(images, labels)])
-    assert equal(state(trainer), before)  # running statistics of the norms too
+    assert equal(state(trainer), before)  # also the running statistics of the normalisations
     kept, _ = read_tensors(where)
     assert torch.equal(kept["images"], images)
     assert torch.equal(kept["labels"], labels)
