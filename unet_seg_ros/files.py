@@ -33,7 +33,7 @@ def write_atomically(path: Path, data: bytes | str) -> None:
 
 
 def of_user(text: str | Path) -> Path:
-    """A path that may begin with ``~``. It stays as it is where nobody knows whose home is meant."""
+    """The path of a text that may begin with ``~``. It is not changed if that home folder is unknown."""
     try:
         return Path(text).expanduser()
     except RuntimeError:

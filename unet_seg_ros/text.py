@@ -55,8 +55,9 @@ def cell(value: object) -> object:
 
 
 def never_fail_to_print() -> None:
-    """No message may end a run that has hours behind it: a character that the terminal or the log file can't show is
-    replaced, and output that nobody takes (a full disk, a closed terminal, a pipe whose reader ended) is lost."""
+    """Make printing safe, so that no message ends a run of many hours: a character that the terminal or the log file
+    cannot show is replaced, and output that cannot be written (a full disk, a closed terminal, a pipe whose reader has
+    ended) is lost."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # a closed 0, 1 or 2 would be the number of the next file, and libraries print there
     os.close(number)
@@ -69,7 +70,7 @@ def never_fail_to_print() -> None:
 
 
 class _Unfailing:
-    """A stream for text whose errors are ignored; all else is that of ``stream``."""
+    """A stream for text that ignores errors of writing; everything else is that of ``stream``."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

@@ -104,11 +104,11 @@ def test_repeated_or_disordered_scans_are_refused(mode: str) -> None:
     every = parts(by_pillow(40, 50, mode, progressive=True))
     scans = [index for index, part in enumerate(every) if is_scan(part)]
     for index in scans:
-        with pytest.raises(PictureError, match="is missing, or is there twice"):
+        with pytest.raises(PictureError, match="is missing or repeated"):
             decode(b"".join(every[: index + 1] + every[index:]))
     first, last = scans[1], scans[-1]
     every[first], every[last] = every[last], every[first]
-    with pytest.raises(PictureError, match="is missing, or is there twice"):
+    with pytest.raises(PictureError, match="is missing or repeated"):
         decode(b"".join(every))
 
 

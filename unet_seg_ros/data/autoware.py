@@ -1,5 +1,5 @@
-"""The mask as Autoware's ``segmentation_pointcloud_fusion`` reads it, which takes points off the lidar's cloud by their
-class: sixteen classes in its own order, run-length encoded."""
+"""The mask as Autoware's ``segmentation_pointcloud_fusion`` reads it: sixteen classes in its own order, run-length
+encoded. That filter removes points of the lidar's cloud by their class."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ OF_CITYSCAPES = {
     "motorcycle": "BIKE",
     "bicycle": "BIKE",
 }
-"""A rider is a person here, so that a filter for bikes does not take people away. Any other class is UNKNOWN."""
+"""A rider is a person here, so that a filter for bikes does not remove people. Any other class is UNKNOWN."""
 
 RUN = np.dtype([("value", "u1"), ("length", "<i4")])
-"""One run: the class of so many pixels, row by row; five bytes without padding."""
+"""One run: a class and its number of pixels, row by row; five bytes without padding."""
 
 
 def class_table(class_names: Sequence[str], class_ids: Sequence[int]) -> NDArray[np.uint8]:

@@ -104,7 +104,7 @@ def unpaired(root: Path, split: str, pairs: list[Pair]) -> list[str]:
     if used and without:
         found.append(f"{without[0]}: {len(without)} of {len(pairs)} images have no label file, this is the first")
     if strays:
-        found.append(f"{strays[0]}: {len(strays)} label files have no image, this is the first")
+        found.append(f"{strays[0]}: label files without an image: {len(strays)}, this is the first")
     return found
 
 
@@ -113,12 +113,12 @@ def shared_labels(pairs: list[Pair]) -> list[str]:
     capitals."""
     owners = Counter(pair.label for pair in pairs if pair.label)
     shared = [pair.image for pair in pairs if pair.label and owners[pair.label] > 1]
-    return [f"{shared[0]}: {len(shared)} images have a label file that another image has too"] if shared else []
+    return [f"{shared[0]}: {len(shared)} images have the same label file as another image"] if shared else []
 
 
 def _files(folder: Path) -> list[Path]:
-    """The files in the cities below ``folder``, sorted, without hidden ones. A link to a file that is missing is one of
-    them, so that reading it tells."""
+    """The files in the cities below ``folder``, sorted, without hidden ones. A broken link is included, so that reading
+    it gives an error."""
     if not folder.is_dir():
         return []
     cities = [city for city in folder.iterdir() if city.is_dir() and not city.name.startswith(".")]

@@ -37,7 +37,7 @@ def _limit() -> int:
         return int(text)
     if text:
         logging.getLogger(__name__).warning(
-            "%s is %s, must be a whole number of pixels up to 2^30: 2^24 is taken", LIMIT_VARIABLE, quoted(text)
+            "%s is %s, must be a whole number of pixels up to 2^30; 2^24 is used", LIMIT_VARIABLE, quoted(text)
         )
     return 2**24
 
@@ -81,7 +81,7 @@ def left_out(files: Iterable[Path]) -> str:
     if not found:
         return ""
     kinds = listed(sorted({path.suffix.lower() for path in found}))
-    return f"{found[0]}: {len(found)} pictures of formats that are not read ({kinds}) are left out: make them PNG"
+    return f"{found[0]}: {len(found)} pictures of formats that are not read ({kinds}) are left out; convert them to PNG"
 
 
 def check_size(width: int, height: int) -> None:
@@ -130,7 +130,7 @@ def read_label(path: Path) -> Array:
 def decode_label(data: bytes) -> Array:
     """A picture of label ids as H×W uint8. Raises PictureError if it is not a single-channel 8-bit image, or a JPEG."""
     if data.startswith(jpeg.START):
-        raise PictureError("a JPEG changes the ids of labels: make it a PNG")
+        raise PictureError("a JPEG changes the ids of labels; use a PNG")
     pixels = decode(data, grey=True).pixels
     if pixels.ndim != 2 or pixels.dtype != np.uint8:
         raise PictureError(NO_LABEL)

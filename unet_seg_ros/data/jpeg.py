@@ -167,7 +167,7 @@ class _Walk:
             raise PictureError("its scan header is damaged")
         missing = self.missing[component]
         if any(found != (before or None) for found in missing[first : last + 1]):
-            raise PictureError("one of its scans is missing, or is there twice")
+            raise PictureError("one of its scans is missing or repeated")
         missing[first : last + 1] = [after] * (last + 1 - first)
 
     def _check_restarts(self, found: int, components: list[int]) -> None:

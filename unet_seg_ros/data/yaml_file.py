@@ -34,7 +34,7 @@ class _Loader(_BASE):  # type: ignore[misc]
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode):
                 if (key.tag, key.value) in seen:
-                    raise _problem(f"{quoted(key.value)} is there twice", key)
+                    raise _problem(f"{quoted(key.value)} occurs twice", key)
                 seen.add((key.tag, key.value))
         return super().construct_mapping(node, deep)
 
@@ -50,9 +50,9 @@ def _check(text: bytes | str, aliases: bool) -> None:
         if number > MAX_NODES:
             raise _problem(f"more than {MAX_NODES} values", event)
         if isinstance(event, yaml.AliasEvent) and not aliases:
-            raise _problem("an alias (*NAME): write out what it stands for", event)
+            raise _problem("an alias (*NAME) is not allowed; write its value instead", event)
         if isinstance(event, yaml.ScalarEvent) and event.value == "<<" and aliases:
-            raise _problem("a merge (<<), which can expand to gigabytes", event)
+            raise _problem("a merge (<<) is not allowed, because it can expand to gigabytes", event)
         if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             depth += 1
             if depth > MAX_DEPTH:
@@ -74,7 +74,7 @@ def parse_yaml(text: bytes | str, where: object, limit: int = MAX_BYTES, aliases
         place = f"line {mark.line + 1}: " if mark else ""
         raise ValueError(f"{where}: not YAML: {place}{one_line(error.problem or error.context)}") from error
     except (yaml.YAMLError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-        raise ValueError(f"{where}: not YAML: {last_words(error)}") from error  # such as a date that there isn't
+        raise ValueError(f"{where}: not YAML: {last_words(error)}") from error  # such as an impossible date
 
 
 def read_yaml(path: Path, limit: int = MAX_BYTES, aliases: bool = False) -> Any:

@@ -25,8 +25,8 @@ def usable_cores() -> int:
 
 
 def _cgroup_limit(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> float:
-    """Cores' worth of time that the process's control group (version 2, or 1) and those above it may use; infinite
-    where there is no limit. ``own`` names the groups that the process is in."""
+    """The CPU time, in cores, that the process's control group (version 2 or 1) and the groups above it may use;
+    infinite if there is no limit. The file ``own`` names the groups of the process."""
     limits = [math.inf]
     for folder, names in _groups(root, own):
         try:
@@ -39,8 +39,8 @@ def _cgroup_limit(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/s
 
 
 def _groups(root: Path, own: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
-    """Folders that may limit the process, each with the names of the files that say so. In a container ``own`` can
-    give the group's path on the host, while ``root`` shows only the container's part of it."""
+    """Folders of groups that may limit the process, each with the names of the files that hold the limit. In a
+    container ``own`` can give the group's path on the host, while ``root`` shows only the container's part of it."""
     try:
         lines = own.read_text().splitlines()
     except OSError:

@@ -105,7 +105,7 @@ def accuracy(score: Score) -> Accuracy | None:
 
 
 def streaming_miou(score: Score) -> float | None:
-    """None where no label was compared with the newest mask that had arrived."""
+    """The mIoU of the streaming accuracy; None if no label was compared."""
     return finite(score.streaming.confusion.mean_iou()) if score.streaming.instants else None
 
 
@@ -131,7 +131,7 @@ def _reliability(score: Score) -> Reliability:
 
 
 def stability(score: Score) -> Stability:
-    """Of what needs no labels."""
+    """The figures that need no labels."""
     return {
         "flicker": score.flicker.value,
         "confidence": score.confidence.value,
@@ -141,5 +141,5 @@ def stability(score: Score) -> Stability:
 
 
 def finite(value: float) -> float | None:
-    """JSON knows no NaN."""
+    """The value; None for NaN and infinity, which JSON does not have."""
     return float(value) if math.isfinite(value) else None

@@ -1,5 +1,5 @@
-"""Sums over the frames of a drive that all figures about its masks are computed from. Only whole numbers are summed, so
-the sums of two drives, added, are exactly those of both drives replayed as one."""
+"""The sums over the frames of a drive, from which all figures about its masks are computed. Only whole numbers are
+summed, so the sums of two drives, added, equal exactly those of both drives replayed as one."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ class Score:
         return row
 
     def miss(self, camera: str, time: float, label: Array | None) -> None:
-        """Add the instant of a frame that got no mask to the streaming accuracy; ``time`` is as in ``Moment``."""
+        """Add a frame without a mask to the streaming accuracy: its camera, its ``time`` as in ``Moment``, and its
+        label."""
         self.streaming.miss(camera, time, label)
 
     def _compare(self, camera: str, mask: Array, confidence: Array, label: Array) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Accuracy as a planner gets it: at each labelled instant, the newest mask that had arrived by then (Li et al. 2020,
 arXiv:2005.10420; Courdier & Fleuret 2020, arXiv:2012.15817).
 
-A slow network is wrong on the road even where its masks are right: when they come, the street has moved.
+The masks of a slow network may be right and still be wrong on the road, because the street has moved when they come.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ Array = NDArray[np.uint8]
 
 
 class Moment(NamedTuple):
-    """When a frame came, and the seconds from then to its mask: as they were ``measured``, waiting included, or else
-    as they are if the network begins with it at once."""
+    """The ``time`` of a frame, and the seconds from then to its mask. With ``measured`` the frame's waiting time is
+    included; otherwise it is the time that the network works on the frame."""
 
     time: float
     latency: float
@@ -40,8 +40,8 @@ class _Coming(NamedTuple):
 
 @dataclass
 class _Camera:
-    """A network that works on one frame at a time and then takes the newest that waits, as the node does; or one whose
-    masks are ``coming`` at times that were measured."""
+    """The state of one camera. If times are not measured, the network works on one frame at a time and then takes the
+    newest waiting one, as the node does. If they are measured, the masks in ``coming`` arrive at their own times."""
 
     now: float = -np.inf
     arrived: Array | None = None
@@ -51,7 +51,7 @@ class _Camera:
     coming: deque[_Coming] = field(default_factory=deque)
 
     def advance(self, time: float) -> None:
-        """Finish what is done by ``time``."""
+        """Take the masks that have arrived by ``time``, in seconds."""
         self.now = time
         while self.coming and self.coming[0].at <= time:
             self.arrived = self.coming.popleft().mask
@@ -62,7 +62,7 @@ class _Camera:
                 self.waiting = None
 
     def take(self, work: _Work) -> None:
-        """A frame comes now; it replaces one that waits."""
+        """Add a frame that comes now. It replaces a waiting frame."""
         if self.working:
             self.waiting = work
         else:
@@ -70,7 +70,7 @@ class _Camera:
         self.advance(self.now)  # it may take no time
 
     def expect(self, work: _Work) -> None:
-        """A frame comes now, and its mask so much later."""
+        """Add a frame that comes now and whose mask comes after a measured time."""
         self.coming.append(_Coming(self.now + work.seconds, work.mask))
         self.advance(self.now)
 
@@ -79,10 +79,9 @@ class _Camera:
 
 
 class Streaming:
-    """Sums over the labelled instants of a drive; where times are not measured, each camera is as if it had the network
-    for itself.
+    """Sums over the labelled frames of a drive. If times are not measured, each camera has the network for itself.
 
-    Where no mask has arrived yet, all labelled pixels are wrong. A time that runs backwards starts the camera anew.
+    As long as no mask has arrived, all labelled pixels are wrong. A camera starts again if its time goes backwards.
     """
 
     def __init__(self, grouping: Grouping) -> None:
@@ -91,7 +90,7 @@ class Streaming:
         self._cameras: dict[str, _Camera] = {}
 
     def take(self, camera: str, moment: Moment, mask: Array, label: Array | None) -> None:
-        """A frame with the mask that it gets, and the label of its instant (train ids, H×W uint8), if there is one."""
+        """Add a frame with its mask and, if there is one, its label (train ids, H×W uint8)."""
         state = self._at(camera, moment.time)
         work = _Work(mask, moment.latency)
         if moment.measured:
@@ -101,7 +100,7 @@ class Streaming:
         self._compare(state, label)
 
     def miss(self, camera: str, time: float, label: Array | None) -> None:
-        """A frame that gets no mask, as measured."""
+        """Add a frame for which no mask came."""
         self._compare(self._at(camera, time), label)
 
     def _at(self, camera: str, time: float) -> _Camera:

@@ -26,10 +26,11 @@ def beside(image_topic: str) -> str:
 
 
 class CameraInfoRelay:
-    """From ``topic`` to ``~/C/camera_info``, from its making to ``destroy``. Where the two are one topic, it only keeps
-    the last message.
+    """Republishes ``topic`` as ``~/C/camera_info``, from construction to ``destroy``. If both are the same topic, it
+    only keeps the last message.
 
-    The publisher is there always, the subscription too: a stack may need the calibration before it subscribes to masks.
+    Publisher and subscription always exist, because other nodes may need the calibration before they subscribe to
+    masks.
     """
 
     def __init__(self, node: LifecycleNode, camera: str, topic: str, qos: QoSProfile) -> None:

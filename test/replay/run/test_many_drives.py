@@ -258,7 +258,7 @@ def test_other_files_and_repeated_drives_are_reported(
         (report / name).touch()
     assert many_drives.expanded([tmp_path]) == [tmp_path / "one", tmp_path / "two"]
     assert caplog.messages == [
-        f"{tmp_path}: its bags are replayed; left out, since they are none: earlier, empty, ride.avi"
+        f"{tmp_path}: its bags are replayed; these are not bags and are left out: earlier, empty, ride.avi"
     ]
     one = fleet.bags / "one"
     many_drives.expanded([one, next(one.glob("*.mcap"), next(one.glob("*.db3"), one))])

@@ -64,7 +64,7 @@ def test_images_and_labels_without_a_partner_are_reported(tmp_path: Path) -> Non
     stray.rename(stray.with_name("town_000009_000000_gtFine_labelIds.png"))
     images, labels = open_source(root).problems
     assert images.endswith("town_000000_000001_leftImg8bit.png: 2 of 3 images have no label file, this is the first")
-    assert labels.endswith("town_000009_000000_gtFine_labelIds.png: 1 label files have no image, this is the first")
+    assert labels.endswith("town_000009_000000_gtFine_labelIds.png: label files without an image: 1, this is the first")
 
 
 def test_a_split_with_labels_is_played(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -85,7 +85,7 @@ def test_pictures_of_other_formats_are_reported(layout: str, tmp_path: Path) -> 
     drive = open_source(town if layout == "flat" else tmp_path)
     assert drive.length == 1
     (problem,) = drive.problems
-    assert problem.endswith("2 pictures of formats that are not read (.tif, .webp) are left out: make them PNG")
+    assert problem.endswith("2 pictures of formats that are not read (.tif, .webp) are left out; convert them to PNG")
 
 
 def test_the_only_split_is_played(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_images_with_the_same_label_are_reported(tmp_path: Path) -> None:
     image = image_path(tmp_path, "val", "town", "town_000000_000000")
     shutil.copy(image, image.with_suffix(".PNG"))
     (problem,) = open_source(tmp_path).problems
-    assert problem.endswith("2 images have a label file that another image has too")
+    assert problem.endswith("2 images have the same label file as another image")
     assert problem in verify(tmp_path, "val", "gtFine").problems
 
 

@@ -128,7 +128,8 @@ class Connection:
 
 
 def palette_of(message: Any) -> Array:
-    """The colours of a ClassTable, uint8[256, 3] RGB by class id; Cityscapes' if it has not one colour for each id."""
+    """The colours of a ClassTable, uint8[256, 3] RGB by class id; those of Cityscapes if the numbers of ids and colours
+    differ."""
     ids, colors = (np.asarray(values, np.uint8) for values in (message.ids, message.colors))
     if colors.size != 3 * ids.size:
         return palette()
@@ -138,12 +139,12 @@ def palette_of(message: Any) -> Array:
 
 
 MOST_FLAGS = 20
-"""Flags of a frame that are kept."""
+"""Largest number of flags of a frame that are kept."""
 
 
 def health_of(message: Any) -> Health | None:
-    """A frame's health as the CameraHealth message has it, its texts bounded and without its signals, which the
-    recording has; None if its trust is not 0..1."""
+    """The health in a CameraHealth message, with shortened texts and without the signals, which are in the recording;
+    None if its trust is not 0..1."""
     if not 0 <= message.trust <= 1:
         return None
     flags = tuple(one_line(flag, VALUE) for flag in message.flags[:MOST_FLAGS])

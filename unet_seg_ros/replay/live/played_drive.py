@@ -1,4 +1,4 @@
-"""What is kept in memory of a played drive: a few numbers per frame. The recording holds the rest."""
+"""The data of a played drive that stay in memory: a few numbers per frame. The recording holds the rest."""
 
 from __future__ import annotations
 
@@ -34,11 +34,10 @@ class Counts:
 
 @dataclass
 class Sent:
-    """A frame that was sent. ``at_ns`` is when it was due, since the drive began; ``sent_ns`` and ``received_ns`` (of
-    its mask, None if none came) are times of one monotonic clock; ``stages`` are seconds by name and ``health`` is
-    whether to believe the mask, as the node tells them; ``repeated`` where the camera sent its stamp more than once, so
-    that its masks can't be told apart; ``problem`` is why the frame has no pixels, if that is known, ``note`` what else
-    is odd."""
+    """A frame that was sent. ``at_ns`` is the time since the start of the drive at which it was due. ``sent_ns`` and
+    ``received_ns`` (of its mask, None if none came) are times of one monotonic clock. ``stages``, in seconds by name,
+    and ``health`` come from the node. ``repeated``: the camera sent this stamp more than once, so the masks cannot be
+    matched. ``problem`` says why the frame has no pixels, if that is known; ``note`` says what else is unusual."""
 
     camera: str
     index: int

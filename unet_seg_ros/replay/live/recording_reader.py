@@ -38,7 +38,7 @@ def answers(bag: Path, drive: Drive, played: PlayedDrive, recorder: Recorder) ->
     frames = {(sent.camera, sent.stamp_ns): sent for sent in played.frames if not sent.repeated}
     parts: dict[tuple[str, int], dict[str, Any]] = {}  # of frames whose answer is not complete yet
     with AnyReader([bag], default_typestore=TYPES) as reader:
-        bar = tqdm(reader.messages(), total=reader.message_count, unit="message", desc="reviewing")
+        bar = tqdm(reader.messages(), total=reader.message_count, unit="message", desc="reading the recording")
         for connection, _, raw in bar:
             message: Any = reader.deserialize(raw, connection.msgtype)
             camera, output = what[connection.topic]

@@ -37,7 +37,7 @@ class OutputRecorder:
         self._write(frame, self._drive.topic(frame.camera), self._drive.message_type, frame.message)
 
     def write_health(self, frame: DriveFrame, health: Health) -> None:
-        """Add whether the frame's mask can be believed."""
+        """Add the health of a frame."""
         message = self._types.types[CAMERA_HEALTH](
             frame.message.header,
             self._model_id,

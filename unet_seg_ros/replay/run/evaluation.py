@@ -76,7 +76,7 @@ class Evaluation:
         return figures
 
     def miss(self, camera: str, time: float, label: Array | None) -> None:
-        """Take in the instant of a frame that got no mask, for the streaming accuracy."""
+        """Add a frame without a mask to the streaming accuracy, as ``Score.miss`` does."""
         if self.class_names == CLASS_NAMES:
             self._score.miss(camera, time, label)
 

@@ -22,21 +22,22 @@ from unet_seg_ros.text import cell
 SPLIT = "train"
 LIST = "selected.csv"
 INSTANCES = "instanceIds"
-"""Label tools read this file of Cityscapes. A class whose objects are not told apart has its label id in it."""
+"""Tools for labelling read this file of Cityscapes. It holds the label id of a class whose objects are not
+separated."""
 COLUMNS = ["image", "topic", "stamp_ns", "doubt", "trust", "flags", "reason"]
 NOTHING_TO_LABEL = frozenset({"frozen", "incomplete", "torn"})
-"""Flags of pictures that no label makes useful."""
+"""Frames with one of these flags are not chosen, because a label would not make them useful."""
 
 
 def doubt(health: Health, figures: Mapping[str, Any]) -> float:
-    """How doubtful a frame is, 0..1: the mean of what is missing from trust, from the mean confidence and, with a
-    second model, from the agreement of the two."""
+    """The doubt about a frame, 0..1: 1 minus the mean of its trust, its mean confidence and, with a second model, the
+    agreement of the two models."""
     parts = [health.trust, figures["mean_confidence"], figures.get("agreement", np.nan)]
     return 1 - float(np.nanmean(parts))
 
 
 class Selection:
-    """Takes in the frames of a drive; ``count`` of them are chosen."""
+    """Collects the frames of a drive and chooses ``count`` of them."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -44,7 +45,8 @@ class Selection:
         self._doubts: dict[int, float] = {}
 
     def take(self, index: int, image: Array, health: Health, figures: Mapping[str, Any]) -> None:
-        """A frame that was segmented: its index in the drive, H×W×3 uint8 RGB, and its figures by name."""
+        """Add a segmented frame: its index in the drive, its image H×W×3 uint8 RGB, its health and its figures by
+        name."""
         if not NOTHING_TO_LABEL & set(health.flags):
             self._doubts[index] = doubt(health, figures)
             self._candidates.add(index, image, self._doubts[index])
@@ -81,7 +83,7 @@ def write_selection(
                 write_image(label_path(folder, SPLIT, city, name, ids=ids), proposal)
         told = table.loc[index]
         rows.append({"image": path.relative_to(folder).as_posix(), "doubt": chosen[index], **told[_TOLD].to_dict()})
-        if len(rows) == len(chosen):  # a damaged end is not read again
+        if len(rows) == len(chosen):  # so a damaged end of the drive is not read again
             break
     write_atomically(folder / LIST, pd.DataFrame(rows, columns=COLUMNS).map(cell).to_csv(index=False))
 

@@ -1,4 +1,4 @@
-"""Live: the frames that the node did not answer. Their instants have labels too, and an older mask to compare with."""
+"""Live: the frames for which no mask came. For the streaming accuracy, their labels are compared with an older mask."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from unet_seg_ros.replay.run.evaluation import Evaluation
 
 
 class Missed:
-    """Those of ``frames``, which are in order of sending, without a mask. Frames without pixels and those that share
-    a stamp are left out. A camera without any mask has no size to compare labels at, and counts nothing."""
+    """The frames without a mask among ``frames``, which are in order of sending. Frames without pixels and with a
+    repeated stamp are left out, and so is a camera without any mask, because the size of its masks is not known."""
 
     def __init__(self, frames: Sequence[Sent], evaluation: Evaluation, truth: Truth) -> None:
         self._evaluation = evaluation
@@ -25,7 +25,8 @@ class Missed:
                 self._frames.setdefault(sent.camera, deque()).append(sent)
 
     def before(self, answer: Answer) -> None:
-        """Compare those that its camera sent before the frame of ``answer``. Answers come in order of sending."""
+        """Compare the frames that the same camera sent before that of ``answer``. Answers must come in order of
+        sending."""
         camera = answer.sent.camera
         self._shapes[camera] = answer.mask.shape
         waiting = self._frames.get(camera, deque())
@@ -33,7 +34,7 @@ class Missed:
             self._compare(waiting.popleft())
 
     def rest(self) -> None:
-        """Compare those that were sent after the last answer."""
+        """Compare the frames that were sent after the last answer."""
         for camera in self._shapes:
             for sent in self._frames.pop(camera, ()):
                 self._compare(sent)

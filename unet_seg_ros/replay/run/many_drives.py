@@ -53,7 +53,7 @@ class Workers:
 
 def expanded(sources: Sequence[Path]) -> list[Path]:
     """The drives. A folder that is not a drive but holds bags is replaced by its bags, in order of their names. A drive
-    that is there twice counts twice, which is logged."""
+    that occurs twice counts twice, which is logged."""
     found: list[Path] = []
     for source in sources:
         found += _bags_in(source) or [source]
@@ -68,7 +68,7 @@ def expanded(sources: Sequence[Path]) -> list[Path]:
 
 
 def _bags_in(folder: Path) -> list[Path]:
-    """The bags in a folder that is no bag; what else lies there and may be meant as a drive is logged."""
+    """The bags in a folder that is not itself a bag. Other files that may be meant as drives are logged."""
     if not folder.is_dir() or (folder / METADATA).exists():
         return []
     files = bag_files(folder)
@@ -78,7 +78,7 @@ def _bags_in(folder: Path) -> list[Path]:
         return []
     others = [path.name for path in entries if path not in (*files, *folders) and path.suffix.lower() not in NO_DRIVES]
     if others:
-        logger.warning("%s: its bags are replayed; left out, since they are none: %s", folder, listed(others))
+        logger.warning("%s: its bags are replayed; these are not bags and are left out: %s", folder, listed(others))
     return sorted([*files, *folders])
 
 

@@ -17,9 +17,10 @@ from unet_seg_ros.vocabulary import Drop
 
 @dataclass
 class Seen:
-    """A frame on its way: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the mask of a second
-    model; ``dropped`` is why there is no mask, though there is a ``segmentation`` where the network's output means
-    nothing; ``why`` is what was wrong with this or the other model; ``stages`` are seconds."""
+    """A frame and what is known of it so far: ``image`` H×W×3 uint8 RGB, ``label`` H×W uint8 train ids, ``other`` the
+    mask of a second model. ``dropped`` is the reason (``Drop``) why the frame has no mask; a ``segmentation`` exists
+    even then if the network's output is unusable. ``why`` is the error of this or of the second model. ``stages`` are
+    in seconds."""
 
     index: int
     frame: DriveFrame

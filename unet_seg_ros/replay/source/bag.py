@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 NODE_IMAGES = ("mask", "confidence", "color", "overlay")
 """Images that the node publishes. A bag of an earlier replay holds them besides the camera's."""
 MAX_CAMERAS = 64
-"""Of a drive: each has a video in the report."""
+"""Largest number of cameras of a drive, because each has a video in the report."""
 MAX_LISTED = 50
 """Most topics of a bag that an error message lists."""
 
