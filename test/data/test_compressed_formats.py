@@ -33,7 +33,7 @@ def test_a_mosaic_that_was_compressed_is_demosaiced(pattern: str, bits: int) -> 
     assert np.abs(found.astype(int) - rgb)[2:-2, 2:-2].max() <= 2
 
 
-def test_a_mosaic_that_was_demosaiced_before_is_a_picture() -> None:
+def test_a_demosaiced_picture_is_not_demosaiced_again() -> None:
     message = SimpleNamespace(format="bayer_rggb8; jpeg compressed bgr8", data=WHOLE["baseline"])
     assert np.array_equal(compressed_to_rgb(message), by_opencv(WHOLE["baseline"]))
 
@@ -70,13 +70,13 @@ def test_red_and_blue_are_those_of_image_transport(said: str, exchanged: bool) -
 @pytest.mark.parametrize(
     "said", ["16UC1; png compressed", "32FC1; compressedDepth", "16UC1; compressedDepth png", "compressedDepth"]
 )
-def test_depth_is_refused_by_its_name(said: str) -> None:
+def test_depth_is_refused_by_its_format(said: str) -> None:
     data = cv2.imencode(".png", np.full((8, 8), 1000, np.uint16))[1].tobytes()
     with pytest.raises(ImageError, match="holds depth, not colours"):
         compressed_to_rgb(SimpleNamespace(format=said, data=data))
 
 
-def test_a_format_with_line_breaks_and_a_megabyte_is_one_short_line() -> None:
+def test_a_long_format_with_line_breaks_gives_an_error_of_one_line() -> None:
     for said in ("jpeg\n[ERROR] forged", "x" * 2**20, "\x1b[31mred", "; jpeg compressed\r\n"):
         with pytest.raises(ImageError) as error:
             compressed_to_rgb(SimpleNamespace(format=said, data=b"nothing"))
