@@ -108,9 +108,9 @@ def _played(path: Path, only: Collection[str], labels: Collection[str]) -> tuple
     if silent := [name for name in silent_topics(path) if name not in found]:
         logger.warning("%s: no message was recorded of %s", path, listed(silent))
     for topic in found.values():
-        if topic.kind in (IMAGE, COMPRESSED_IMAGE) and (others := topic.kinds - {IMAGE, COMPRESSED_IMAGE}):
+        if topic.kind in (IMAGE, COMPRESSED_IMAGE) and (strange := topic.kinds - {IMAGE, COMPRESSED_IMAGE}):
             name = one_line(topic.name, VALUE)
-            logger.warning("%s: %s holds %s too, which is not played", path, name, listed(sorted(others)))
+            logger.warning("%s: %s holds %s too, which is not played", path, name, listed(sorted(strange)))
     if only:
         return {name: found[name] for name in only}, {}
     cameras = _cameras(found, labels)

@@ -36,6 +36,7 @@ class SqliteFile:
             self._base = self._stack.enter_context(closing(self._opened(path)))
             self._rows_at_most = path.stat().st_size // ROW_BYTES
             self._topics = self._read_topics(path)
+            self._row = self._row_name(path)
         except sqlite3.Error as error:
             self.close()
             raise Damaged(f"{path.name}: {last_words(error)}") from error
@@ -61,7 +62,7 @@ class SqliteFile:
             if topic not in topics:
                 continue
             try:
-                found = self._base.execute("SELECT data FROM messages WHERE rowid = ?", (row,)).fetchone()
+                found = self._base.execute(f"SELECT data FROM messages WHERE {self._row} = ?", (row,)).fetchone()
                 if found is None or type(found[0]) is not bytes:
                     raise Damaged("a message has a wrong type")
                 yield message(*self._topics[topic], time_ns, found[0])
@@ -92,7 +93,8 @@ class SqliteFile:
         return folder / path.name
 
     def _read_topics(self, path: Path) -> dict[int, tuple[str, str]]:
-        """Kind and name by topic number; rows with other content are left out."""
+        """Name and kind by topic number; rows with other content are left out. Their messages, if there are any, are
+        told."""
         for table in ("topics", "messages"):
             found = self._base.execute("SELECT type, sql FROM sqlite_master WHERE name = ?", (table,)).fetchall()
             ordinary = len(found) == 1 and found[0][0] == "table" and "virtual" not in str(found[0][1]).lower()
@@ -104,14 +106,20 @@ class SqliteFile:
         for number, name, kind, form in self._base.execute(f"SELECT id, name, type, {encoding} FROM topics"):
             if type(number) is int and isinstance(name, str) and isinstance(kind, str):
                 topics[number] = name, kind_of(kind, str(form))
-            else:
-                self._note(f"{path.name}: its table of topics has a wrong row")
         return topics
+
+    def _row_name(self, path: Path) -> str:
+        """The name of a row's number in queries; a column may have taken the usual one."""
+        columns = {row[1].lower() for row in self._base.execute("PRAGMA table_info(messages)")}
+        free = [name for name in ("rowid", "_rowid_", "oid") if name not in columns]
+        if not free:
+            raise Damaged(f"{path.name}: its table messages has no numbers of rows")
+        return free[0]
 
     def _ids(self) -> Iterator[tuple[int, int, int]]:
         """Row, topic and time of the messages, in order of time; if the table is damaged, in order of rows."""
         try:
-            query = "SELECT rowid, topic_id, timestamp FROM messages ORDER BY timestamp, rowid"
+            query = f"SELECT {self._row}, topic_id, timestamp FROM messages ORDER BY timestamp, {self._row}"
             found: Iterable[tuple[int, int, int]] = self._base.execute(query).fetchmany(self._rows_at_most)
         except sqlite3.Error as error:
             self._note(last_words(error))
@@ -123,7 +131,7 @@ class SqliteFile:
                 self._note("a message has no topic or no time")
 
     def _row_by_row(self) -> Iterator[tuple[int, int, int]]:
-        query = "SELECT rowid, topic_id, timestamp FROM messages WHERE rowid > ? ORDER BY rowid"
+        query = f"SELECT {self._row}, topic_id, timestamp FROM messages WHERE {self._row} > ? ORDER BY {self._row}"
         last = misses = count = 0
         while misses < BLIND:
             try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +22,16 @@ from unet_seg_ros.data.image_files import (
     left_out,
     read_picture,
 )
-from unet_seg_ros.files import natural_order, utf8_path
+from unet_seg_ros.files import natural_order, open_regular, utf8_path
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
-from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame, image_message
-from unet_seg_ros.text import listed
+from unet_seg_ros.replay.source.drive import MAX_STAMP, Array, Drive, DriveFrame, image_message
+from unet_seg_ros.text import last_words, listed
 
 logger = logging.getLogger(__name__)
 
+_TEXT = re.compile(rb"(?!YUV4MPEG2 )[\t-\r\x1b -~\x80-\xff]+")
+"""Bytes of texts; the header of every kind of video but one has others."""
 KNOW_THEIR_LENGTH = (".avi", ".mp4", ".mov", ".m4v")
 """The number of frames in these containers is exact; in others it is an estimate."""
 CAMERA = "camera"
@@ -66,6 +69,8 @@ def open_video(path: Path) -> Drive:
     """Open a video file at its own rate. Raises SourceError if OpenCV cannot read the first frame."""
     if not path.is_file():
         raise SourceError(f"{path}: not a regular file")
+    if reason := _no_video(path):
+        raise SourceError(f"{path}: {reason}")
     capture = _capture(path)
     readable = capture.isOpened() and capture.grab()
     rate, length = capture.get(cv2.CAP_PROP_FPS), int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -83,6 +88,18 @@ def open_video(path: Path) -> Drive:
     length = min(max(length, 0), MAX_LENGTH)
     problems = (f"{path}: {NOT_TURNED.format(f'{turned}°')}",) if turned else ()
     return Drive(path, {CAMERA: TOPIC}, "raw", length, lambda: _video_frames(path, rate, length), (path,), problems)
+
+
+def _no_video(path: Path) -> str:
+    """Why FFmpeg must not read a file, empty if it may: it would read a picture without the checks of
+    ``data.image_files``, the files that a playlist names, and any text as drawn by a terminal."""
+    if is_picture(path):
+        return "a picture is not a drive; give the folder of the pictures"
+    try:
+        with open_regular(path) as file:
+            return "cannot be read as a video: it is a text or a playlist" if _TEXT.fullmatch(file.read(4096)) else ""
+    except OSError as error:
+        return last_words(error)
 
 
 def _capture(path: Path) -> cv2.VideoCapture:
@@ -105,6 +122,8 @@ def _video_frames(path: Path, rate: float, length: int) -> Iterator[DriveFrame]:
     capture.release()
     if index < 0.98 * length - 1 and path.suffix.lower() in KNOW_THEIR_LENGTH:
         raise SourceError(f"{path}: damaged, only {index} of {length} frames could be read")
+    if index < 0.9 * length - 1:
+        logger.warning("%s: %d frames could be read, of about %d", path, index, length)
 
 
 def open_folder(path: Path, rate: float) -> Drive:
@@ -160,6 +179,6 @@ def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterat
 
 
 def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> DriveFrame:
-    at_ns = round(index * 1e9 / rate)
+    at_ns = min(round(index * 1e9 / rate), MAX_STAMP - FIRST_STAMP_NS)
     stamp_ns = FIRST_STAMP_NS + at_ns
     return DriveFrame(CAMERA, at_ns, stamp_ns, image_message(pixels, encoding, stamp_ns, CAMERA), label, name)
