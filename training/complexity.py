@@ -131,16 +131,9 @@ def cost(config: UNetConfig, size: tuple[int, int]) -> Cost:
 
 def table(size: tuple[int, int]) -> str:
     """A row for each named configuration."""
-    rows = {name: cost(config, size) for name, config in CONFIGS.items()}
-    frame = pandas.DataFrame(
-        {
-            "parameters (M)": {name: row.parameters / 1e6 for name, row in rows.items()},
-            "GFLOP": {name: row.flops / 1e9 for name, row in rows.items()},
-            "inference (MiB)": {name: row.inference / MIB for name, row in rows.items()},
-            "training (MiB)": {name: row.training / MIB for name, row in rows.items()},
-            "bundle (MiB)": {name: row.bundle / MIB for name, row in rows.items()},
-        }
-    )
+    rows = [cost(config, size) for config in CONFIGS.values()]
+    frame = pandas.DataFrame(rows, index=list(CONFIGS)) / (1e6, 1e9, MIB, MIB, MIB)
+    frame.columns = ["parameters (M)", "GFLOP", "inference (MiB)", "training (MiB)", "bundle (MiB)"]
     return str(frame.to_string(float_format="{:.1f}".format))
 
 

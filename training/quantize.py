@@ -10,7 +10,6 @@ loses more than 0.5 mIoU in one check, nothing is written.
 from __future__ import annotations
 
 import argparse
-import dataclasses
 from pathlib import Path
 
 from training.data.sampling import evenly
@@ -30,12 +29,11 @@ def quantize(bundle: Bundle, calibration: list[Pair], splits: list[Split], most:
     """
     ranges = calibrate(bundle, (read_image(pair.image) for pair in calibration))
     notes = {"calibrated_on": [pair.name for pair in calibration]}
-    ready = dataclasses.replace(bundle, manifest=with_int8(bundle, ranges, notes))
+    ready = with_int8(bundle, ranges, notes)
     checks = [check(ready, split, most) for split in splits]
     print(*checks, sep="\n")
     refuse_unless_passed(checks)
-    manifest = with_int8(bundle, ranges, {**notes, "checks": [one._asdict() for one in checks]})
-    return dataclasses.replace(bundle, manifest=manifest)
+    return with_int8(bundle, ranges, {**notes, "checks": [one._asdict() for one in checks]})
 
 
 def parse() -> argparse.Namespace:

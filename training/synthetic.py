@@ -21,8 +21,9 @@ from training.town.raster import Camera, Pose, Raster
 from training.town.vehicles import Mesh
 from training.town.weather import Weather
 from training.town.world import VIEW, Thing, Town
-from unet_seg_ros.data.cityscapes import image_path, label_path
+from unet_seg_ros.data.cityscapes import frame_name, image_path, label_path
 from unet_seg_ros.data.image_files import write_image
+from unet_seg_ros.files import write_atomically
 from unet_seg_ros.text import never_fail_to_print
 
 LIMITS: dict[str, tuple[float, float]] = {
@@ -221,19 +222,14 @@ def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterat
     replay.
     """
     city = f"town{config.seed:04d}"
-    first = image_path(root, split, city, "x")
-    first.parent.mkdir(parents=True, exist_ok=True)
-    label_path(root, split, city, "x").parent.mkdir(parents=True, exist_ok=True)
     made = Drive(config)
-    (first.parent / "camera.json").write_text(json.dumps(asdict(made.lens), indent=2) + "\n")
-    (first.parent / "calibration.yaml").write_text(made.calibration())
+    folder = image_path(root, split, city, "").parent
+    write_atomically(folder / "camera.json", json.dumps(asdict(made.lens), indent=2) + "\n")
+    write_atomically(folder / "calibration.yaml", made.calibration())
     for index, frame in enumerate(made.frames()):
-        name = f"{city}_000000_{index:06d}"
-        for path, pixels in (
-            (image_path(root, split, city, name), frame.image),
-            (label_path(root, split, city, name), frame.label),
-        ):
-            write_image(path, pixels)
+        name = frame_name(city, index)
+        write_image(image_path(root, split, city, name), frame.image)
+        write_image(label_path(root, split, city, name), frame.label)
         yield name
 
 

@@ -25,9 +25,9 @@ from unet_seg_ros import draw
 from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_label
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, palette
-from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.data.ros_images import stamp_ns, to_rgb
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
-from unet_seg_ros.replay.source.drive import Drive, message_pixels, message_stamp
+from unet_seg_ros.replay.source.drive import Drive, message_pixels
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.segmenter import Segmenter
 from unet_seg_ros.share_folder import share_folder
@@ -92,7 +92,7 @@ def read(bag: Path) -> dict[str, dict[int, Any]]:
     with AnyReader([bag]) as reader:
         for connection, time_ns, raw in reader.messages():
             message = reader.deserialize(raw, connection.msgtype)
-            assert message_stamp(message) == time_ns
+            assert stamp_ns(message.header) == time_ns
             found.setdefault(connection.topic, {})[time_ns] = message
     return found
 

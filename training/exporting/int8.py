@@ -20,7 +20,7 @@ from training.data.sampling import evenly
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.engine.openvino_graph import build_graph
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
-from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest
+from unet_seg_ros.model.bundle import Bundle, BundleError
 from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.segmenter import Segmenter
 
@@ -114,9 +114,10 @@ def check(bundle: Bundle, split: Split, most: int = 0) -> Check:
     return Check(data, len(pairs), agree / pixels, *(matrix.mean_iou() for matrix in matrices))
 
 
-def with_int8(bundle: Bundle, ranges: dict[str, Range], checks: dict[str, Any]) -> Manifest:
-    """The bundle's manifest with int8."""
-    return dataclasses.replace(bundle.manifest, int8_ranges=ranges, int8_checks=checks)
+def with_int8(bundle: Bundle, ranges: dict[str, Range], checks: dict[str, Any]) -> Bundle:
+    """The bundle with int8 in its manifest."""
+    manifest = dataclasses.replace(bundle.manifest, int8_ranges=ranges, int8_checks=checks)
+    return dataclasses.replace(bundle, manifest=manifest)
 
 
 def refuse_unless_passed(checks: Iterable[Check]) -> None:

@@ -117,14 +117,13 @@ class Grouping:
         return _lookup([(t, group) for group, members in enumerate(self.members) for t in members])
 
 
-def _categories() -> Grouping:
-    names = tuple(dict.fromkeys(label.category for label in LABELS if label.train_id != VOID))
-    members = tuple(tuple(t.train_id for t in TRAIN_LABELS if t.category == name) for name in names)
-    return Grouping("categories", names, members)
-
-
-def _camvid11() -> Grouping:
-    groups = {
+_GROUPS: dict[str, dict[str, tuple[int, ...]]] = {
+    "cityscapes19": {label.name: (label.train_id,) for label in TRAIN_LABELS},
+    "categories": {
+        name: tuple(label.train_id for label in TRAIN_LABELS if label.category == name)
+        for name in dict.fromkeys(label.category for label in TRAIN_LABELS)
+    },
+    "camvid11": {
         "Sky": (10,),
         "Building": (2, 3),
         "Pole": (5,),
@@ -136,12 +135,8 @@ def _camvid11() -> Grouping:
         "Car": (13, 14, 15, 16),
         "Pedestrian": (11,),
         "Bicyclist": (12, 17, 18),
-    }
-    return Grouping("camvid11", tuple(groups), tuple(groups.values()))
-
-
-def _idd7() -> Grouping:
-    groups = {
+    },
+    "idd7": {
         "drivable": (0,),
         "non-drivable": (1, 9),
         "living things": (11, 12),
@@ -149,18 +144,8 @@ def _idd7() -> Grouping:
         "road-side objects": (3, 4, 5, 6, 7),
         "far objects": (2, 8),
         "sky": (10,),
-    }
-    return Grouping("idd7", tuple(groups), tuple(groups.values()))
-
-
-GROUPINGS: dict[str, Grouping] = {
-    grouping.name: grouping
-    for grouping in (
-        Grouping("cityscapes19", CLASS_NAMES, tuple((t,) for t in range(NUM_CLASSES))),
-        _categories(),
-        _camvid11(),
-        _idd7(),
-    )
+    },
 }
+GROUPINGS = {name: Grouping(name, tuple(groups), tuple(groups.values())) for name, groups in _GROUPS.items()}
 """Groupings by name: ``cityscapes19`` (each class alone), ``categories`` (Cityscapes' 7), ``camvid11`` (the order
 of the papers that use CamVid's 11 classes), ``idd7`` (the seven groups of IDD Lite, Varma et al. 2019)."""

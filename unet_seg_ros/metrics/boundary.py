@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import VOID, Grouping
+from unet_seg_ros.metrics.confusion import mean_known, ratios
 
 Mask = NDArray[np.uint8]
 
@@ -61,11 +62,8 @@ class BoundaryIoU:
 
     def iou(self) -> NDArray[np.float64]:
         """Boundary IoU of each class, 0..1; NaN for a class that is neither in labels nor in predictions."""
-        iou = np.full(len(self.union), np.nan)
-        np.divide(self.intersection, self.union, out=iou, where=self.union > 0)
-        return iou
+        return ratios(self.intersection, self.union)
 
     def mean_iou(self) -> float:
         """Mean over the classes that are not NaN; NaN if all are."""
-        iou = self.iou()
-        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+        return mean_known(self.iou())

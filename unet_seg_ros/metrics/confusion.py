@@ -11,6 +11,16 @@ from numpy.typing import NDArray
 from unet_seg_ros.data.labels import VOID, Grouping
 
 
+def ratios(parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> NDArray[np.float64]:
+    """``parts`` / ``wholes``; NaN where a whole is 0."""
+    return np.asarray(np.divide(parts, wholes, out=np.full(len(wholes), np.nan), where=wholes > 0))
+
+
+def mean_known(values: NDArray[np.float64]) -> float:
+    """Mean of the values that are not NaN; NaN if all are."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
 class ConfusionMatrix:
     """Pixel counts ``matrix[label, prediction]``, int64[n, n + 1], for the ``n`` classes of a grouping.
 
@@ -42,19 +52,19 @@ class ConfusionMatrix:
         self.matrix += other.matrix
         return self
 
+    def overlaps(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Intersection and union of each class in pixels, both int64[n]."""
+        both = np.diag(self.matrix)
+        return both, self.matrix.sum(axis=1) + self.matrix[:, :-1].sum(axis=0) - both
+
     def iou(self) -> NDArray[np.float64]:
         """IoU of each class, TP / (TP + FP + FN), 0..1; NaN for a class that is neither in labels nor in
         predictions."""
-        true_positive = np.diag(self.matrix).astype(np.float64)
-        union = self.matrix.sum(axis=1) + self.matrix[:, :-1].sum(axis=0) - true_positive
-        iou = np.full(len(union), np.nan)
-        np.divide(true_positive, union, out=iou, where=union > 0)
-        return iou
+        return ratios(*self.overlaps())
 
     def mean_iou(self) -> float:
         """Mean of the IoUs that are not NaN; NaN if all are."""
-        iou = self.iou()
-        return float(np.nanmean(iou)) if np.isfinite(iou).any() else float("nan")
+        return mean_known(self.iou())
 
     def pixel_accuracy(self) -> float:
         """Share of labelled pixels that were predicted right, 0..1; NaN if there are none."""

@@ -94,11 +94,6 @@ class Score:
             row |= self._compare(camera, mask, confidence, label)
         return row
 
-    def miss(self, camera: str, time: float, label: Array | None) -> None:
-        """Add a frame without a mask to the streaming accuracy: its camera, its ``time`` as in ``Moment``, and its
-        label."""
-        self.streaming.miss(camera, time, label)
-
     def _compare(self, camera: str, mask: Array, confidence: Array, label: Array) -> dict[str, Any]:
         frame = ConfusionMatrix(self.grouping)
         frame.update(label, mask)
@@ -110,7 +105,7 @@ class Score:
                 inside = region.pixels(*mask.shape)
                 self.regions[region.name].update(label[inside], mask[inside])
         self.labelled += 1
-        intersection, union = overlaps(frame)
+        intersection, union = frame.overlaps()
         row: dict[str, Any] = {"miou": frame.mean_iou(), "pixel_accuracy": frame.pixel_accuracy()}
         row["labelled"] = int(frame.matrix.sum())
         row |= {f"intersection.{name}": int(n) for name, n in zip(self.grouping.names, intersection, strict=True)}
@@ -139,9 +134,3 @@ class Score:
     def __getstate__(self) -> dict[str, Any]:
         """What is sent to another process: only the sums."""
         return {**self.__dict__, "_last": {}}
-
-
-def overlaps(confusion: ConfusionMatrix) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Two int64[n]: for each class, pixels that have it in label and mask, and pixels that have it in label or mask."""
-    both = np.diag(confusion.matrix)
-    return both, confusion.matrix.sum(axis=1) + confusion.matrix[:, :-1].sum(axis=0) - both

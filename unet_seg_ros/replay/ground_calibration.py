@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.ground.settings import GroundSettings
+from unet_seg_ros.replay.nested import flattened
 from unet_seg_ros.ros.parameter_table import coerced, names_of, spec_of
 from unet_seg_ros.text import quoted
 
@@ -25,7 +25,7 @@ def load_calibration(path: Path, cameras: Sequence[str]) -> GroundSettings:
         raise ValueError(
             f"{path}: must be a parameter file: '/**:' that contains 'ros__parameters:' that contains 'ground.…'"
         )
-    given = {name: value for name, value in _flat(parameters) if name.startswith("ground.")}
+    given = {name: value for name, value in flattened(parameters) if name.startswith("ground.")}
     specs = {name: spec for name, spec in names_of(list(cameras), []).items() if name.startswith("ground.")}
     unknown = [name for name in given if spec_of(name) is None]
     if unknown:
@@ -38,12 +38,3 @@ def load_calibration(path: Path, cameras: Sequence[str]) -> GroundSettings:
     if not any(own.camera and own.pose for own in settings.cameras.values()):
         raise ValueError(f"{path}: describes none of the drive's cameras ({', '.join(cameras)}); see docs/planners.md")
     return settings
-
-
-def _flat(parameters: Mapping[Any, Any], before: str = "") -> Iterator[tuple[str, Any]]:
-    """Names with dots, and values, of nested mappings."""
-    for name, value in parameters.items():
-        if isinstance(value, dict):
-            yield from _flat(value, f"{before}{name}.")
-        else:
-            yield f"{before}{name}", value

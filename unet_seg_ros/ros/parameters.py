@@ -31,7 +31,7 @@ class Parameters:
     def __init__(self, node: Node) -> None:
         self._node = node
         self._declare({spec.name: spec for spec in TABLE if "<" not in spec.name})
-        self._declare_owned(self._list("cameras"), self._list("regions"))
+        self._declare(names_of(self._list("cameras"), self._list("regions")))
 
     def values(self) -> dict[str, Any]:
         """All declared parameters' values by name."""
@@ -72,11 +72,11 @@ class Parameters:
             check_value(name, value)
         values = self.values()
         self._declare(specs)
-        self._declare_owned(new.get("cameras", []), new.get("regions", []))
+        self._declare(names_of(new.get("cameras", []), new.get("regions", [])))
         # A value that was wrong before must not prevent the correction of another one.
         if active or _is_fit(values):
             Settings.of(_merged({**self.values(), **new}, configured if active else {}))
-        return [_parameter(p.name, specs[p.name], new[p.name]) if p.name in new else p for p in changed]
+        return [Parameter(p.name, TYPES[specs[p.name].kind], new[p.name]) if p.name in new else p for p in changed]
 
     def unknown(self, name: str) -> str:
         """A sentence that there is no such parameter, with the most similar name if there is one."""
@@ -98,9 +98,6 @@ class Parameters:
 
     def _list(self, name: str) -> list[str]:
         return [item for item in self._node.get_parameter(name).value if item]
-
-    def _declare_owned(self, cameras: list[str], regions: list[str]) -> None:
-        self._declare(names_of(cameras, regions))
 
     def _declare(self, specs: dict[str, Spec]) -> None:
         for name, spec in specs.items():
@@ -126,10 +123,6 @@ def _is_fit(values: dict[str, Any]) -> bool:
     except (ValueError, KeyError):
         return False
     return True
-
-
-def _parameter(name: str, spec: Spec, value: Any) -> Parameter:
-    return Parameter(name, TYPES[spec.kind], value)
 
 
 def _descriptor(spec: Spec) -> ParameterDescriptor:

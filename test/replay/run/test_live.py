@@ -18,7 +18,7 @@ from rosbags.rosbag2 import StoragePlugin
 
 from test.replay import drives
 from unet_seg_ros.data.labels import CLASS_COLORS, palette
-from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.data.ros_images import stamp_ns, to_rgb
 from unet_seg_ros.draw import overlay
 from unet_seg_ros.model.bundle import Manifest, save_bundle
 from unet_seg_ros.model.unet import UNet, UNetConfig
@@ -29,7 +29,7 @@ from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.live.recording_reader import answers
 from unet_seg_ros.replay.live.session import Live, play_to_other_node
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, image_message, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, DriveFrame, image_message
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.ros.bringup import bringup
 
@@ -167,7 +167,7 @@ def test_the_recording_has_all_messages_and_overlays(
         "/camera/image_raw": FRAMES,
         **{f"/ego/segmentation/front/{output}": len(seen) for output in outputs},
     }
-    assert all(time == message_stamp(message) for _, time, message in messages)
+    assert all(time == stamp_ns(message.header) for _, time, message in messages)
     drawn = [to_rgb(message) for topic, _, message in messages if topic.endswith("overlay")]
     expected = [overlay(answer.image, answer.mask, palette(COLORS)) for answer in seen]
     assert np.array_equal(drawn, expected)

@@ -14,9 +14,10 @@ import zstandard
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from test.replay import drives
+from unet_seg_ros.data.ros_images import stamp_ns
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_reader import messages, topics
-from unet_seg_ros.replay.source.drive import TYPES, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES
 from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import IMAGE
 
@@ -170,7 +171,7 @@ def test_a_broken_message_becomes_a_frame_without_pixels(tmp_path: Path) -> None
     frames = list(open_source(tmp_path / "bag").frames())
     assert [frame.stamp_ns for frame in frames] == [drives.STAMP + index * 10**8 for index in range(3)]
     assert [frame.message.height for frame in frames] == [SIZE, 0, SIZE]
-    assert all(message_stamp(frame.message) == frame.stamp_ns for frame in frames)
+    assert all(stamp_ns(frame.message.header) == frame.stamp_ns for frame in frames)
 
 
 def test_topics_have_their_types_and_counts(tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from rosbags.rosbag2 import StoragePlugin
 from test.replay import drives
 from training.prepare import verify
 from unet_seg_ros.data.cityscapes import find_pairs, image_path, label_path
-from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.data.ros_images import stamp_ns, to_rgb
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import camera_names
-from unet_seg_ros.replay.source.drive import TYPES, Drive, message_pixels, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Drive, message_pixels
 from unet_seg_ros.replay.source.prefetch import prefetch
 from unet_seg_ros.replay.source.video_and_folder import FIRST_STAMP_NS, open_source
 
@@ -28,7 +28,7 @@ STORAGES = pytest.mark.parametrize("storage", [StoragePlugin.MCAP, StoragePlugin
 
 def check_stamps(drive: Drive) -> None:
     for frame in drive.frames():
-        assert message_stamp(frame.message) == frame.stamp_ns
+        assert stamp_ns(frame.message.header) == frame.stamp_ns
         TYPES.serialize_cdr(frame.message, drive.message_type)
 
 

@@ -12,6 +12,7 @@ from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.data.yaml_file import read_yaml
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.metrics.figures import FIGURES
+from unet_seg_ros.replay.nested import flattened
 from unet_seg_ros.replay.schema import Check, Report
 from unet_seg_ros.text import VALUE, listed, one_line, quoted
 from unet_seg_ros.vocabulary import STAGES, WORK_STAGES
@@ -112,17 +113,7 @@ def metrics(report: Report) -> dict[str, float | None]:
     trust = {name: value for name, value in (report["trust"] or {}).items() if name != "causes"}
     parts: tuple[Mapping[str, Any], ...] = (report["accuracy"] or {}, report["stability"], timing, {"trust": trust})
     for part in parts:
-        found |= _flat(part)
-    return found
-
-
-def _flat(part: Mapping[str, Any], prefix: str = "") -> dict[str, float | None]:
-    found: dict[str, float | None] = {}
-    for key, value in part.items():
-        if isinstance(value, Mapping):
-            found |= _flat(value, f"{prefix}{key}.")
-        elif value is None or isinstance(value, (int, float)):
-            found[f"{prefix}{key}"] = value
+        found |= {name: value for name, value in flattened(part) if value is None or isinstance(value, (int, float))}
     return found
 
 

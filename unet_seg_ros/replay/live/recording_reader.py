@@ -10,10 +10,10 @@ from rosbags.highlevel import AnyReader
 from tqdm import tqdm
 
 from unet_seg_ros import draw
-from unet_seg_ros.data.ros_images import to_rgb
+from unet_seg_ros.data.ros_images import stamp_ns, to_rgb
 from unet_seg_ros.replay.live.played_drive import PlayedDrive, Sent
 from unet_seg_ros.replay.record.recorder import Recorder
-from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, image_message, message_pixels, message_stamp
+from unet_seg_ros.replay.source.drive import TYPES, Array, Drive, image_message, message_pixels
 from unet_seg_ros.replay.topics import FRAME_OUTPUTS, IMAGE, RECORDED
 
 
@@ -42,7 +42,7 @@ def answers(bag: Path, drive: Drive, played: PlayedDrive, recorder: Recorder) ->
         for connection, _, raw in bar:
             message: Any = reader.deserialize(raw, connection.msgtype)
             camera, output = what[connection.topic]
-            key = camera, message_stamp(message)
+            key = camera, stamp_ns(message.header)
             recorder.write(connection.topic, connection.msgtype, key[1], bytes(raw))
             if key not in frames or output not in ("image", *FRAME_OUTPUTS):
                 continue

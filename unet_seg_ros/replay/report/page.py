@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from unet_seg_ros.data.labels import Grouping
 from unet_seg_ros.metrics.figures import FIGURES
+from unet_seg_ros.replay.nested import flattened
 from unet_seg_ros.replay.report import colors, plots
 from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.schema import Report
@@ -138,15 +139,13 @@ def confusion(
 
 
 def flat(pairs: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """The names and values of a mapping without empty values; nested mappings get dotted names."""
-    found: list[tuple[str, str]] = []
-    for key, value in pairs.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            found += flat(value, f"{name}.")
-        elif value not in (None, "", []):
-            found.append((name, ", ".join(map(str, value)) if isinstance(value, list) else str(value)))
-    return found
+    """Names, after ``prefix``, and values of a mapping as texts, without empty values; nested mappings get dotted
+    names."""
+    return [
+        (name, ", ".join(map(str, value)) if isinstance(value, list) else str(value))
+        for name, value in flattened(pairs, prefix)
+        if value not in (None, "", [])
+    ]
 
 
 def strip(pictures: Sequence[T]) -> list[T]:

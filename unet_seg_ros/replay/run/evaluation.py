@@ -76,9 +76,9 @@ class Evaluation:
         return figures
 
     def miss(self, camera: str, time: float, label: Array | None) -> None:
-        """Add a frame without a mask to the streaming accuracy, as ``Score.miss`` does."""
+        """Add a frame without a mask to the streaming accuracy; ``time`` is as in ``Moment``."""
         if self.class_names == CLASS_NAMES:
-            self._score.miss(camera, time, label)
+            self._score.streaming.miss(camera, time, label)
 
     def add(
         self,

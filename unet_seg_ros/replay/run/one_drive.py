@@ -7,7 +7,6 @@ from pathlib import Path
 from unet_seg_ros.replay.errors import ReplayError
 from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
-from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import write
 from unet_seg_ros.replay.result import Result
 from unet_seg_ros.replay.run.offline import replay_offline
@@ -18,17 +17,14 @@ def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Resu
     """Replay and write the folder ``output``. Raises ReplayError if nothing could be evaluated or written."""
     try:
         clear(output, [source, *gate.files()])
-        result, gallery = _replayed(source, output, options)
+        if options.mode == "offline":
+            result, gallery = replay_offline(source, output, options)
+        else:
+            from unet_seg_ros.replay.run.live import replay_live  # it needs ROS
+
+            result, gallery = replay_live(source, output, options)
         gate.add_verdict(result)
         write(output, result, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error
     return result
-
-
-def _replayed(source: Path, output: Path, options: Options) -> tuple[Result, Gallery]:
-    if options.mode == "offline":
-        return replay_offline(source, output, options)
-    from unet_seg_ros.replay.run.live import replay_live  # it needs ROS
-
-    return replay_live(source, output, options)

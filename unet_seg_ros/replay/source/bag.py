@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from unet_seg_ros.data.ros_images import DEPTH, ENCODINGS, ImageError, compressed_to_rgb, not_a_picture
+from unet_seg_ros.data.ros_images import DEPTH, ENCODINGS, ImageError, compressed_to_rgb, not_a_picture, stamp_ns
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag_message import Raw
 from unet_seg_ros.replay.source.bag_reader import (
@@ -31,7 +31,6 @@ from unet_seg_ros.replay.source.drive import (
     RecordingClock,
     header_stamp,
     image_message,
-    message_stamp,
 )
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 from unet_seg_ros.ros.bringup import NODE_NAME
@@ -189,7 +188,7 @@ def _frames(path: Path, cameras: dict[str, str], transport: str) -> Iterator[Dri
             message, problem = _decoded(message)
         camera = cameras[raw.topic]
         note = f"{camera}: {clock.jump}" if clock.jump else ""
-        yield DriveFrame(camera, at_ns, message_stamp(message), message, problem=problem, note=note)
+        yield DriveFrame(camera, at_ns, stamp_ns(message.header), message, problem=problem, note=note)
 
 
 def _message(raw: Raw) -> Any:
@@ -210,4 +209,4 @@ def _decoded(message: Any) -> tuple[Any, str]:
         pixels = compressed_to_rgb(message)
     except ImageError as error:
         pixels, problem = np.zeros((0, 0, 3), np.uint8), str(error)
-    return image_message(pixels, "rgb8", message_stamp(message), message.header.frame_id), problem
+    return image_message(pixels, "rgb8", stamp_ns(message.header), message.header.frame_id), problem

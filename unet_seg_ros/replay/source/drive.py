@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rosbags.typesys import Stores, get_typestore
 
-from unet_seg_ros.data.ros_images import compressed_to_rgb, stamp_ns, to_rgb
+from unet_seg_ros.data.ros_images import compressed_to_rgb, to_rgb
 from unet_seg_ros.replay.topics import COMPRESSED_IMAGE, IMAGE
 
 Array = NDArray[np.uint8]
@@ -121,11 +121,6 @@ def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) ->
     stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
     header = kinds["std_msgs/msg/Header"](stamp, frame_id)
     return kinds[IMAGE](header, height, width, encoding, 0, width * 3, np.ascontiguousarray(pixels).reshape(-1))
-
-
-def message_stamp(message: Any) -> int:
-    """The stamp in a message's header in nanoseconds."""
-    return stamp_ns(message.header)
 
 
 def header_stamp(cdr: bytes, otherwise: int) -> int:
