@@ -31,7 +31,7 @@ def bag(tmp_path: Path) -> Path:
         ("paths:\n  - bag.mcap", "paths: []", "metadata.yaml names no file"),
     ],
 )
-def test_other_files_or_more_messages_are_told(old: str, new: str, says: str, bag: Path) -> None:
+def test_missing_files_and_messages_are_reported(old: str, new: str, says: str, bag: Path) -> None:
     metadata = bag / "metadata.yaml"
     metadata.write_text(metadata.read_text().replace(old, new))
     found, said = drives.stamps(bag)
@@ -45,7 +45,7 @@ def test_a_file_that_is_named_twice_is_read_once(bag: Path) -> None:
     assert drives.stamps(bag) == ([0, 1], "")
 
 
-def test_a_file_that_is_not_named_is_told(bag: Path) -> None:
+def test_a_file_that_is_not_named_is_reported(bag: Path) -> None:
     assert open_source(bag).problems == ()
     shutil.copy(bag / "bag.mcap", bag / "bag_1.mcap")
     drive = open_source(bag)

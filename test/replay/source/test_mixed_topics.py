@@ -53,7 +53,7 @@ def test_raw_and_compressed_images_are_all_played_as_raw(raw_first: bool, tmp_pa
 
 @pytest.mark.parametrize(("kind", "encoding"), [(STRING, "cdr"), (IMAGE, "json"), (COMPRESSED_IMAGE, "ros1")])
 @pytest.mark.parametrize("image_first", [False, True])
-def test_other_messages_are_no_frames_and_are_told(
+def test_other_messages_on_an_image_topic_are_reported(
     kind: str, encoding: str, image_first: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     image, other = (IMAGE, "cdr", cdr(drives.raw(0))), (kind, encoding, b"\0\1\0\0\2\0\0\0a\0")
