@@ -84,6 +84,11 @@ def test_all_arguments(tmp_path: Path):
         ({"cameras": "2nd=/a"}, "cameras: '2nd' is not a camera name"),
         ({"cameras": "front cam=/a"}, "cameras: 'front cam' is not a camera name"),
         ({"cameras": "front/left=/a"}, "cameras: 'front/left' is not a camera name"),
+        ({"cameras": f"{'f' * 101}=/a"}, "is not a camera name: it must be a name of letters"),
+        (
+            {"cameras": f"front=/{'a/' * 100}a"},
+            "such as /front/image_raw, of at most 200 characters",
+        ),
         ({"cameras": "vorn\u00e9=/a"}, "is not a camera name"),
         ({"cameras": "front=/a,front=/b"}, "cameras: the name 'front' appears twice"),
         ({"cameras": "front="}, "cameras: '', the topic of 'front', is not a topic's name"),

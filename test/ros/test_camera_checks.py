@@ -76,6 +76,42 @@ def test_a_break_and_a_jump_back_do_not_count_as_losses() -> None:
         assert (looped.lost, looped.backwards) == (0, 1)
 
 
+@pytest.mark.parametrize("burst_ms", [0.000001, 1.0, 20.0])
+@pytest.mark.parametrize("place", [0, 3, 6, 30])
+def test_two_images_that_come_almost_at_once_tell_no_rate(burst_ms: float, place: int) -> None:
+    """A driver that was late sends two images at once."""
+    steady = [i * 100.0 for i in range(60)]
+    steady[place] = steady[place + 1] - burst_ms
+    assert seen(steady).lost == 0
+    assert seen(steady).rate == pytest.approx(10, rel=0.05)
+
+
+def test_no_stamps_give_more_losses_than_a_message_can_hold(clock: Clock) -> None:
+    stats = CameraStats()
+    for i in range(2000):  # half of the gaps are a nanosecond
+        clock.now += 0.1
+        stats.count_received((i // 2) * 4 * 10**9 + i % 2)
+    assert stats.stream.rate <= 1000
+    assert 0 <= stats.take_lost() <= 4000 * 1000
+    stats.stream.lost += 2**40
+    assert stats.take_lost() == 2**32 - 1
+
+
+def test_a_pause_of_the_node_is_no_fault_of_the_camera(clock: Clock) -> None:
+    for pause in (2.5, 8.0):
+        stats = fed(clock)
+        clock.now += pause
+        stats.listen()
+        assert crossed(stats) == set()
+        now = round((10 + pause) * 1e9)
+        stats.count_received(now)
+        stats.count_processed(0.05)
+        assert crossed(stats) == set()
+        stats.count_received(now + 100 * MS)
+        assert (stats.stream.lost, stats.received) == (0, 102)
+        assert stats.stream.rate == pytest.approx(10, rel=0.01)
+
+
 def test_stamps_that_do_not_change_are_counted() -> None:
     assert seen([5.0] * 10).repeated == 9
     assert seen([5.0] * 10 + [6.0]).repeated == 0

@@ -95,6 +95,35 @@ def test_a_second_publisher_is_reported(raw: Client) -> None:
         raw.node.destroy_publisher(second)
 
 
+def test_a_pause_of_the_node_loses_nothing(raw: Client) -> None:
+    publisher = raw.publisher()
+    assert raw.transition("deactivate")
+    assert raw.transition("activate")
+    raw.wait(publisher.get_subscription_count, "the node subscribes again")
+    lost, number = int(raw.camera_values()["lost"]), 0
+
+    def play(seconds: float) -> None:
+        nonlocal number
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            number += 1
+            message = image(400 + number // 10, noise(number, 60, 80))
+            message.header.stamp.nanosec = number % 10 * 10**8
+            publisher.publish(message)
+            raw.spin(0.1)
+
+    play(2.0)
+    assert float(raw.camera_values()["camera rate (Hz)"]) == pytest.approx(10, rel=0.1)
+    assert raw.transition("deactivate")
+    play(2.5)
+    assert raw.transition("activate")
+    raw.wait(publisher.get_subscription_count, "the node subscribes again")
+    play(2.0)
+    assert int(raw.camera_values()["lost"]) == lost
+    assert not {"lost", "slow"} & set(raw.camera_values()["troubles"].split(", "))
+    raw.node.destroy_publisher(publisher)
+
+
 def test_the_clock_may_start_again(raw: Client) -> None:
     clock = raw.node.create_publisher(Clock, "/clock", 5)
     publisher = raw.publisher()

@@ -8,8 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
+from lifecycle_msgs.srv import ChangeState
 
-from test.ros.client import NodeProcess
+from test.ros.client import NodeProcess, image, noise, running
 
 READY = 1.0
 """Seconds after which the process has finished Python's own imports, on an idle machine."""
@@ -32,3 +33,22 @@ def test_a_signal_ends_the_node_with_status_0(number: signal.Signals, seed: int,
     process._reader.join(5)
     assert status == 0, process.log
     assert "Traceback" not in process.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_while_a_transition_waits_for_a_frame(number: signal.Signals, slow: Path) -> None:
+    with running("-p", f"model:={slow}", "-p", "threads:=1", outputs=()) as (node, client):
+        client.wait(lambda: client.state() == "active", "active")
+        publisher = client.publisher()
+        transition = client.node.create_client(ChangeState, "/segmentation/change_state")
+        client.wait(transition.service_is_ready, "the service")
+        for sec in range(10):  # the worker is always busy
+            publisher.publish(image(sec, noise(sec, 480, 640)))
+            client.spin(0.1)
+        request = ChangeState.Request()
+        request.transition.label = "deactivate"  # waits for the frame
+        transition.call_async(request)
+        client.spin(0.1)
+        node.process.send_signal(number)
+        assert node.process.wait(30) == 0, node.log
+        assert "terminate called" not in node.log

@@ -34,6 +34,23 @@ def test_the_node_can_be_deactivated_and_activated_again(tiny: Path) -> None:
         assert node.stop() == 0
 
 
+def test_a_model_is_released_at_cleanup(tiny: Path) -> None:
+    """Else a GPU would have to hold the old model and the new one. OpenVINO has threads for each model."""
+    with running("-p", f"model:={tiny}", "-p", "threads:=1", outputs=()) as (node, client):
+        client.wait(lambda: client.state() == "active", "active")
+        publisher = client.publisher()
+        threads = []
+        for sec in range(1, 7):
+            before = int(client.camera_values()["processed"])
+            publisher.publish(image(sec, noise(sec, 120, 160)))
+            client.wait(lambda n=before: int(client.camera_values()["processed"]) > n, "a mask")
+            for label in ("deactivate", "cleanup", "configure", "activate"):
+                assert client.transition(label)
+            threads.append(len(list(Path(f"/proc/{node.process.pid}/task").iterdir())))
+            client.wait(publisher.get_subscription_count, "the node subscribes again")
+        assert max(threads[1:]) <= threads[0]
+
+
 def test_after_a_bad_bundle_a_good_one_can_be_configured(tiny: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(tiny.read_bytes()[:5000])
@@ -106,6 +123,8 @@ def test_every_value_is_checked_when_it_is_set(tiny: Path) -> None:
         "cameras": (["a b"], "cameras: 'a b' is not a name"),
         "max_pixels": (-1, "max_pixels: must be 0 to 67108864, not -1"),
         "topic.camera": ("a b", "topic.camera: 'a b' is not a topic's name"),
+        "camera_info.camera": ("/a" * 101, "is not a topic's name"),
+        "regions": (["r" * 101], "of at most 100 characters"),
         "confidence": (0.5, "confidence: there is no such parameter; did you mean confidence_threshold?"),
         "min_rate": (5.0, "min_rate: there is no such parameter; did you mean diagnostics.min_rate?"),
     }

@@ -25,7 +25,10 @@ LOG_LEVELS = ("debug", "info", "warn", "error", "fatal")
 # Fast DDS 3 (from Kilted on) reads the first of these, Fast DDS 2 (Jazzy, Humble) the second.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 
-_TOKEN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+MAX_NAME, MAX_TOPIC = 100, 200
+"""Most characters of one part of a topic's name, and of a topic. DDS takes 247 in all."""
+NAME = f"a name of letters, digits and underscores, with no digit first and of at most {MAX_NAME} characters"
+_TOKEN = re.compile(rf"[A-Za-z_][A-Za-z0-9_]{{0,{MAX_NAME - 1}}}")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 ParameterValue = bool | str | list[str]
@@ -117,7 +120,7 @@ def bringup(arguments: Mapping[str, str], environ: Mapping[str, str] | None = No
         if values[name] not in ("", *known):
             raise ValueError(f"{name}: {quoted(values[name])} is not one of {', '.join(known)}")
     if not is_camera_name(values["node_name"]):
-        raise ValueError(f"node_name: {quoted(values['node_name'])} is not a name of letters, digits and underscores")
+        raise ValueError(f"node_name: {quoted(values['node_name'])} is not {NAME}")
     if values["namespace"] not in ("", "/") and not is_topic_name(values["namespace"]):
         raise ValueError(
             f"namespace: {quoted(values['namespace'])} is not a ROS namespace such as ego or /ego/perception"
@@ -174,14 +177,13 @@ def parse_cameras(text: str) -> dict[str, str]:
         if not equals:
             raise ValueError(f"cameras: {quoted(entry.strip())} is not name=topic, for example front=/front/image_raw")
         if not is_camera_name(name):
-            raise ValueError(
-                f"cameras: {quoted(name)} is not a camera name of letters, digits and underscores, with no digit first"
-            )
+            raise ValueError(f"cameras: {quoted(name)} is not a camera name: it must be {NAME}")
         if name in cameras:
             raise ValueError(f"cameras: the name {quoted(name)} appears twice; give every camera its own name")
         if not is_topic_name(topic):
             raise ValueError(
-                f"cameras: {quoted(topic)}, the topic of {quoted(name)}, is not a topic's name such as /front/image_raw"
+                f"cameras: {quoted(topic)}, the topic of {quoted(name)}, is not a topic's name such as "
+                f"/front/image_raw, of at most {MAX_TOPIC} characters"
             )
         cameras[name] = topic
     return cameras
@@ -194,7 +196,7 @@ def is_camera_name(name: str) -> bool:
 
 def is_topic_name(name: str) -> bool:
     """Whether ``name`` is a valid topic, absolute or relative to the node's namespace."""
-    return all(_TOKEN.fullmatch(token) for token in name.removeprefix("/").split("/"))
+    return len(name) <= MAX_TOPIC and all(_TOKEN.fullmatch(token) for token in name.removeprefix("/").split("/"))
 
 
 def _params_file(text: str) -> Path | None:

@@ -81,6 +81,7 @@ class Camera:
         """Subscribe; ``take`` is called with this camera and each message."""
         self._take = take
         self._troubles = Troubles()
+        self.stats.listen()
         self._input.open()
 
     def close(self) -> None:
@@ -165,7 +166,7 @@ class Camera:
         elif self._take is not None:
             findings = check(situation, self.stats, settings.limits)
             level, message = self._troubles.update(findings, monotonic(), settings.limits.error_after)
-            message = message or ("receiving images" if self.stats.received else "waiting for the first image")
+            message = message or ("receiving images" if self.stats.heard else "waiting for the first image")
         return Report(
             f"{CAMERA_TASK}{self.name}",
             level,

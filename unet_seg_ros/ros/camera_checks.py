@@ -59,7 +59,7 @@ def check(situation: Situation, stats: CameraStats, limits: Limits) -> Iterator[
         limits = replace(limits, max_lost_ratio=1.0)
     yield from _ratios(stats, limits)
     masks = stats.output_rate.hertz()
-    flowing = stats.received >= FEWEST and situation.silent <= patience
+    flowing = stats.heard >= FEWEST and situation.silent <= patience
     low = limits.min_rate / max(masks, 1e-9) if limits.min_rate and flowing else 0.0
     yield Finding("slow", low, f"{masks:.1f} masks per second (required: {limits.min_rate:g})")
 
@@ -86,7 +86,7 @@ def _silence(situation: Situation, stats: CameraStats, patience: float) -> Findi
 def _why_silent(situation: Situation, stats: CameraStats) -> str:
     text = f"no image on {situation.topic} for {situation.silent:.0f} s"
     bytes_each = 3 * stats.size[0] * stats.size[1] if stats.size else None
-    if stats.received and (situation.reliable or (bytes_each is not None and bytes_each < LARGE)):
+    if stats.heard and (situation.reliable or (bytes_each is not None and bytes_each < LARGE)):
         return f"{text}: its publisher still exists but has stopped sending"
     if situation.reliable:
         return f"{text}: its publisher exists but has sent nothing"
@@ -100,7 +100,7 @@ def _publishers(situation: Situation, stats: CameraStats) -> Finding:
     """Whether images of several publishers are mixed. After a driver was killed and started again, its old publisher
     stays listed for 20 s; that is not a fault."""
     count = len(situation.publishers)
-    numbered = stats.number is not None or not stats.received
+    numbered = stats.number is not None or not stats.heard
     changes = stats.totals()["alternating"] if numbered else MIXED
     text = f"{situation.topic} has {count} publishers, so their images are mixed; stop all but one"
     return Finding("several publishers", 2.0 if count > 1 and changes >= MIXED else 0.0, text, lasting=WARN)
@@ -112,7 +112,7 @@ def _stamps(situation: Situation, stats: CameraStats) -> Iterator[Finding]:
     yield Finding("frozen stamps", frozen, "every image has the same stamp; check the camera's driver")
     text = "stamps go backwards: there are two publishers, or a recording has started again"
     yield Finding("stamps backwards", 2.0 * stats.totals()["backwards"], text, lasting=WARN)
-    no_clock = 2.0 if situation.now_ns == 0 and stats.received else 0.0
+    no_clock = 2.0 if situation.now_ns == 0 and stats.heard else 0.0
     text = "use_sim_time is true but nobody publishes /clock; publish it or set use_sim_time to false"
     yield Finding("no clock", no_clock, text)
 

@@ -15,6 +15,8 @@ import numpy as np
 from unet_seg_ros.ros.camera_rate import Stream
 from unet_seg_ros.vocabulary import Drop
 
+MOST_LOST = 2**32 - 1
+"""Largest number that ClassCoverage can hold."""
 WINDOW = 10.0
 """Length in seconds of the window for ratios and percentiles."""
 
@@ -63,6 +65,8 @@ class CameraStats:
 
     def __init__(self, expected_rate: float = 0.0) -> None:
         self.received = 0
+        self.heard = 0
+        """Number of images since the node began to listen (again)."""
         self.processed = 0
         self.drops: Counter[Drop] = Counter()
         self.stream = Stream(expected_rate)
@@ -80,11 +84,22 @@ class CameraStats:
         """Height and width of the last usable image."""
         self._lock = Lock()  # the executor's thread and the worker's thread count
 
+    def listen(self) -> None:
+        """The node begins to listen (again): what is measured over time begins anew, and the counts stay."""
+        with self._lock:
+            self.heard = 0
+            self.stream.pause()
+            self.number, self._back_to = None, 0
+            self.recent, self.last_image = Recent(), None
+            self.input_rate, self.output_rate = Rate(), Rate()
+            self.ages.clear()
+
     def count_received(self, stamp_ns: int, number: int | None = None) -> None:
         """``number`` counts the messages of the image's publisher."""
         with self._lock:
             self._see_number(number)
             self.received += 1
+            self.heard += 1
             self.last_image = monotonic()
             self.input_rate.tick()
             lost, backwards = self.stream.lost, self.stream.backwards
@@ -118,7 +133,7 @@ class CameraStats:
         """Frames since the last call that were lost before they reached the node."""
         with self._lock:
             lost, self._reported_lost = self.stream.lost - self._reported_lost, self.stream.lost
-            return lost
+            return min(lost, MOST_LOST)
 
     def count_processed(self, age: float) -> None:
         """``age`` is in seconds at publishing."""

@@ -52,7 +52,7 @@ def answer_impossible_requests(node: LifecycleNode) -> None:
         state = node._state_machine.current_state[1]
         node.get_logger().warning(
             f"refused transition {wanted.label or wanted.id}: in the state {state} the node allows "
-            + ", ".join(f"{label} ({number})" for number, label in possible.items())
+            + (", ".join(f"{label} ({number})" for number, label in possible.items()) or "no transition")
         )
         response.success = False
         return response

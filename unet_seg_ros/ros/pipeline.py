@@ -35,11 +35,13 @@ class Pipeline:
         self._engine_stats = EngineStats()
         self._worker: Worker | None = None
         manifest, model_id = self.segmenter.manifest, self.segmenter.model_id
-        self._ground = GroundPublisher(node, settings, manifest, lambda name: self.cameras[name].info.latest)
-        self.cameras: dict[str, Camera] = {}
+        cameras: dict[str, Camera] = {}
+        self.cameras = cameras
+        # Nothing that the pipeline holds may refer to it, so that the model's memory is free before the next is loaded.
+        self._ground = GroundPublisher(node, settings, manifest, lambda name: cameras[name].info.latest)
         try:
             for name in settings.cameras:
-                self.cameras[name] = Camera(node, name, settings, manifest, model_id, self._ground.take)
+                cameras[name] = Camera(node, name, settings, manifest, model_id, self._ground.take)
         except Exception:
             self.destroy()
             raise

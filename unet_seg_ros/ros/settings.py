@@ -10,7 +10,7 @@ from typing import Any
 from unet_seg_ros.ground.settings import GroundSettings
 from unet_seg_ros.metrics.coverage import Region
 from unet_seg_ros.model.shipped_models import shipped_or_path
-from unet_seg_ros.ros.bringup import is_camera_name, is_topic_name
+from unet_seg_ros.ros.bringup import MAX_TOPIC, NAME, is_camera_name, is_topic_name
 from unet_seg_ros.ros.parameter_table import INHERITED
 from unet_seg_ros.text import quoted
 
@@ -90,7 +90,7 @@ def check_value(name: str, value: Any) -> None:
             raise ValueError(f"cameras: must have at least one name, and each name once, not {list(value)}")
         for camera in value:
             if not is_camera_name(camera):
-                raise ValueError(f"cameras: {quoted(camera)} is not a name of letters, digits and underscores")
+                raise ValueError(f"cameras: {quoted(camera)} is not {NAME}")
     elif name == "model":
         shipped_or_path(value)
     elif name == "device" and not DEVICE.fullmatch(value):
@@ -100,9 +100,12 @@ def check_value(name: str, value: Any) -> None:
             raise ValueError("regions: must have each name once")
         for region in value:
             if not is_camera_name(region):
-                raise ValueError(f"regions: {quoted(region)} is not a name of letters, digits and underscores")
+                raise ValueError(f"regions: {quoted(region)} is not {NAME}")
     elif name.startswith(("topic.", "camera_info.")) and value and not is_topic_name(value):
-        raise ValueError(f"{name}: {quoted(value)} is not a topic's name such as /front/image_raw or front/image_raw")
+        raise ValueError(
+            f"{name}: {quoted(value)} is not a topic's name such as /front/image_raw or front/image_raw, of at most "
+            f"{MAX_TOPIC} characters"
+        )
 
 
 def _camera(name: str, values: Mapping[str, Any]) -> CameraSettings:
