@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +13,10 @@ from types import UnionType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS
+from unet_seg_ros.data.image_files import MAX_PIXELS as MAX_CROP
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.data.yaml_file import parse_yaml, read_yaml
+from unet_seg_ros.model.manifest_schema import MAX_NAME, MAX_PIXELS, MAX_TERMS
 from unet_seg_ros.model.unet import CONFIGS
 from unet_seg_ros.text import listed, quoted
 
@@ -26,6 +29,13 @@ def _check(condition: bool, message: str) -> None:
 MAX_BATCH = 4096
 MAX_SAMPLES = 10**8
 """Of a run: more are a slip of the keyboard, and their numbers alone would fill the memory."""
+MAX_SEED = 2**32 - 1
+"""Of NumPy's old generator."""
+MAX_RATE = 10.0
+"""Of the learning rate and the weight decay; with more the weights overflow."""
+MAX_WEIGHT = 1e9
+SCALES = 0.1, 10.0
+"""Bounds of the magnification. A crop shows a window of its size divided by it."""
 SCHEDULES = ("poly", "cosine", "trapezoid")
 
 
@@ -54,6 +64,8 @@ class AugmentConfig:
     def __post_init__(self) -> None:
         low, high = self.scale
         _check(0 < low <= high, f"scale must be [low, high] above 0, not {list(self.scale)}")
+        least, most = SCALES
+        _check(least <= low and high <= most, f"scale must be in {least:g}..{most:g}, not {list(self.scale)}")
         _check(1 <= self.stretch <= 4, f"stretch must be in 1..4, not {self.stretch}")
         for field in dataclasses.fields(self)[2:]:  # all but scale and stretch
             value = getattr(self, field.name)
@@ -85,9 +97,18 @@ class DataConfig:
     augment: AugmentConfig | None = None
 
     def __post_init__(self) -> None:
+        _check(
+            0 < len(self.name) <= MAX_NAME and self.name.isprintable(),
+            f"name must be printable text of 1 to {MAX_NAME} characters, not {quoted(self.name)}",
+        )
         where = f"data {self.name!r}"
+        _check(
+            len(self.terms) <= MAX_TERMS and self.terms.replace("\n", " ").isprintable(),
+            f"{where}: terms must be printable text of at most {MAX_TERMS} characters, not {quoted(self.terms)}",
+        )
         _check(self.labels in LABEL_FOLDERS, f"{where}: labels must be one of {LABEL_FOLDERS}, not {self.labels!r}")
         _check(self.weight > 0, f"{where}: weight must be above 0, not {self.weight}")
+        _check(self.weight <= MAX_WEIGHT, f"{where}: weight must be at most {MAX_WEIGHT:g}, not {self.weight}")
         _check(0 <= self.uniform <= 1, f"{where}: uniform must be in 0..1, not {self.uniform}")
 
 
@@ -152,6 +173,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         _check(self.model in CONFIGS, f"model must be one of {', '.join(CONFIGS)}, not {self.model!r}")
         _check(len(self.data) > 0, "data must name at least one folder to train on")
+        self._check_names()
         stride = CONFIGS[self.model].stride
         _check(
             min(self.crop) > 0 and all(side % stride == 0 for side in self.crop),
@@ -180,7 +202,25 @@ class TrainConfig:
         _check(0 <= self.ema_decay < 1, f"ema_decay must be in 0..1, not {self.ema_decay}")
         for field in ("weight_decay", "seed", "half_steps"):
             _check(getattr(self, field) >= 0, f"{field} must not be negative, not {getattr(self, field)}")
+        self._check_bounds()
         self._check_schedule()
+
+    def _check_names(self) -> None:
+        names = [source.name for source in self.data]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        _check(twice is None, f"data: two folders have the name {quoted(twice)}; give each its own")
+        _check(
+            len("; ".join(source.terms for source in self.data)) <= MAX_TERMS,
+            f"data: the terms of all folders together must have at most {MAX_TERMS} characters",
+        )
+
+    def _check_bounds(self) -> None:
+        _check(math.prod(self.crop) <= MAX_CROP, f"crop must have at most {MAX_CROP} pixels, not {list(self.crop)}")
+        most = {"max_pixels": MAX_PIXELS, "learning_rate": MAX_RATE, "weight_decay": MAX_RATE, "seed": MAX_SEED}
+        for field, bound in {**most, "half_steps": self.steps}.items():
+            value = getattr(self, field)
+            why = " (steps)" if field == "half_steps" else ""
+            _check(value <= bound, f"{field} must be at most {bound:.10g}{why}, not {value}")
 
     def _check_schedule(self) -> None:
         _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
@@ -232,7 +272,9 @@ def _build(cls: type[Any], values: Any, where: str) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}
     _check(isinstance(values, dict), f"{where}: must be a mapping")
     unknown = set(values) - fields
-    _check(not unknown, f"{where}: unknown {listed(unknown)}; there are {', '.join(sorted(fields))}")
+    near = difflib.get_close_matches(str(min(unknown, key=str, default="")), fields, n=1)
+    hint = f"did you mean {near[0]}? There are" if near else "there are"
+    _check(not unknown, f"{where}: unknown {listed(sorted(unknown, key=str))}; {hint} {', '.join(sorted(fields))}")
     required = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
     missing = required - set(values)
     _check(not missing, f"{where}: {', '.join(sorted(missing))} missing")
@@ -265,20 +307,33 @@ def from_dict(values: Any, where: str) -> TrainConfig:
     return config
 
 
-def _override(values: Any, override: str) -> None:
-    """Set one field of plain values: ``steps=100``, ``data.0.root=/cityscapes``; the value is YAML.
+def _inside(values: Any, key: str) -> Any:
+    """The list or mapping that is at ``key`` of another; an empty mapping is put where there is none."""
+    if isinstance(values, list):
+        return values[int(key)]
+    if values.get(key) is None:
+        values[key] = {}
+    return values[key]
 
-    Raises ValueError, which names the override, if there is no such field.
+
+def _override(values: Any, override: str) -> None:
+    """Set one field of plain values: ``steps=100``, ``data.0.root=/cityscapes``; the value is YAML. What the file
+    leaves out may be set too: ``augment.color=0.2``.
+
+    Raises ValueError, which names the override, if there can be no such field.
     """
     path, separator, text = override.partition("=")
+    form = "FIELD=VALUE, such as steps=100 or data.0.root=/cityscapes"
+    _check(bool(separator), f"{override}: must be {form}")
     *parents, last = path.split(".")
     try:
         for key in parents:
-            values = values[int(key)] if isinstance(values, list) else values[key]
+            values = _inside(values, key)
         values[int(last) if isinstance(values, list) else last] = parse_yaml(text, override)
-    except (KeyError, IndexError, TypeError, ValueError):
-        separator = ""
-    _check(bool(separator), f"{override}: must be FIELD=VALUE, such as steps=100 or data.0.root=/cityscapes")
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        if str(error).startswith(override):  # of the YAML
+            raise
+        raise ValueError(f"{override}: there is no {path}; must be {form}") from error
 
 
 def load(path: Path, overrides: Sequence[str] = ()) -> TrainConfig:

@@ -20,10 +20,11 @@ from tqdm import tqdm
 
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data.dataset import read_pair
-from training.data.label_sets import LabelSets
+from training.data.label_sets import LabelSets, strange_ids
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, shared_labels, splits
 from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import LABELS, VOID
+from unet_seg_ros.files import locked
 from unet_seg_ros.text import never_fail_to_print
 
 CITYSCAPES = {"train": 2975, "val": 500, "test": 1525, "train_extra": 19998}
@@ -38,12 +39,13 @@ CITYSCAPES_IDS = frozenset({VOID, *(label.id for label in LABELS)})
 class Meaning:
     """The meaning of a data set's label ids, by its class map (a name or a path).
 
-    ``table`` is uint8[256], label id → set of classes (255 = void); ``known`` are the ids that labels may hold:
-    Cityscapes' own and those of the class map. Raises FileNotFoundError or ValueError for a class map that cannot be
-    used.
+    ``name`` is the class map; ``table`` is uint8[256], label id → set of classes (255 = void); ``known`` are the ids
+    that labels may hold: Cityscapes' own and those of the class map. Raises FileNotFoundError or ValueError for a class
+    map that cannot be used.
     """
 
     def __init__(self, class_map: str = "cityscapes") -> None:
+        self.name = class_map
         self.table = LabelSets.of([class_map]).tables[class_map]
         self.known = CITYSCAPES_IDS | set(np.flatnonzero(self.table != VOID).tolist())
 
@@ -69,11 +71,18 @@ class Split:
     """Labels without an image."""
 
     @property
+    def counts(self) -> Counter[int]:
+        """The number of pixels of each label id."""
+        return sum((frame.counts for frame in self.frames), Counter())
+
+    @property
     def problems(self) -> list[str]:
         """One line for each problem."""
         found = [problem for frame in self.frames for problem in frame.problems]
         found += [f"{path}: no image for this label" for path in self.strays]
         found += shared_labels(self.pairs)
+        if self.counts and (strange := strange_ids(self.counts, self.meaning.name)):
+            found.append(f"{self.name}: {strange}")
         cities = {pair.image.parent.name for pair in self.pairs}
         expected = CITYSCAPES.get(self.name, 0)
         if ITS_CITIES.get(self.name) in cities and len(self.pairs) != expected:
@@ -86,7 +95,7 @@ class Split:
         shown = ", ".join(
             f"{width}×{height}" + (f" ({n})" if len(sizes) > 1 else "") for (height, width), n in sizes.most_common(3)
         )
-        counts = sum((frame.counts for frame in self.frames), Counter())
+        counts = self.counts
         of_sets: Counter[int] = Counter()
         for label_id, n in counts.items():
             of_sets[int(self.meaning.table[label_id])] += n
@@ -167,14 +176,16 @@ def prepare_cache(root: Path, split: Split, labels: str, folder: Path) -> bool:
     """Write the split's cache unless there is an up-to-date one. Returns whether it was written. Raises OSError."""
     paths, source = cache_paths(folder, split.name, labels), state(root, split.pairs)
     names = frame_names(split.pairs)
-    try:
-        if open_cache(paths, source, names):
-            return False
-    except ValueError:
-        pass  # the cache is outdated or damaged, so it is written again
-    size = sum(4 * frame.size[0] * frame.size[1] for frame in split.frames if frame.size)
-    frames = tqdm(decoded(split.pairs), f"cache {split.name}", len(names), unit="frame")
-    write_cache(paths, source, names, frames, size)
+    folder.mkdir(parents=True, exist_ok=True)
+    with locked(folder / f".{paths[0].name}.lock"):  # another process may write the same cache
+        try:
+            if open_cache(paths, source, names):
+                return False
+        except ValueError:
+            pass  # the cache is outdated or damaged, so it is written again
+        size = sum(4 * frame.size[0] * frame.size[1] for frame in split.frames if frame.size)
+        frames = tqdm(decoded(split.pairs), f"cache {split.name}", len(names), unit="frame")
+        write_cache(paths, source, names, frames, size)
     return True
 
 

@@ -6,19 +6,17 @@ The same command resumes a run that stopped. On several GPUs: ``torchrun --nproc
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import errno
-import json
+import os
 import statistics
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
 import torch
-import yaml
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -28,11 +26,12 @@ from training.config import TrainConfig, ValidationConfig
 from training.optimise.distributed import process_group, rank, same_everywhere, world
 from training.optimise.optimizer import learning_rate
 from training.run.checkpoint import DamagedCheckpoint, checkpoints, clear_unfinished
+from training.run.config_copy import check_copy, write_copy
 from training.run.logbook import Logbook, table
 from training.run.trainer import NotFinite, Trainer
-from training.run.validation import validate, validation_pairs
+from training.run.validation import check_validation, validate
 from unet_seg_ros.data.labels import GROUPINGS
-from unet_seg_ros.files import write_atomically
+from unet_seg_ros.files import locked
 from unet_seg_ros.model.bundle import BundleError
 from unet_seg_ros.text import never_fail_to_print
 
@@ -139,9 +138,16 @@ def run(trainer: Trainer, workers: int) -> None:
                 logbook.write(trainer.step, values)
 
 
-def _yaml(config: TrainConfig) -> str:
-    plain = json.loads(json.dumps(dataclasses.asdict(config)))  # tuples become lists
-    return str(yaml.safe_dump(plain, sort_keys=False))
+@contextmanager
+def run_folder(folder: Path) -> Iterator[None]:
+    """Make the folder of a run, which no other command may use meanwhile. Raises ValueError or OSError."""
+    try:
+        os.fspath(folder).encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{folder}: TensorBoard cannot write into a folder whose path is not UTF-8") from error
+    folder.mkdir(parents=True, exist_ok=True)
+    with nullcontext() if rank() else locked(folder / ".lock", wait=False):  # the first process holds it for all
+        yield
 
 
 def no_memory(error: BaseException) -> str:
@@ -185,17 +191,20 @@ def main() -> None:
             if not 0 <= arguments.workers <= MAX_WORKERS:
                 raise ValueError(f"--workers must be 0 to {MAX_WORKERS}, not {arguments.workers}")
             config = configuration.load(arguments.config, arguments.overrides)
-            if config.validation:
-                validation_pairs(config.validation)  # finds a wrong path now, not after hours
-            folder.mkdir(parents=True, exist_ok=True)
-            trainer = Trainer(config, folder, device)
-            _resume(trainer)
-            if not same_everywhere(trainer.step):
-                raise ValueError(f"{folder}: the processes find different checkpoints; all must use the same folder")
-            if rank() == 0:
-                clear_unfinished(folder)
-                write_atomically(folder / "config.yaml", _yaml(config))
-            run(trainer, arguments.workers)
+            check_copy(folder, config)
+            if config.validation and rank() == 0:
+                check_validation(config.validation)
+            with run_folder(folder):
+                trainer = Trainer(config, folder, device)
+                _resume(trainer)
+                if not same_everywhere(trainer.step):
+                    raise ValueError(
+                        f"{folder}: the processes find different checkpoints; all must use the same folder"
+                    )
+                if rank() == 0:
+                    clear_unfinished(folder)
+                    write_copy(folder, config)
+                run(trainer, arguments.workers)
     except (OSError, ValueError, NotFinite) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         no_room = isinstance(error, OSError) and error.errno in NO_ROOM

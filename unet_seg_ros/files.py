@@ -1,7 +1,9 @@
-"""Writes files that are either complete or absent, and reads files up to a given size."""
+"""Writes files that are either complete or absent, reads files up to a given size, and locks what one process alone
+may write."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import stat
@@ -30,6 +32,24 @@ def write_atomically(path: Path, data: bytes | str) -> None:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold the lock of the file ``path``, which is made and stays. The lock ends with the process, also if that is
+    killed, and child processes do not hold it. Raises BlockingIOError if another process holds it, unless ``wait``;
+    OSError if the file cannot be made.
+    """
+    with path.open("ab") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):  # one of both, by the system
+            if not wait:
+                raise BlockingIOError(f"{path}: another process uses this folder; wait until it has ended") from None
+            fcntl.lockf(file, fcntl.LOCK_EX)
+        except OSError:
+            pass  # a file system without locks
+        yield
 
 
 def of_user(text: str | Path) -> Path:

@@ -101,10 +101,28 @@ def test_a_written_configuration_is_read_unchanged(tmp_path: Path) -> None:
         ("restarts", 100, "restarts must be a list of whole numbers, not 100"),
         ("epochs", 3, "unknown epochs; there are accumulate, augment, batch"),
         (3, 3, "unknown 3"),
+        ("stepps", 3, "unknown stepps; did you mean steps? There are accumulate, augment"),
+        ("max_pixels", 2**26 + 1, "max_pixels must be at most 67108864, not 67108865"),
+        ("crop", [32 * 200, 32 * 200], "crop must have at most 16777216 pixels, not [6400, 6400]"),
+        ("learning_rate", 1e308, "learning_rate must be at most 10, not 1e+308"),
+        ("weight_decay", 10.1, "weight_decay must be at most 10, not 10.1"),
+        ("seed", 2**32, "seed must be at most 4294967295, not 4294967296"),
+        ("augment", {"scale": [1e-6, 1]}, "augment: scale must be in 0.1..10, not [1e-06, 1]"),
+        ("augment", {"scale": [1, 11]}, "augment: scale must be in 0.1..10, not [1, 11]"),
+        ("augment", {"colour": 0.1}, "augment: unknown colour; did you mean color? There are blur, color"),
+        ("data", [SOURCE, dict(SOURCE)], "data: two folders have the name 'town'; give each its own"),
+        ("data", [{**SOURCE, "name": f"{n}", "terms": "t" * 3000} for n in range(2)], "terms of all folders together"),
     ],
 )
 def test_a_bad_value_of_the_run_is_named(field: Any, value: Any, message: str, tmp_path: Path) -> None:
     refused(write(tmp_path, {**RUN, field: value}), message)
+
+
+def test_more_half_steps_than_steps_are_refused(tmp_path: Path) -> None:
+    """The whole run would be at half the size, as with a shipped configuration and the override steps=200."""
+    run = {**RUN, "crop": [320, 448], "half_steps": 300}
+    assert load(write(tmp_path, run)).half_steps == 300
+    refused(write(tmp_path, {**run, "half_steps": 301}), "half_steps must be at most 300 (steps), not 301")
 
 
 @pytest.mark.parametrize("restarts", [[-50], [20], [250, 200], [200, 220], [290], [300], [400]])
@@ -125,6 +143,12 @@ def test_restarts_that_leave_no_time_for_a_cooldown_are_refused(restarts: list[i
         ("augment", {"zoom": 1.5}, "augment: unknown zoom; there are blur, color"),
         ("scale", [1, 2], "unknown scale"),
         ("root", None, "root must be text, not None"),
+        ("name", "", "name must be printable text of 1 to 100 characters, not ''"),
+        ("name", "a\nb", "name must be printable text of 1 to 100 characters, not 'a\\nb'"),
+        ("name", "x" * 101, "name must be printable text of 1 to 100 characters"),
+        ("terms", "a\x1bb", "terms must be printable text of at most 4000 characters, not 'a\\x1bb'"),
+        ("terms", "x" * 4001, "terms must be printable text of at most 4000 characters"),
+        ("weight", 1e300, "weight must be at most 1e+09, not 1e+300"),
         ("folder", "x", "unknown folder"),
     ],
 )
@@ -167,12 +191,32 @@ def test_overrides_replace_fields(tmp_path: Path) -> None:
     assert load(path, ["validation=null"]).validation is None
 
 
-@pytest.mark.parametrize(
-    "override", ["steps", "data.7.root=x", "data.x.root=x", "nothing.here=1", "steps.a=1", "a=[", "data.9=1"]
-)
-def test_an_override_of_an_unknown_field_is_named(override: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=rf"^{re.escape(override)}: must be FIELD=VALUE, such as steps=100"):
+@pytest.mark.parametrize("override", ["data.7.root=x", "data.x.root=x", "steps.a=1", "data.9=1", "data.0.root.a=1"])
+def test_an_override_of_what_there_cannot_be_is_named(override: str, tmp_path: Path) -> None:
+    path = override.partition("=")[0]
+    with pytest.raises(
+        ValueError, match=rf"^{re.escape(override)}: there is no {re.escape(path)}; must be FIELD=VALUE"
+    ):
         load(write(tmp_path, RUN), [override])
+
+
+def test_an_override_that_is_none_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^steps: must be FIELD=VALUE, such as steps=100"):
+        load(write(tmp_path, RUN), ["steps"])
+    with pytest.raises(ValueError, match=r"^steps=\[: not YAML"):
+        load(write(tmp_path, RUN), ["steps=["])
+    with pytest.raises(ValueError, match=r"nothing\.here=1: unknown nothing; there are accumulate"):
+        load(write(tmp_path, RUN), ["nothing.here=1"])
+
+
+def test_an_override_may_set_what_the_file_leaves_out(tmp_path: Path) -> None:
+    path = write(tmp_path, RUN)
+    config = load(path, ["augment.color=0.2", "data.0.augment.scale=[1, 2]", "validation.root=there"])
+    assert config.augment == AugmentConfig(color=0.2)
+    assert config.data[0].augment == AugmentConfig(scale=(1, 2))
+    assert config.validation == ValidationConfig("there")
+    with pytest.raises(ValueError, match=r"validation: root missing"):
+        load(path, ["validation.every=7"])
 
 
 def test_a_bad_value_of_an_override_is_named_with_it(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -10,8 +13,12 @@ import numpy as np
 import pytest
 
 from training import prepare as module
+from training.config import DataConfig
+from training.data.dataset import frames_of, read_pair
 from training.prepare import table, verify
 from unet_seg_ros.data.cityscapes import find_pairs
+
+ROOT = Path(__file__).parents[2]
 
 
 def command(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
@@ -154,10 +161,50 @@ def test_classes_and_void_are_counted_by_the_class_map(town: Path, tmp_path: Pat
     found = verify(town, "train", "gtFine", "idd7")
     assert found.problems == []
     assert found.row()[-3:] == ["2", "25.0 %", "0"]
-    assert all("every pixel is void" in problem for problem in verify(town, "train", "gtFine").problems)
+    *void, ids = verify(town, "train", "gtFine").problems
+    assert all("every pixel is void" in problem for problem in void)
+    assert ids.startswith("train: the labels hold the ids 0, 6, 255, which look like train ids")
     other = tmp_path / "other.yaml"
     other.write_text("1: [road]\n")
-    assert len(verify(town, "train", "gtFine", str(other)).problems) == 6
+    assert len(verify(town, "train", "gtFine", str(other)).problems) == 7
+
+
+def test_train_ids_under_the_name_of_label_ids_do_not_pass(town: Path) -> None:
+    """Road, sky and car are then 0, 10 and 13, and only the last two are also label ids: of other things."""
+    for pair in find_pairs(town, "train"):
+        assert pair.label is not None
+        ids = cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED)
+        trained = np.select([ids == 7, ids == 23, ids == 26], [0, 11, 13], 255).astype(np.uint8)
+        assert cv2.imwrite(str(pair.label), trained)
+    (problem,) = verify(town, "train", "gtFine").problems
+    assert problem == (
+        "train: the labels hold the ids 0, 11, 13, 255, which look like train ids: the files must hold label ids, or a "
+        "class map those; some are not in the class map cityscapes"
+    )
+
+
+def test_names_that_are_not_utf8_are_prepared_and_trained_on(town: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = find_pairs(town, "train")[0]
+    assert pair.label is not None
+    for path in (pair.image, pair.label):
+        path.rename(path.with_name(path.name.replace("town_", os.fsdecode(b"town\xff_"))))
+    command(monkeypatch, str(town))
+    cached = frames_of(DataConfig("town", str(town), "train", "cityscapes", "free"))
+    pairs = find_pairs(town, "train")
+    odd = next(number for number, one in enumerate(pairs) if "\udcff" in one.name)
+    np.testing.assert_array_equal(cached.read(odd).label, read_pair(pairs[odd]).label)
+
+
+def test_two_commands_at_once_leave_one_whole_cache(town: Path) -> None:
+    """The second waits, and finds what the first wrote."""
+    start = [sys.executable, "-m", "training.prepare", str(town)]
+    started = [subprocess.Popen(start, stdout=subprocess.PIPE, cwd=ROOT, text=True) for _ in range(2)]
+    said = sorted(process.communicate(timeout=120)[0].splitlines()[-1] for process in started)
+    assert [process.returncode for process in started] == [0, 0]
+    assert said[1] == "train: cache written"
+    frames = frames_of(DataConfig("town", str(town), "train", "cityscapes", "free"))
+    for number, pair in enumerate(find_pairs(town, "train")):
+        np.testing.assert_array_equal(frames.read(number).image, read_pair(pair).image)
 
 
 def test_a_folder_of_another_kind_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,11 @@ def test_an_error_gives_one_line_and_a_complete_log(
         assert "\n" not in str(caught.value)
 
     ends("validation={root: /nowhere}", says="/nowhere/leftImg8bit/val: no images named")
+    there = f"{{root: {town}, split: train, class_map: %s}}"
+    ends(f"validation={there % 'none'}", says="no class map is called 'none'")
+    void = tmp_path / "void.yaml"
+    void.write_text("99: [road]")
+    ends(f"validation={there % void}", says="the labels hold the ids 0, 7, 23, 26; none is in the class map")
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr(Trainer, "train_step", failing(OSError(errno.ENOSPC, "No space left on device")))
     ends(says=f"the checkpoints in {tmp_path / 'run'} are complete; free some disk space")
@@ -155,7 +160,48 @@ def test_an_error_gives_one_line_and_a_complete_log(
     label = next((town / "gtFine").rglob("*_000003_*.png"))
     monkeypatch.setitem(CONFIGS, "tiny", UNetConfig(widths=(8, 8), depths=(1, 1)))
     assert cv2.imwrite(str(label), np.full((10, 10), 7, np.uint8))
-    ends("steps=40", says=f"{label}: (10, 10) pixels (height, width), but its image has (64, 80)")
+    ends(
+        "steps=40",
+        f"validation={there % 'cityscapes'}",
+        says=f"{label}: (10, 10) pixels (height, width), but its image has (64, 80)",
+    )
+
+
+def test_a_folder_in_use_or_with_a_strange_name_is_refused(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    monkeypatch.setattr("sys.argv", arguments(tiny_run(), folder)[2:])
+    script = (
+        f"from pathlib import Path; from unet_seg_ros.files import locked\nwith locked(Path({str(folder)!r}, '.lock')):"
+    )
+    holder = [sys.executable, "-c", f"{script} print('held', flush=True); input()"]
+    with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        with pytest.raises(SystemExit, match=r"run/\.lock: another process uses this folder"):
+            module.main()
+        process.kill()
+    strange = tmp_path / os.fsdecode(b"run\xff")
+    monkeypatch.setattr("sys.argv", arguments(tiny_run(), strange)[2:])
+    with pytest.raises(SystemExit, match="TensorBoard cannot write into a folder whose path is not UTF-8"):
+        module.main()
+    assert not strange.exists()
+
+
+def test_a_copy_of_the_configuration_that_was_edited_is_not_overwritten(
+    tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.argv", [*arguments(tiny_run(), tmp_path / "run")[2:-1], "0"])
+    module.main()
+    copy = tmp_path / "run" / "config.yaml"
+    copy.write_text(copy.read_text().replace("learning_rate: 0.0015", "learning_rate: 0.1"))
+    with pytest.raises(
+        SystemExit, match=r"config\.yaml: it was changed by hand .* in learning_rate\. It is only a copy"
+    ):
+        module.main()
+    assert "learning_rate: 0.1" in copy.read_text()
 
 
 def failing(error: Exception) -> Callable[..., None]:

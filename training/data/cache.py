@@ -50,7 +50,8 @@ def _digest(root: Path, pairs: Sequence[Pair], of_file: Callable[[Path], str]) -
     with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing and reading release Python's lock
         found = zip(files, pool.map(of_file, files), strict=True)
         text = "".join(f"{path.relative_to(root).as_posix()} {value}\n" for path, value in found)
-    return hashlib.sha256(text.encode()).hexdigest()
+    # the bytes of a name that is not UTF-8 are surrogates in its text
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def fingerprint(root: Path, pairs: Sequence[Pair]) -> str:
@@ -121,8 +122,8 @@ def write_cache(
         os.replace(temporary, pixels)
     finally:
         temporary.unlink(missing_ok=True)
-    values = {"format": FORMAT, "source": source, "bytes": pixels.stat().st_size, "frames": entries}
-    write_atomically(index, json.dumps(values))
+    values = {"format": FORMAT, "source": source, "bytes": pixels.stat().st_size}
+    write_atomically(index, json.dumps({**values, "sha256": _digest_of(entries), "frames": entries}))
 
 
 class CachedFrames:
@@ -152,6 +153,11 @@ class CachedFrames:
         )
 
 
+def _digest_of(entries: Any) -> str:
+    """SHA-256, hexadecimal, of the index's frames; caches of earlier versions have none."""
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
 def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> CachedFrames | None:
     """The named frames of a cache; None if there is no cache.
 
@@ -165,8 +171,11 @@ def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> C
     try:
         values = json.loads(index.read_bytes())
         version, made_from, size = values["format"], values["source"], values["bytes"]
+        if values.get("sha256", digest := _digest_of(values["frames"])) != digest:
+            raise ValueError("its digest is another one")
         entries = {entry[0]: Entry(*entry) for entry in values["frames"]}
-    except (ValueError, KeyError, TypeError) as error:
+        chosen = [entries[name] for name in names] if made_from == source else []
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index}: not the index of a cache; {remake}") from error
     if version != FORMAT:
         raise ValueError(f"{index}: cache format {version}, this version reads format {FORMAT}; {remake}")
@@ -174,4 +183,4 @@ def open_cache(paths: tuple[Path, Path], source: str, names: Sequence[str]) -> C
         raise ValueError(f"{index}: the cache was made from files that have changed since; {remake}")
     if not pixels.exists() or pixels.stat().st_size != size:
         raise ValueError(f"{pixels}: must be {size} bytes long, as its index says; {remake}")
-    return CachedFrames(pixels, [entries[name] for name in names])
+    return CachedFrames(pixels, chosen)

@@ -22,12 +22,11 @@ from tqdm import tqdm
 from training.config import AugmentConfig, DataConfig, TrainConfig
 from training.data.augment import crop_at_scale, photometric
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, sketch, state
-from training.data.label_sets import LabelSets, class_map_path, read_class_map
+from training.data.label_sets import LabelSets, strange_ids
 from training.data.sampling import UniformChoice, pixel_of, window_at
 from unet_seg_ros.data.cityscapes import Pair, find_pairs, missing_labels
 from unet_seg_ros.data.image_files import read_image, read_label
-from unet_seg_ros.data.labels import NUM_CLASSES, VOID
-from unet_seg_ros.text import listed, quoted
+from unet_seg_ros.text import quoted
 
 
 def labelled_pairs(
@@ -77,18 +76,18 @@ class Frames(Protocol):
 
 
 class FileFrames:
-    """Frames read from their files. Every label is read once at the start, to know which classes it shows."""
+    """Frames read from their files. All files are read once at the start: the labels, to know which classes they show,
+    and the images, because a damaged one would end the run at the step that draws it."""
 
     def __init__(self, pairs: Sequence[Pair]) -> None:
         self.pairs = pairs
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            counted = tqdm(pool.map(self._count, pairs), "labels", len(pairs), unit="file", delay=2, leave=False)
+            counted = tqdm(pool.map(self._count, pairs), "read", len(pairs), unit="frame", delay=2, leave=False)
             self.counts = np.stack(list(counted))
 
     @staticmethod
     def _count(pair: Pair) -> NDArray[np.int64]:
-        assert pair.label is not None  # labelled_pairs checked it
-        return np.bincount(read_label(pair.label).ravel(), minlength=256)
+        return np.bincount(read_pair(pair).label.ravel(), minlength=256)
 
     def read(self, number: int) -> Decoded:
         return read_pair(self.pairs[number])
@@ -100,7 +99,7 @@ def frames_of(source: DataConfig) -> Frames:
     Raises FileNotFoundError or ValueError, which name what cannot be used; that may be a cache of other files.
     """
     root = Path(source.root)
-    every = labelled_pairs(root, source.split, source.labels)
+    every = find_pairs(root, source.split, source.labels)
     pairs = labelled_pairs(root, source.split, source.labels, source.leave_out)
     paths = cache_paths(Path(source.cache or root / "cache"), source.split, source.labels)
     cached = open_cache(paths, state(root, every), frame_names(pairs))
@@ -111,21 +110,7 @@ def data_sketch(source: DataConfig) -> str:
     """What a source's images and labels are known by without reading them all: the same as ``fingerprint`` over their
     names, sizes and ends. Raises FileNotFoundError or ValueError if there are none."""
     root = Path(source.root)
-    return sketch(root, labelled_pairs(root, source.split, source.labels))
-
-
-def _check_ids(config: DataConfig, pixels: NDArray[np.int64], labelled: int) -> None:
-    """Raises ValueError where the labels teach nothing, or hold train ids under a name for label ids; ``pixels`` are
-    those of each id, int64[256], ``labelled`` those that the class map knows."""
-    ids = np.flatnonzero(pixels).tolist()
-    known = read_class_map(class_map_path(config.class_map))
-    train_ids = VOID in ids and set(ids) <= {*range(NUM_CLASSES), VOID} and VOID not in known
-    if labelled and not (train_ids and set(ids) - known.keys() - {VOID}):
-        return
-    hint = ", which look like train ids: the files must hold label ids, or a class map those" if train_ids else ""
-    what = "some are not in" if labelled else "none is in"
-    where = f"data {quoted(config.name)}: the labels hold the ids {listed(ids, 20)}{hint}"
-    raise ValueError(f"{where}; {what} the class map {config.class_map}")
+    return sketch(root, labelled_pairs(root, source.split, source.labels, source.leave_out))
 
 
 class Source:
@@ -138,7 +123,8 @@ class Source:
         self.frames = frames_of(config)
         of_sets = [self.frames.counts[:, self.table == k].sum(axis=1) for k in range(len(sets.sets))]
         self.counts = np.stack(of_sets, axis=1)
-        _check_ids(config, self.frames.counts.sum(axis=0), int(self.counts.sum()))
+        if strange := strange_ids(np.flatnonzero(self.frames.counts.sum(axis=0)).tolist(), config.class_map):
+            raise ValueError(f"data {quoted(config.name)}: {strange}")
         self.uniform = UniformChoice(self.counts)
 
     def pixel_share(self) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ what the label ids of a data set mean.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from unet_seg_ros.data.labels import CLASS_NAMES, NUM_CLASSES, VOID
 from unet_seg_ros.data.yaml_file import read_yaml
-from unet_seg_ros.text import quoted
+from unet_seg_ros.text import listed, quoted
 
 CLASS_MAPS = Path(__file__).parents[1] / "class_maps"
 
@@ -71,6 +71,21 @@ def to_train_ids(class_map: str) -> NDArray[np.uint8]:
     return table
 
 
+def strange_ids(ids: Iterable[int], class_map: str) -> str:
+    """A sentence for the label ids of a data set that teach nothing because the class map has none of them, or that
+    seem to be train ids under a name for label ids; empty for others.
+
+    Raises FileNotFoundError or ValueError for a class map that cannot be used.
+    """
+    found, known = sorted(set(ids)), read_class_map(class_map_path(class_map)).keys()
+    train_ids = VOID in found and set(found) <= {*range(NUM_CLASSES), VOID} and bool(set(found) - known - {VOID})
+    if known & set(found) and not train_ids:
+        return ""
+    hint = ", which look like train ids: the files must hold label ids, or a class map those" if train_ids else ""
+    what = "some are not in" if known & set(found) else "none is in"
+    return f"the labels hold the ids {listed(found, 20)}{hint}; {what} the class map {class_map}"
+
+
 @dataclass(frozen=True)
 class LabelSets:
     """The sets that the labels of one or several data sets stand for.
@@ -87,6 +102,8 @@ class LabelSets:
         maps = {name: read_class_map(class_map_path(name)) for name in class_maps}
         maps = {name: {i: tuple(sorted(m)) for i, m in class_map.items()} for name, class_map in maps.items()}
         sets = tuple(dict.fromkeys(members for class_map in maps.values() for members in class_map.values()))
+        if len(sets) >= VOID:
+            raise ValueError(f"{', '.join(class_maps)}: {len(sets)} different sets of classes, at most {VOID - 1} fit")
         tables = {}
         for name, class_map in maps.items():
             tables[name] = np.full(256, VOID, np.uint8)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from training.run.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from training.run.config_copy import differences, plain
 from training.run.random_states import random_states, seed_all, set_random_states
 from unet_seg_ros.engine.pytorch import pick_precision
 from unet_seg_ros.model.bundle import MEAN, STD, Bundle, BundleError, Manifest, load_bundle, write_tensors
@@ -38,8 +39,9 @@ from unet_seg_ros.model.fold import unfold
 from unet_seg_ros.model.unet import CONFIGS, UNet
 from unet_seg_ros.text import last_words, listed
 
-MAY_CHANGE = {"validation", "save_every", "keep"}
-"""Fields of the configuration that may change when a run is resumed: its weights do not depend on them."""
+MAY_CHANGE = re.compile(r"(validation|save_every|keep)\b.*|data\.\d+\.(root|cache)")
+"""Fields of the configuration that may change when a run is resumed: its weights do not depend on them. The data may be
+moved, because the checkpoint knows its contents."""
 LENGTH = {"steps": 0, "cooldown": 0, "restarts": ()}
 """Fields that may change while the learning rates of the steps so far stay the same; with the values of old runs."""
 
@@ -213,14 +215,13 @@ class Trainer:
         """
         tensors, values = read_checkpoint(path)
         check_values(path, values)
-        mine, before = json.loads(json.dumps(dataclasses.asdict(self.config))), values["config"]
-        differs = [name for name in sorted({*mine, *before}) if mine.get(name) != before.get(name)]
-        may_change = set(MAY_CHANGE)
+        mine, before = plain(self.config), values["config"]
+        differs = [name for name in differences(mine, before) if not MAY_CHANGE.fullmatch(name)]
         if LENGTH.keys() & set(differs) and self._same_rates(before, values["step"]):
-            may_change |= LENGTH.keys()
-        if other := sorted(set(differs) - may_change):
+            differs = [name for name in differs if name not in LENGTH]
+        if differs:
             raise BundleError(
-                f"{path}: written with another configuration ({', '.join(other)}); use another run folder or that one"
+                f"{path}: written with another configuration ({listed(differs)}); use another run folder or that one"
             )
         if values.get("data", self.data) != self.data:
             changed = [name for name, sketch in self.data.items() if values["data"].get(name) != sketch]

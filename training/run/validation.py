@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from training.config import ValidationConfig
-from training.data.dataset import labelled_pairs, read_pair
-from training.data.label_sets import to_train_ids
+from training.data.dataset import FileFrames, labelled_pairs, read_pair
+from training.data.label_sets import strange_ids, to_train_ids
 from training.run.logbook import picture
 from unet_seg_ros.data.cityscapes import Pair
 from unet_seg_ros.data.labels import GROUPINGS
@@ -24,6 +24,17 @@ PICTURES = 4
 def validation_pairs(config: ValidationConfig) -> list[Pair]:
     """The frames to measure on. Raises FileNotFoundError or ValueError if there are none."""
     return labelled_pairs(Path(config.root), config.split, cities=config.cities)
+
+
+def check_validation(config: ValidationConfig) -> None:
+    """Read all frames, so that what cannot be measured on is found before the first step, not after hours.
+
+    Raises FileNotFoundError or ValueError that names the file or the class map.
+    """
+    to_train_ids(config.class_map)
+    counts = FileFrames(validation_pairs(config)).counts.sum(axis=0)
+    if strange := strange_ids(np.flatnonzero(counts).tolist(), config.class_map):
+        raise ValueError(f"validation, {config.root}, {config.split}: {strange}")
 
 
 def validate(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -92,6 +94,24 @@ def test_a_cache_is_complete_or_absent(frames: list[Decoded], tmp_path: Path, mo
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=10**6))
     with pytest.raises(OSError, match=r"train.gtFine.bin: needs 25.0 GB on the disk, 0.0 GB are free"):
         write_cache(paths, "2", names, frames, 25 * 10**9)
+
+
+def test_an_index_with_a_flipped_bit_is_never_believed(frames: list[Decoded], tmp_path: Path) -> None:
+    """Another offset would shift every pixel of a frame; other counts would change which frames are drawn."""
+    paths, names = cache_paths(tmp_path, "train", "gtFine"), [f"frame {n}" for n in range(len(frames))]
+    write_cache(paths, "1", names, frames, 0)
+    whole = paths[1].read_bytes()
+    right = open_cache(paths, "1", names)
+    assert right is not None
+    believed = []
+    for place, bit in itertools.product(range(0, len(whole), 7), range(8)):
+        paths[1].write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+        with contextlib.suppress(ValueError):
+            believed.append(open_cache(paths, "1", names))
+    for cached in believed:  # such as where the name of the digest's field was hit
+        assert cached is not None
+        assert cached.entries == right.entries
+    assert len(believed) < 50
 
 
 def test_the_cache_is_written_again_when_files_change(town: Path) -> None:

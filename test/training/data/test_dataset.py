@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from training.config import AugmentConfig, TrainConfig
 from training.data.cache import CachedFrames
-from training.data.dataset import FileFrames, Samples, frames_of, labelled_pairs, read_pair
+from training.data.dataset import FileFrames, Samples, data_sketch, frames_of, labelled_pairs, read_pair
 from training.prepare import prepare_cache, verify
 from unet_seg_ros.data.cityscapes import find_pairs
 from unet_seg_ros.data.image_files import read_label
@@ -51,7 +52,7 @@ def test_sample_images_belong_to_their_labels(tiny_run: MakeRun) -> None:
 
 def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
-    second = dataclasses.replace(first, class_map="camvid", weight=3)
+    second = dataclasses.replace(first, name="again", class_map="camvid", weight=3)
     samples = Samples(tiny_run(data=(first, second), steps=50))
     assert samples.share.tolist() == [0.25, 0.75]
     merged_car = samples.sets.sets.index((13, 14, 15, 16))
@@ -62,7 +63,7 @@ def test_sources_are_drawn_by_weight(tiny_run: MakeRun, town: Path) -> None:
 
 def test_the_share_of_pixels_follows_the_weights(tiny_run: MakeRun, town: Path) -> None:
     first = tiny_run().data[0]
-    samples = Samples(tiny_run(data=(first, dataclasses.replace(first, class_map="camvid", weight=3))))
+    samples = Samples(tiny_run(data=(first, dataclasses.replace(first, name="again", class_map="camvid", weight=3))))
     labels = np.stack([read_label(pair.label) for pair in find_pairs(town, "train") if pair.label])
     share = {name: (labels == i).sum() / (labels != 0).sum() for name, i in (("road", 7), ("sky", 23), ("car", 26))}
     found = dict(zip(samples.sets.sets, samples.pixel_share(), strict=True))
@@ -114,6 +115,28 @@ def test_cities_are_left_out_with_and_without_a_cache(tiny_run: MakeRun, town: P
     assert len(frames_of(dataclasses.replace(source, leave_out=())).counts) == 7
     with pytest.raises(ValueError, match="train: no city nowhere; there are other, town"):
         frames_of(dataclasses.replace(source, leave_out=("nowhere",)))
+
+
+def test_a_city_that_is_left_out_needs_no_labels(tiny_run: MakeRun, town: Path) -> None:
+    for path in (town / "leftImg8bit" / "train" / "town").iterdir():
+        other = town / "leftImg8bit" / "train" / "other" / path.name.replace("town", "other")
+        other.parent.mkdir(exist_ok=True)
+        shutil.copy(path, other)
+    source = tiny_run().data[0]
+    with pytest.raises(FileNotFoundError, match="no label file"):
+        frames_of(source)
+    without = dataclasses.replace(source, leave_out=("other",))
+    assert len(frames_of(without).counts) == 6
+    sketched = data_sketch(without)
+    shutil.rmtree(town / "leftImg8bit" / "train" / "other")
+    assert data_sketch(source) == sketched
+
+
+def test_without_a_cache_a_damaged_image_is_found_before_the_first_step(tiny_run: MakeRun, town: Path) -> None:
+    image = sorted((town / "leftImg8bit").rglob("*.png"))[4]
+    image.write_bytes(image.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{image}: PNG of 80×64 is cut short"):
+        frames_of(tiny_run().data[0])
 
 
 def test_half_of_the_samples_show_a_class_that_was_drawn_uniformly(tiny_run: MakeRun) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+import yaml
 
-from training.data.label_sets import LabelSets, class_map_path, read_class_map, to_train_ids
+from training.data.label_sets import LabelSets, class_map_path, read_class_map, strange_ids, to_train_ids
 from unet_seg_ros.data.cityscapes import find_pairs
-from unet_seg_ros.data.labels import GROUPINGS, ID_TO_TRAIN_ID, LABELS
+from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, ID_TO_TRAIN_ID, LABELS
 
 REAL = os.environ.get("UNET_SEG_DATA")
 
@@ -76,6 +78,40 @@ def test_an_unknown_class_map_is_named() -> None:
         FileNotFoundError, match="no class map is called 'kitti'; there are camvid, cityscapes, idd7, or give"
     ):
         LabelSets.of(["camvid", "kitti"])
+
+
+@pytest.mark.parametrize(
+    ("ids", "class_map", "words"),
+    [
+        ([0, 7, 8, 26], "cityscapes", ""),
+        ([0, 1, 5, 6, 255], "idd7", ""),
+        ([255, 0, 26], "camvid", ""),
+        ([0], "cityscapes", "the labels hold the ids 0; none is in the class map cityscapes"),
+        ([], "cityscapes", "none is in the class map"),
+        ([0, 11, 255], "cityscapes", "the labels hold the ids 0, 11, 255, which look like train ids"),
+        (
+            [0, 255],
+            "cityscapes",
+            "which look like train ids: the files must hold label ids, or a class map those; none",
+        ),
+    ],
+)
+def test_ids_that_teach_nothing_are_told(ids: list[int], class_map: str, words: str) -> None:
+    found = strange_ids(ids, class_map)
+    assert words in found
+    assert bool(found) == bool(words)
+
+
+def test_more_sets_than_a_label_can_hold_are_refused(tmp_path: Path) -> None:
+    """Set 255 would be void without a word."""
+    pairs = list(itertools.combinations(CLASS_NAMES, 2))
+    maps = []
+    for number, some in enumerate((pairs[:150], list(itertools.combinations(CLASS_NAMES, 3))[:150])):
+        maps.append(tmp_path / f"{number}.yaml")
+        maps[-1].write_text(yaml.safe_dump({i: list(names) for i, names in enumerate(some)}))
+    assert len(LabelSets.of([str(maps[0])]).sets) == 150
+    with pytest.raises(ValueError, match=r"300 different sets of classes, at most 254 fit"):
+        LabelSets.of([str(path) for path in maps])
 
 
 @pytest.mark.skipif(REAL is None, reason="UNET_SEG_DATA names no real data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 import shutil
@@ -13,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.config import TrainConfig, ValidationConfig
+from training.config import AugmentConfig, TrainConfig, ValidationConfig
 from training.run import trainer as module
 from training.run.checkpoint import BEST, DamagedCheckpoint, checkpoints, part, path_of, read_checkpoint
 from training.run.trainer import NotFinite, Trainer, normalise
@@ -97,6 +98,21 @@ def test_validation_and_saving_may_change_when_resuming(tiny_run: MakeRun, tmp_p
         other = Trainer(tiny_run(**fields), tmp_path, CPU)
         other.resume(path_of(tmp_path, 1))
         assert (other.step, other.best) == (1, best)
+
+
+def test_moved_data_may_go_on_and_other_changes_are_named(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(), tmp_path, CPU)
+    trainer.save()
+    (source,) = tiny_run().data
+    moved = dataclasses.replace(source, root=str(shutil.copytree(town, tmp_path / "moved")))
+    Trainer(tiny_run(data=(moved,)), tmp_path, CPU).resume(path_of(tmp_path, 0))
+    image = next((tmp_path / "moved" / "leftImg8bit").rglob("*.png"))
+    shutil.copy(next(path for path in image.parent.iterdir() if path != image), image)
+    with pytest.raises(BundleError, match="the images or labels of town were changed since"):
+        Trainer(tiny_run(data=(moved,)), tmp_path, CPU).resume(path_of(tmp_path, 0))
+    weighed = dataclasses.replace(source, weight=2.0, augment=AugmentConfig(scale=(0.8, 1.5), blur=0.5))
+    with pytest.raises(BundleError, match=r"another configuration \(clip, data\.0\.augment\.blur, data\.0\.weight\)"):
+        Trainer(tiny_run(data=(weighed,), clip=1.0), tmp_path, CPU).resume(path_of(tmp_path, 0))
 
 
 def test_a_trapezoid_may_change_its_length_before_its_cooldown(tiny_run: MakeRun, tmp_path: Path) -> None:
