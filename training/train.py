@@ -11,7 +11,7 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
@@ -175,6 +175,26 @@ def _resume(trainer: Trainer) -> None:
         raise BundleError(f"{damaged[-1]}; all checkpoints are damaged; remove them to start again")
 
 
+def train(path: Path, overrides: Sequence[str], folder: Path, workers: int) -> None:
+    """Begin or resume the run of a configuration file. Raises ValueError, OSError, NotFinite."""
+    with process_group() as device:
+        if not 0 <= workers <= MAX_WORKERS:
+            raise ValueError(f"--workers must be 0 to {MAX_WORKERS}, not {workers}")
+        config = configuration.load(path, overrides)
+        check_copy(folder, config)
+        if config.validation and rank() == 0:
+            check_validation(config.validation)
+        with run_folder(folder):
+            trainer = Trainer(config, folder, device)
+            _resume(trainer)
+            if not same_everywhere(trainer.step):
+                raise ValueError(f"{folder}: the processes find different checkpoints; all must use the same folder")
+            if rank() == 0:
+                clear_unfinished(folder)
+                write_copy(folder, config)
+            run(trainer, workers)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("config", type=Path, help="YAML file, see training/configs")
@@ -187,24 +207,7 @@ def main() -> None:
     # Denormal numbers are very slow on a CPU. Threads inherit this setting when they start.
     torch.set_flush_denormal(True)
     try:
-        with process_group() as device:
-            if not 0 <= arguments.workers <= MAX_WORKERS:
-                raise ValueError(f"--workers must be 0 to {MAX_WORKERS}, not {arguments.workers}")
-            config = configuration.load(arguments.config, arguments.overrides)
-            check_copy(folder, config)
-            if config.validation and rank() == 0:
-                check_validation(config.validation)
-            with run_folder(folder):
-                trainer = Trainer(config, folder, device)
-                _resume(trainer)
-                if not same_everywhere(trainer.step):
-                    raise ValueError(
-                        f"{folder}: the processes find different checkpoints; all must use the same folder"
-                    )
-                if rank() == 0:
-                    clear_unfinished(folder)
-                    write_copy(folder, config)
-                run(trainer, arguments.workers)
+        train(arguments.config, arguments.overrides, folder, arguments.workers)
     except (OSError, ValueError, NotFinite) as error:
         lines = str(error).strip().splitlines() or [repr(error)]
         no_room = isinstance(error, OSError) and error.errno in NO_ROOM
