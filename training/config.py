@@ -28,7 +28,8 @@ def _check(condition: bool, message: str) -> None:
 
 MAX_BATCH = 4096
 MAX_SAMPLES = 10**8
-"""Of a run: more are a slip of the keyboard, and their numbers alone would fill the memory."""
+"""Largest number of samples of a run. A larger number is a typing error, and the list of sample numbers would fill the
+memory."""
 MAX_SEED = 2**32 - 1
 """Of NumPy's old generator."""
 MAX_RATE = 10.0

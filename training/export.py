@@ -1,8 +1,8 @@
 """Make a bundle of a run: ``python -m training.export RUN OUTPUT.safetensors --name unet_nano [--onnx OUTPUT.onnx]``.
 
-Exported are the averaged weights of the run's best checkpoint (the last one where it was not validated or the best is
-damaged), with batch normalisation folded into the convolutions. Nothing is written that does not compute what the
-checkpoint does.
+It exports the averaged weights of the run's best checkpoint (the last one if the run was not validated or the best one
+is damaged), with batch normalisation folded into the convolutions. A file is written only if it computes the same as
+the checkpoint.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def first_undamaged(paths: Sequence[Path]) -> tuple[Path, TrainConfig, UNet]:
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Where to write what is to be ``path``: it takes that place at the end, unless there is an error."""
+    """Yields a temporary path to write to. Its file becomes ``path`` at the end, unless there is an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
         candidate = Path(folder) / path.name
@@ -101,7 +101,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _on_images(forward: Callable[[Tensor], Tensor]) -> Forward:
-    """From a function of normalised images one of uint8 images."""
+    """A function of uint8 images, made from one of normalised images."""
 
     @torch.inference_mode()
     def run(images: Tensor) -> Tensor:
@@ -111,7 +111,7 @@ def _on_images(forward: Callable[[Tensor], Tensor]) -> Forward:
 
 
 def _of(engine: Engine) -> Forward:
-    """An engine's logits, of one image after another."""
+    """A function that returns an engine's logits, computed for one image after another."""
 
     def run(images: Tensor) -> Tensor:
         return torch.stack([torch.as_tensor(scores.logits).cpu() for scores in engine(images.numpy())])
@@ -120,7 +120,7 @@ def _of(engine: Engine) -> Forward:
 
 
 def _folded(model: UNet, output: Path) -> UNet:
-    """The network with batch normalisation folded. Raises BundleError if a weight is no finite number."""
+    """The network with batch normalisation folded. Raises BundleError if a weight is not a finite number."""
     folded = fold(model)
     if strange := not_finite({key: value.numpy() for key, value in folded.state_dict().items()}):
         raise BundleError(f"{output}: not written, {strange} holds NaN or infinity")
@@ -128,7 +128,7 @@ def _folded(model: UNet, output: Path) -> UNet:
 
 
 def _frames_of(config: TrainConfig) -> list[Frame]:
-    """Some of the frames that the run was validated or trained on."""
+    """Some frames of the validation data or, without validation, of the training data."""
     shown = config.validation or config.data[0]
     return spread(Path(shown.root), shown.split)
 

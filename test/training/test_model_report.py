@@ -127,6 +127,6 @@ def test_cameras_are_distinguished_by_file_names(tmp_path: Path) -> None:
 
 
 def test_without_data_no_card_is_written(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(SystemExit, match="there is none of cityscapes256, idd, camvid, synthetic"):
+    with pytest.raises(SystemExit, match="none of these folders exists: cityscapes256, idd, camvid, synthetic"):
         command(monkeypatch, bundle, tmp_path / "out", "--data", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()

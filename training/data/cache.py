@@ -24,7 +24,7 @@ from unet_seg_ros.files import write_atomically
 
 FORMAT = 2
 END_BYTES = 4096
-"""Of the beginning and of the end of a file, which its sketch is made of."""
+"""Number of bytes at the beginning and at the end of a file that ``sketch`` reads."""
 Image = NDArray[np.uint8]
 
 
@@ -66,8 +66,8 @@ def state(root: Path, pairs: Sequence[Pair]) -> str:
 
 
 def sketch(root: Path, pairs: Sequence[Pair]) -> str:
-    """The same over their sizes, beginnings and ends: a file that was exchanged has another end, and a copy of the data
-    on another machine is known again."""
+    """SHA-256, hexadecimal, over the paths, sizes, beginnings and ends of the files. A file that was replaced has
+    another end, and a copy of the data on another machine has the same sketch."""
     return _digest(root, pairs, _ends)
 
 

@@ -107,8 +107,8 @@ def frames_of(source: DataConfig) -> Frames:
 
 
 def data_sketch(source: DataConfig) -> str:
-    """What a source's images and labels are known by without reading them all: the same as ``fingerprint`` over their
-    names, sizes and ends. Raises FileNotFoundError or ValueError if there are none."""
+    """Identifies a source's images and labels without reading all of their bytes, see ``cache.sketch``. Raises
+    FileNotFoundError or ValueError if there are none."""
     root = Path(source.root)
     return sketch(root, labelled_pairs(root, source.split, source.labels, source.leave_out))
 

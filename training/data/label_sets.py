@@ -72,8 +72,8 @@ def to_train_ids(class_map: str) -> NDArray[np.uint8]:
 
 
 def strange_ids(ids: Iterable[int], class_map: str) -> str:
-    """A sentence for the label ids of a data set that teach nothing because the class map has none of them, or that
-    seem to be train ids under a name for label ids; empty for others.
+    """A sentence if the class map has none of the label ids of a data set, or if they seem to be train ids; empty if
+    the ids can be used.
 
     Raises FileNotFoundError or ValueError for a class map that cannot be used.
     """
@@ -81,7 +81,7 @@ def strange_ids(ids: Iterable[int], class_map: str) -> str:
     train_ids = VOID in found and set(found) <= {*range(NUM_CLASSES), VOID} and bool(set(found) - known - {VOID})
     if known & set(found) and not train_ids:
         return ""
-    hint = ", which look like train ids: the files must hold label ids, or a class map those" if train_ids else ""
+    hint = ", which look like train ids: use files with label ids, or a class map of train ids" if train_ids else ""
     what = "some are not in" if known & set(found) else "none is in"
     return f"the labels hold the ids {listed(found, 20)}{hint}; {what} the class map {class_map}"
 

@@ -1,4 +1,4 @@
-"""A picture of pseudo labels: look at it before you train on them."""
+"""A picture of pseudo labels, to check them before training."""
 
 from __future__ import annotations
 

@@ -95,7 +95,7 @@ def worst(frames: list[FrameScore]) -> list[FrameScore]:
 
 
 def frame_panels(segmenter: Segmenter, score: FrameScore, evaluation: Evaluation) -> NDArray[np.uint8]:
-    """Input, label, prediction and error of a frame. Each group shows in the colour of its first class."""
+    """Input, label, prediction and error of a frame. Each group has the colour of its first class."""
     grouping = evaluation.score.grouping
     shown = np.append([members[0] for members in grouping.members], VOID).astype(np.uint8)
     groups = np.minimum(grouping.table, len(grouping.members))

@@ -28,7 +28,7 @@ LOGITS = {"fp32": 1e-5, "16 bits": 5e-3, "bf16": 5e-2}
 """Largest allowed difference of logits, as a share of the largest logit: about 10 times the rounding error of this
 arithmetic, or of weights that are stored in 16 bits."""
 MASKS = {"fp32": 0.9999, "16 bits": 0.999, "bf16": 0.9}
-"""Share of the pixels on which masks must agree. In bf16, classes that are equally likely may change places."""
+"""Share of the pixels on which masks must agree. In bf16, one of several equally likely classes may replace another."""
 
 
 class Difference(NamedTuple):

@@ -87,7 +87,7 @@ class CrossEntropyDice(nn.Module):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         sets = len(self.member)
         label = target.flatten().long()
-        label = torch.where(label == 255, sets, label)  # one more set, of all classes; its statistics are not used
+        label = torch.where(label == 255, sets, label)  # one more set with all classes; its statistics are not used
         count = summed(torch.bincount(label, minlength=sets + 1)[:sets].to(logits.dtype))
         if not count.any():
             return logits.sum() * 0.0

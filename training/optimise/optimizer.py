@@ -13,7 +13,7 @@ from training.config import TrainConfig
 def learning_rate(config: TrainConfig, step: int) -> float:
     """Linear warm-up, then poly decay with power 0.9 (Chen et al. 2017), a half cosine (Loshchilov & Hutter 2017) or a
     trapezoid: constant, then linearly to zero over the last ``cooldown`` steps (Hägele et al. 2024, arXiv:2405.18392),
-    and the same again after each of the ``restarts`` (Loshchilov & Hutter 2017).
+    and again after each of the ``restarts`` (Loshchilov & Hutter 2017).
     """
     if step < config.warmup:
         return config.learning_rate * (step + 1) / config.warmup

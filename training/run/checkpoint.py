@@ -66,7 +66,7 @@ def part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 class DamagedCheckpoint(BundleError):
-    """The file of a checkpoint is damaged, so that the run must resume from the one before it."""
+    """The file of a checkpoint is damaged, so the run must resume from the checkpoint before it."""
 
 
 def write_checkpoint(

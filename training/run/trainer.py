@@ -43,7 +43,7 @@ MAY_CHANGE = re.compile(r"(validation|save_every|keep)\b.*|data\.\d+\.(root|cach
 """Fields of the configuration that may change when a run is resumed: its weights do not depend on them. The data may be
 moved, because the checkpoint knows its contents."""
 LENGTH = {"steps": 0, "cooldown": 0, "restarts": ()}
-"""Fields that may change while the learning rates of the steps so far stay the same; with the values of old runs."""
+"""Fields that may change if the learning rates of the finished steps stay the same; with the values of old runs."""
 
 
 class NotFinite(ArithmeticError):
@@ -172,7 +172,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint completely or not at all, then delete all but the last ``keep`` up to this one.
 
-        Files of later steps are not the run's own: they were damaged or copied. They must not displace good ones.
+        Files of later steps are damaged or copied; they must not replace good ones.
         """
         mine = path_of(self.folder, self.step)
         self._write(mine)

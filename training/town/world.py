@@ -37,7 +37,7 @@ from training.town.shapes import (
 from training.town.vehicles import Mesh, bus, car, tram, truck
 
 VIEW = 150.0
-"""Objects are drawn up to this distance ahead, metres."""
+"""Objects are drawn up to this distance ahead, in metres."""
 
 
 @dataclass(frozen=True)

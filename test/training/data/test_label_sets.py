@@ -92,7 +92,7 @@ def test_an_unknown_class_map_is_named() -> None:
         (
             [0, 255],
             "cityscapes",
-            "which look like train ids: the files must hold label ids, or a class map those; none",
+            "which look like train ids: use files with label ids, or a class map of train ids; none",
         ),
     ],
 )
