@@ -30,7 +30,7 @@ def _one_line(text: str) -> str:
 
 
 def page(text: str, report: dict[str, Any]) -> str:
-    """The page with its blocks of JSON made anew."""
+    """The page with its blocks of JSON made again."""
 
     def block(match: re.Match[str]) -> str:
         shown = {name: report[name] for name in match[2].split()}

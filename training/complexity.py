@@ -66,7 +66,7 @@ class LiveMemory(TorchDispatchMode):  # type: ignore[no-untyped-call]
         outputs = function(*arguments, **(keywords or {}))
         inputs = {id(tensor.untyped_storage()) for tensor in _tensors((arguments, keywords))}
         for tensor in _tensors(outputs):
-            if id(tensor.untyped_storage()) not in inputs:  # a view of a weight is no activation
+            if id(tensor.untyped_storage()) not in inputs:  # a view of a weight is not an activation
                 self.add(tensor)
         return outputs
 

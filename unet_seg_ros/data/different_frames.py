@@ -1,4 +1,4 @@
-"""Chooses frames of a drive of which no two are alike, by tiny grey copies."""
+"""Chooses frames of a drive that differ from each other, by comparing tiny grey copies."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ SIMILAR = 0.75
 @dataclass(frozen=True, eq=False)
 class Costs:
     """Tables that are indexed with a mask: ``cost``, uint8[256], is 0 (free) to 100 (lethal) or 255 (unknown);
-    ``kind``, uint8[256], is NOTHING, GROUND or STANDING. Values that are no class have NOTHING and 255."""
+    ``kind``, uint8[256], is NOTHING, GROUND or STANDING. Values without a class have NOTHING and 255."""
 
     cost: NDArray[np.uint8]
     kind: NDArray[np.uint8]

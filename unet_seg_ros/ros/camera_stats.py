@@ -85,7 +85,7 @@ class CameraStats:
         self._lock = Lock()  # the executor's thread and the worker's thread count
 
     def listen(self) -> None:
-        """The node begins to listen (again): what is measured over time begins anew, and the counts stay."""
+        """Start the measurements over time again, when the node subscribes; the counts are kept."""
         with self._lock:
             self.heard = 0
             self.stream.pause()

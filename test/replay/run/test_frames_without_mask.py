@@ -20,7 +20,7 @@ from unet_seg_ros.replay.live.played_drive import Sent
 from unet_seg_ros.replay.live.recording_reader import Answer
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.run.evaluation import Evaluation
-from unet_seg_ros.replay.run.frames_without_mask import Missed
+from unet_seg_ros.replay.run.frames_without_mask import FramesWithoutMask
 from unet_seg_ros.replay.run.live import _look
 from unet_seg_ros.replay.source.drive import Drive
 
@@ -78,7 +78,7 @@ def test_the_streaming_accuracy_equals_that_of_a_slow_loop(
     drive = Drive(labels[0].parent, CAMERAS, "raw", len(sent), lambda: iter(()))
     evaluation = Evaluation.of_drive(drive, options)
     truth = Truth(options.labels, drive, evaluation.problems)
-    missed = Missed(sent, evaluation, truth)
+    without_mask = FramesWithoutMask(sent, evaluation, truth)
     coverage = SimpleNamespace(
         class_names=CLASS_NAMES, model="x", regions=[SimpleNamespace(fraction=np.zeros(len(CLASS_NAMES)))]
     )
@@ -86,9 +86,9 @@ def test_the_streaming_accuracy_equals_that_of_a_slow_loop(
         if one.received_ns is not None:
             image = np.zeros((6, 8, 3), np.uint8)
             answer = Answer(one, image, picture(one.index), np.zeros((6, 8), np.uint8), coverage)
-            missed.before(answer)
+            without_mask.compare_before(answer)
             _look(answer, evaluation, truth, None)
-    missed.rest()
+    without_mask.compare_rest()
     expected = ConfusionMatrix(options.grouping)
     answered = {one.camera for one in sent if one.received_ns is not None}
     for one, (camera, _, _, label) in zip(sent, given, strict=True):
@@ -106,7 +106,7 @@ def test_frames_without_pixels_or_with_a_repeated_stamp_are_left_out(labels: lis
     options = Options(mode="live")
     drive = Drive(labels[0].parent, CAMERAS, "raw", 3, lambda: iter(()))
     evaluation = Evaluation.of_drive(drive, options)
-    missed = Missed(sent, evaluation, Truth(options.labels, drive, evaluation.problems))
-    assert [one.index for one in missed._frames["front"]] == [2]
-    missed.rest()  # no mask ever came: there is no size to compare at
+    without_mask = FramesWithoutMask(sent, evaluation, Truth(options.labels, drive, evaluation.problems))
+    assert [one.index for one in without_mask._frames["front"]] == [2]
+    without_mask.compare_rest()  # no mask ever came: there is no size to compare at
     assert evaluation._score.streaming.instants == 0

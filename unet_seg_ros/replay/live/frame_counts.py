@@ -16,10 +16,10 @@ def counted(played: PlayedDrive) -> Frames:
     for camera in played.target.cameras:
         mine = [sent for sent in played.frames if sent.camera == camera]
         dropped.update(reasons(len(mine), sum(map(answered, mine)), played.counts.get(camera)))
-    told = len(played.counts) == len(played.target.cameras)
+    all_reported = len(played.counts) == len(played.target.cameras)
     return {
         "sent": len(played.frames),
-        "received": sum(counts.received for counts in played.counts.values()) if told else None,
+        "received": sum(counts.received for counts in played.counts.values()) if all_reported else None,
         "processed": sum(map(answered, played.frames)),
         "dropped": dict(dropped),
     }

@@ -17,11 +17,11 @@ def latency(sent: Sent) -> float | None:
 
 def stages(sent: Sent) -> dict[str, float | None]:
     """Seconds of each stage in ``STAGES``; None if not known."""
-    told = dict(sent.stages or {})
+    seconds_of = dict(sent.stages or {})
     whole = latency(sent)
     if sent.stages and whole is not None:
-        told["transport"] = whole - sum(seconds for name, seconds in told.items() if name != "publish")
-    return {name: told.get(name) for name in STAGES}
+        seconds_of["transport"] = whole - sum(seconds for name, seconds in seconds_of.items() if name != "publish")
+    return {name: seconds_of.get(name) for name in STAGES}
 
 
 def achieved(played: PlayedDrive) -> dict[str, float | None]:

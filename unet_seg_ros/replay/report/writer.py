@@ -19,7 +19,7 @@ def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) ->
     the pictures fail. Raises OSError."""
     _write_figures(output, result)
     write_atomically(output / TABLE, result.frames.map(cell).to_csv(index=False))
-    told = len(result.report["problems"])
+    written = len(result.report["problems"])
     videos = {}
     for camera, film in gallery.films.items():
         path = output / ("overlay.webm" if len(gallery.films) == 1 else f"overlay_{camera}.webm")
@@ -33,7 +33,7 @@ def write(output: Path, result: Result, gallery: Gallery, grouping: Grouping) ->
         write_atomically(output / PAGE, html)
     except Exception as error:  # errors of the plots too
         result.report["problems"].append(one_line(f"{output / PAGE}: the page was not written: {last_words(error)}"))
-    if len(result.report["problems"]) > told:
+    if len(result.report["problems"]) > written:
         _write_figures(output, result)
 
 

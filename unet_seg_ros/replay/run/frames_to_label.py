@@ -81,11 +81,13 @@ def write_selection(
             proposal = TRAIN_ID_TO_ID[found.mask]
             for ids in ("labelIds", INSTANCES):
                 write_image(label_path(folder, SPLIT, city, name, ids=ids), proposal)
-        told = table.loc[index]
-        rows.append({"image": path.relative_to(folder).as_posix(), "doubt": chosen[index], **told[_TOLD].to_dict()})
+        row = table.loc[index]
+        rows.append(
+            {"image": path.relative_to(folder).as_posix(), "doubt": chosen[index], **row[_FROM_TABLE].to_dict()}
+        )
         if len(rows) == len(chosen):  # so a damaged end of the drive is not read again
             break
     write_atomically(folder / LIST, pd.DataFrame(rows, columns=COLUMNS).map(cell).to_csv(index=False))
 
 
-_TOLD = [name for name in COLUMNS if name not in ("image", "doubt")]
+_FROM_TABLE = [name for name in COLUMNS if name not in ("image", "doubt")]

@@ -11,7 +11,7 @@ from unet_seg_ros.replay.live.recording_reader import Answer
 from unet_seg_ros.replay.run.evaluation import Evaluation
 
 
-class Missed:
+class FramesWithoutMask:
     """The frames without a mask among ``frames``, which are in order of sending. Frames without pixels and with a
     repeated stamp are left out, and so is a camera without any mask, because the size of its masks is not known."""
 
@@ -24,7 +24,7 @@ class Missed:
             if sent.received_ns is None and not sent.repeated and not sent.problem:
                 self._frames.setdefault(sent.camera, deque()).append(sent)
 
-    def before(self, answer: Answer) -> None:
+    def compare_before(self, answer: Answer) -> None:
         """Compare the frames that the same camera sent before that of ``answer``. Answers must come in order of
         sending."""
         camera = answer.sent.camera
@@ -33,7 +33,7 @@ class Missed:
         while waiting and waiting[0].sent_ns < answer.sent.sent_ns:
             self._compare(waiting.popleft())
 
-    def rest(self) -> None:
+    def compare_rest(self) -> None:
         """Compare the frames that were sent after the last answer."""
         for camera in self._shapes:
             for sent in self._frames.pop(camera, ()):

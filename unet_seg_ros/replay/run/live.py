@@ -23,7 +23,7 @@ from unet_seg_ros.replay.record.recorder import Recorder
 from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
-from unet_seg_ros.replay.run.frames_without_mask import Missed
+from unet_seg_ros.replay.run.frames_without_mask import FramesWithoutMask
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Array, Drive
@@ -81,15 +81,15 @@ def _look_through(
     grids: Grids | None = None
     if not live.recording_problem:
         with Recorder(output / RECORDING) as recorder:
-            missed = Missed(played.frames, evaluation, truth)
+            without_mask = FramesWithoutMask(played.frames, evaluation, truth)
             for answer in answers(output / LIVE, drive, played, recorder):
-                missed.before(answer)
+                without_mask.compare_before(answer)
                 sent, names = answer.sent, answer.coverage.class_names
                 if where:
                     grids = grids or Grids(where, names, range(len(names)), problems)
                     grids.take(sent.camera, sent.stamp_ns, answer.mask, answer.confidence, recorder)
                 figures[sent.index] = _look(answer, evaluation, truth, grids.picture if grids else None)
-            missed.rest()
+            without_mask.compare_rest()
         if recorder.problem:
             problems.add("recording", recorder.problem)
         truth.finish(whole=False)  # frames that share a stamp or are damaged have not asked for theirs

@@ -49,11 +49,11 @@ def unpacked(data: bytes, limit: int = MAX_MESSAGE) -> bytes:
     """Unpack zstandard data. Raises Damaged, also if there would be more than ``limit`` bytes; they are not
     allocated."""
     try:
-        told = zstandard.frame_content_size(data)
-        if told > limit:
+        size = zstandard.frame_content_size(data)
+        if size > limit:
             raise Damaged(f"{len(data)} compressed bytes unpack to more than {limit}")
         with zstandard.ZstdDecompressor().stream_reader(data) as reader:
-            found: bytes = reader.read((limit if told < 0 else told) + 1)
+            found: bytes = reader.read((limit if size < 0 else size) + 1)
     except (zstandard.ZstdError, MemoryError) as error:
         raise Damaged(f"compressed data cannot be unpacked: {one_line(error, VALUE)}") from error
     if len(found) > limit:

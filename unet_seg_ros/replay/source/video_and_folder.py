@@ -146,8 +146,8 @@ def open_folder(path: Path, rate: float) -> Drive:
             "gtFine, or a bag's metadata.yaml"
         )
     read = tuple(file for pair in files for file in pair if file is not None)
-    told = tuple(filter(None, problems))
-    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, told)
+    lines = tuple(filter(None, problems))
+    return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, lines)
 
 
 def _split(root: Path, found: list[str]) -> str:
