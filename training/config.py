@@ -18,12 +18,12 @@ from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.data.yaml_file import parse_yaml, read_yaml
 from unet_seg_ros.model.manifest_schema import MAX_NAME, MAX_PIXELS, MAX_TERMS
 from unet_seg_ros.model.unet import CONFIGS
-from unet_seg_ros.text import listed, quoted
+from unet_seg_ros.text import listed, one_line, quoted
 
 
 def _check(condition: bool, message: str) -> None:
     if not condition:
-        raise ValueError(message)
+        raise ValueError(one_line(message))
 
 
 MAX_BATCH = 4096
@@ -107,7 +107,9 @@ class DataConfig:
             len(self.terms) <= MAX_TERMS and self.terms.replace("\n", " ").isprintable(),
             f"{where}: terms must be printable text of at most {MAX_TERMS} characters, not {quoted(self.terms)}",
         )
-        _check(self.labels in LABEL_FOLDERS, f"{where}: labels must be one of {LABEL_FOLDERS}, not {self.labels!r}")
+        _check(
+            self.labels in LABEL_FOLDERS, f"{where}: labels must be one of {LABEL_FOLDERS}, not {quoted(self.labels)}"
+        )
         _check(self.weight > 0, f"{where}: weight must be above 0, not {self.weight}")
         _check(self.weight <= MAX_WEIGHT, f"{where}: weight must be at most {MAX_WEIGHT:g}, not {self.weight}")
         _check(0 <= self.uniform <= 1, f"{where}: uniform must be in 0..1, not {self.uniform}")
@@ -131,7 +133,7 @@ class ValidationConfig:
 
     def __post_init__(self) -> None:
         known = ", ".join(GROUPINGS)
-        _check(self.grouping in GROUPINGS, f"validation: grouping must be one of {known}, not {self.grouping!r}")
+        _check(self.grouping in GROUPINGS, f"validation: grouping must be one of {known}, not {quoted(self.grouping)}")
         _check(self.every > 0, f"validation: every must be above 0, not {self.every}")
 
 
@@ -172,7 +174,7 @@ class TrainConfig:
     keep: int = 2
 
     def __post_init__(self) -> None:
-        _check(self.model in CONFIGS, f"model must be one of {', '.join(CONFIGS)}, not {self.model!r}")
+        _check(self.model in CONFIGS, f"model must be one of {', '.join(CONFIGS)}, not {quoted(self.model)}")
         _check(len(self.data) > 0, "data must name at least one folder to train on")
         self._check_names()
         stride = CONFIGS[self.model].stride
@@ -224,7 +226,7 @@ class TrainConfig:
             _check(value <= bound, f"{field} must be at most {bound:.10g}{why}, not {value}")
 
     def _check_schedule(self) -> None:
-        _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {self.schedule!r}")
+        _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {quoted(self.schedule)}")
         _check(0 <= self.warmup < self.steps, f"warmup must be in 0..{self.steps - 1} steps, not {self.warmup}")
         rest, trapezoid = self.steps - self.warmup, self.schedule == "trapezoid"
         _check(trapezoid or self.cooldown == 0, "cooldown is only for the schedule trapezoid")

@@ -211,7 +211,11 @@ def test_a_text_that_is_not_a_manifest_is_refused(path: Path, text: str) -> None
         ({"max_pixels": float("nan")}, "max_pixels"),
         ({"max_pixels": "many"}, "max_pixels"),
         ({"int8_ranges": {"stem.0": [1.0, 1.0]}}, "int8_ranges: stem.0 needs a lower and a higher number"),
-        ({"int8_ranges": {"stem.0": [0.0, float("inf")]}}, "int8_ranges: stem.0"),
+        ({"int8_ranges": {"stem.0": [0.0, 1e-320]}}, "int8_ranges: stem.0 needs a lower and a higher number"),
+        ({"int8_ranges": {"stem.0": [0.0, float("inf")]}}, "int8_ranges must be an object of pairs of numbers up to"),
+        ({"int8_ranges": {"stem.0": [0, 10**400]}}, "int8_ranges must be an object of pairs of numbers up to"),
+        ({"class_names": ["road"] * 19}, "class_names must be different from each other"),
+        ({"metrics": json.loads('{"a":' * 900 + "1" + "}" * 900)}, "nested too deep"),
         ({"int8_ranges": {"stem.0": [0.0]}}, "not valid"),
         ({"surprise": 1}, "surprise"),
         ({"config": {"widths": [4, 8], "depths": [1, 1], "surprise": 1}}, "surprise"),
@@ -241,6 +245,22 @@ def test_tensors_of_another_network_are_refused(
 ) -> None:
     forge(path, lambda tensors, manifest, metadata: change(tensors))
     assert first in refusal(path)
+
+
+@pytest.mark.parametrize("variance", [-1.0, -1e-30])
+def test_a_negative_variance_is_refused_since_its_root_is_none(path: Path, variance: float) -> None:
+    """A rectifier makes 0 of what is not a number, so that no logit would tell."""
+    name = "encoder.0.0.body.0.1.running_var"
+
+    def change(tensors: dict[str, Tensor], manifest: dict[str, Any], metadata: dict[str, str]) -> None:
+        manifest["config"]["norm"] = True
+        model = UNet(dataclasses.replace(CONFIG, norm=True))
+        tensors.clear()
+        tensors.update(model.state_dict())
+        tensors[name][0] = variance
+
+    forge(path, change)
+    assert f"{name} must not be negative" in refusal(path)
 
 
 def test_a_manifest_of_another_network_is_refused(path: Path) -> None:

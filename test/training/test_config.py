@@ -225,3 +225,15 @@ def test_a_bad_value_of_an_override_is_named_with_it(tmp_path: Path) -> None:
         load(path, ["steps=0"])
     with pytest.raises(ValueError, match=rf"^{path} stepz=1: unknown stepz"):
         load(path, ["stepz=1"])
+
+
+@pytest.mark.parametrize("name", ["model", "schedule"])
+def test_an_error_is_short_whatever_the_file_holds(name: str, tmp_path: Path) -> None:
+    for value in ("x" * 5000, "\x1b[31m\n" * 500):
+        with pytest.raises(ValueError, match=f"{name} must be one of") as error:
+            load(write(tmp_path, {**RUN, name: value}))
+        assert len(str(error.value)) < 1500
+        assert str(error.value).isprintable()
+    with pytest.raises(ValueError, match="restarts are only for the schedule trapezoid|restarts must be") as error:
+        load(write(tmp_path, {**RUN, "schedule": "trapezoid", "cooldown": 10, "restarts": list(range(10_000))}))
+    assert len(str(error.value)) < 1500

@@ -33,7 +33,9 @@ def class_map_path(name: str) -> Path:
     known = {path.stem: path for path in sorted(CLASS_MAPS.glob("*.yaml"))}
     path = known.get(name, Path(name))
     if not os.path.isfile(path):  # also where the name is too long
-        raise FileNotFoundError(f"no class map is called {name!r}; there are {', '.join(known)}, or give a file's path")
+        raise FileNotFoundError(
+            f"no class map is called {quoted(name)}; there are {', '.join(known)}, or give a file's path"
+        )
     return path
 
 

@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 
 from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.model.bundle import BundleError, digest, not_finite, read_tensors, write_tensors
+from unet_seg_ros.model.tensor_shapes import VARIANCE
 from unet_seg_ros.text import VALUE, one_line, quoted
 
 FORMAT = 2
@@ -125,8 +126,8 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str, Tensor], prefix: str) -> None:
-    """Raises DamagedCheckpoint unless both have the same tensors, of the same shapes and dtypes. Their names in the
-    file begin with ``prefix``."""
+    """Raises DamagedCheckpoint unless both have the same tensors, of the same shapes and dtypes, and no variance is
+    negative. Their names in the file begin with ``prefix``."""
     shapes = [{name: (tensor.shape, tensor.dtype) for name, tensor in each.items()} for each in (found, expected)]
     wrong = sorted(name for name in {*found, *expected} if shapes[0].get(name) != shapes[1].get(name))
     if wrong:
@@ -134,6 +135,9 @@ def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
         raise DamagedCheckpoint(
             f"{path}: {len(wrong)} tensors are missing, unexpected or of another shape or type, the first is {first}"
         )
+    for name, tensor in found.items():
+        if name.endswith(VARIANCE) and bool((tensor < 0).any()):
+            raise DamagedCheckpoint(f"{path}: {one_line(f'{prefix}{name}', VALUE)} must not be negative")
 
 
 def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:
@@ -156,9 +160,11 @@ def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimi
 
 def check_values(path: Path, values: Mapping[str, Any]) -> None:
     """Raises DamagedCheckpoint unless every value has the type and range that a run gives it."""
-    for name in ("config", "random"):
-        if not isinstance(values.get(name), dict):
+    for name, default in (("config", None), ("random", None), ("data", {})):  # format 1 may have no data
+        if not isinstance(values.get(name, default), dict):
             raise DamagedCheckpoint(f"{path}: {name} must be an object")
+    if not isinstance(values["config"].get("validation", {}) or {}, dict):
+        raise DamagedCheckpoint(f"{path}: validation must be an object")
     step, best, steps = values.get("step"), values.get("best"), values["config"].get("steps")
     if type(steps) is not int or type(step) is not int or not 0 <= step <= steps:
         raise DamagedCheckpoint(f"{path}: step must be a whole number from 0 to {steps}, not {quoted(step)}")

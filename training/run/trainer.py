@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -178,7 +179,8 @@ class Trainer:
         self._write(mine)
         if rank() == 0:
             for old in [path for path in checkpoints(self.folder) if path <= mine][: -self.config.keep]:
-                old.unlink()
+                with suppress(OSError):  # what cannot be deleted, or was already, must not end the run
+                    old.unlink()
 
     def keep_best(self, score: float) -> None:
         """Write the checkpoint of the best weights if ``score`` is the highest so far."""

@@ -20,6 +20,7 @@ from unet_seg_ros.engine.openvino_graph import LOGITS, PROBABILITY, WINNER, buil
 from unet_seg_ros.engine.threads import thread_count
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.geometry import Axis
+from unet_seg_ros.text import quoted
 
 HINTS = {"fp32": "f32", "bf16": "bf16", "int8": "bf16" if has_bf16() else "f32"}
 """OpenVINO's precision for operations that are not int8. For an int8 network it is bf16, because in fp32 the
@@ -34,7 +35,7 @@ def pick_precision(bundle: Bundle, precision: str) -> str:
     if precision == "auto":
         return "int8" if bundle.manifest.int8_ranges else "bf16" if has_bf16() else "fp32"
     if precision not in HINTS:
-        raise ValueError(f"precision must be one of auto, {', '.join(HINTS)} on a CPU, not {precision!r}")
+        raise ValueError(f"precision must be one of auto, {', '.join(HINTS)} on a CPU, not {quoted(precision)}")
     if precision == "int8" and not bundle.manifest.int8_ranges:
         raise ValueError(
             f"precision int8: {bundle.model_id} is not calibrated for int8; see python -m training.quantize"

@@ -18,6 +18,7 @@ from unet_seg_ros.engine.threads import thread_count
 from unet_seg_ros.model.bundle import Bundle
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.geometry import Axis
+from unet_seg_ros.text import quoted
 
 ACCELERATOR_ERROR: type[RuntimeError] | tuple[()] = getattr(torch, "AcceleratorError", ())  # missing in older PyTorch
 OWN_THREADS = torch.get_num_threads()
@@ -33,13 +34,13 @@ def pick_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
-        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {name!r}")
+        raise ValueError(f"device must be auto, cpu, cuda or cuda:N, not {quoted(name)}")
     if name == "cpu":
         return torch.device("cpu")
     index, gpus = int(name.removeprefix("cuda").removeprefix(":") or 0), torch.cuda.device_count()
     if index >= gpus:
         found = f"PyTorch {torch.__version__} finds {gpus} usable GPUs"
-        raise ValueError(f"device {name!r}: {found}; use device auto or cpu")
+        raise ValueError(f"device {quoted(name)}: {found}; use device auto or cpu")
     return torch.device("cuda", index)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from unet_seg_ros.engine import PRECISIONS, Engine
 from unet_seg_ros.model.bundle import Bundle
+from unet_seg_ros.text import quoted
 
 GPU_FILES = ("/dev/nvidiactl", "/dev/nvhost-gpu", "/dev/nvgpu", "/dev/dxg", "/dev/kfd")
 """A computer with a GPU has one of these files: NVIDIA, Jetson (two), Windows (WSL), AMD."""
@@ -24,7 +25,7 @@ def make_engine(bundle: Bundle, device: str = "auto", precision: str = "auto", t
     value that is unknown or not possible here, ImportError if neither PyTorch nor OpenVINO is installed.
     """
     if precision not in PRECISIONS:
-        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {quoted(precision)}")
     on_cpu = device == "cpu" or (device == "auto" and not any(Path(name).exists() for name in GPU_FILES))
     if not on_cpu:
         from unet_seg_ros.engine.pytorch import TorchEngine, pick_device

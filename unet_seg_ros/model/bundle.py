@@ -24,7 +24,7 @@ from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.files import open_regular, utf8_path, write_atomically
 from unet_seg_ros.model import manifest_schema
 from unet_seg_ros.model.config import UNetConfig
-from unet_seg_ros.model.tensor_shapes import COUNTER, tensor_shapes
+from unet_seg_ros.model.tensor_shapes import COUNTER, VARIANCE, tensor_shapes
 from unet_seg_ros.text import VALUE, last_words, one_line
 
 if TYPE_CHECKING:  # PyTorch is imported only by the functions that need it
@@ -92,8 +92,10 @@ class Manifest:
             raise ValueError(f"mean must be finite, not {list(self.mean)}")
         if not 0 <= self.reference_confidence <= 1:
             raise ValueError(f"reference_confidence must be 0 to 1, not {self.reference_confidence}")
+        if len(set(self.class_names)) < classes:
+            raise ValueError("class_names must be different from each other")
         for name, (low, high) in self.int8_ranges.items():
-            if not -math.inf < low < high < math.inf:
+            if not np.float32(low) < np.float32(high):
                 raise ValueError(f"int8_ranges: {name} needs a lower and a higher number, not {low} and {high}")
         least = self.config.stride**2
         if not isinstance(self.max_pixels, int) or self.max_pixels < least:
@@ -244,8 +246,9 @@ def load_bundle(path: Path) -> Bundle:
     text = metadata["manifest"]
     try:
         manifest = Manifest.from_json(text)
-    except (ValueError, TypeError) as error:
-        raise BundleError(f"{path}: its manifest is not valid: {last_words(error)}") from error
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = "nested too deep" if isinstance(error, RecursionError) else last_words(error)
+        raise BundleError(f"{path}: its manifest is not valid: {reason}") from error
     if digest(text, tensors) != metadata.get("sha256"):
         raise BundleError(f"{path}: its contents do not match its SHA-256; copy or export it again")
     shapes = tensor_shapes(manifest.config)
@@ -255,4 +258,6 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {first}")
     if strange := not_finite(tensors):
         raise BundleError(f"{path}: {strange} holds NaN or infinity; train or export it again")
+    if strange := next((name for name in shapes if name.endswith(VARIANCE) and (tensors[name] < 0).any()), ""):
+        raise BundleError(f"{path}: {strange} must not be negative; train or export it again")
     return Bundle(manifest, {name: _loaded(array) for name, array in tensors.items()}, metadata["sha256"])

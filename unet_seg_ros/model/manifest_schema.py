@@ -16,6 +16,8 @@ MAX_NAME = 100
 MAX_TERMS = 4000
 MAX_PIXELS = 2**26
 MAX_MEAN = 100.0
+MAX_RANGE = 1e9
+"""Largest number in ``int8_ranges``; those of a network are below a thousand."""
 STD = 1e-3, 1e3
 """Bounds of the standard deviation of RGB in 0..1. Beyond them the network's input could overflow."""
 
@@ -58,7 +60,7 @@ def _texts(value: Any) -> bool:
 
 def _ranges(value: Any) -> bool:
     """Names with pairs of numbers. ``Manifest`` checks that the first number of a pair is the smaller one."""
-    pair = _all(lambda number: type(number) in (int, float), 2, 2)
+    pair = _all(_number(-MAX_RANGE, MAX_RANGE), 2, 2)
     return (
         isinstance(value, Mapping)
         and len(value) <= 10_000
@@ -83,7 +85,7 @@ MANIFEST = {
     "code_version": _NAME,
     "reference_confidence": _Field(_number(0, 1), "a number in 0..1"),
     "int8_checks": _Field(lambda value: isinstance(value, Mapping), "an object"),
-    "int8_ranges": _Field(_ranges, "an object of pairs of numbers, each a lower and a higher one"),
+    "int8_ranges": _Field(_ranges, f"an object of pairs of numbers up to {MAX_RANGE:g}, each a lower and a higher one"),
 }
 CONFIG = {
     "widths": _Field(_all(_whole(1, 4096), 2, 8), "2 to 8 whole numbers from 1 to 4096"),

@@ -9,6 +9,8 @@ from unet_seg_ros.model.config import DILATIONS, UNetConfig, context_groups
 Shape = tuple[int, ...]
 COUNTER = "num_batches_tracked"
 """The only tensor of a normalisation that holds an integer."""
+VARIANCE = "running_var"
+"""The only tensor of a normalisation that must not be negative: its root is taken."""
 
 
 def tensor_shapes(config: UNetConfig) -> dict[str, Shape]:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from unet_seg_ros.model.config import CONFIGS, DILATIONS, UNetConfig, context_groups
+from unet_seg_ros.text import quoted
 
 __all__ = ["CONFIGS", "UNet", "UNetConfig", "build", "norms"]
 
@@ -174,5 +175,5 @@ def norms(model: nn.Module) -> Iterator[tuple[str, list[str]]]:
 def build(name: str) -> UNet:
     """A UNet of one of the named configurations, randomly initialised. Raises ValueError for another name."""
     if name not in CONFIGS:
-        raise ValueError(f"no UNet is called {name!r}; there are {', '.join(CONFIGS)}")
+        raise ValueError(f"no UNet is called {quoted(name)}; there are {', '.join(CONFIGS)}")
     return UNet(CONFIGS[name])

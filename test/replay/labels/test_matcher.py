@@ -17,6 +17,7 @@ from unet_seg_ros.data.cityscapes import label_path
 from unet_seg_ros.data.labels import ID_TO_TRAIN_ID, NUM_CLASSES, VOID
 from unet_seg_ros.replay.errors import Problems, SourceError
 from unet_seg_ros.replay.judge.verdict import Gate
+from unet_seg_ros.replay.labels import matcher
 from unet_seg_ros.replay.labels.matcher import AHEAD, Truth, with_labels
 from unet_seg_ros.replay.labels_option import LabelSource
 from unet_seg_ros.replay.options import Options
@@ -171,6 +172,13 @@ def test_labels_may_come_later_or_earlier_than_their_frames(tmp_path: Path) -> N
     found, problems = looked_up(bag, LabelSource(None, (("", LABELS),)))
     check(found, list(range(len(order))))
     assert problems == []
+
+
+def test_the_bytes_of_labels_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matcher, "MAX_KEPT", 1)  # the last one alone is kept
+    bag = write_bag(tmp_path / "bag", [message(index, ids(index)) for index in (1, 0, 2, 3)], 4)
+    found, _ = looked_up(bag, LabelSource(None, (("", LABELS),)))
+    check(found, [0, None, None, 3])
 
 
 def test_each_camera_has_its_own_topic_of_labels(tmp_path: Path) -> None:

@@ -114,6 +114,9 @@ CHANGES: dict[str, tuple[Change, str]] = {
     "NaN for best": (lambda t, v: v.update(best=float("nan")), "best must be"),
     "no random states": (lambda t, v: v.pop("random"), "random must be"),
     "half of the random states": (lambda t, v: v["random"].pop("numpy"), "random states are not whole"),
+    "a negative variance": (changed("ema.stem.1.running_var", Tensor.neg), "ema.stem.1.running_var must not be neg"),
+    "a list for the data": (lambda t, v: v.update(data=["town"]), "data must be an object"),
+    "a text for the validation": (lambda t, v: v["config"].update(validation="val"), "validation must be an object"),
     "a list for the configuration": (lambda t, v: v.update(config=[]), "config must be"),
 }
 

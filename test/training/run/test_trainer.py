@@ -306,3 +306,11 @@ def test_images_are_normalised() -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
     expected = ((images / 255 - MEAN) / STD).transpose(0, 3, 1, 2)
     np.testing.assert_allclose(normalise(torch.from_numpy(images)).numpy(), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_cannot_be_deleted_ends_no_run(tiny_run: MakeRun, tmp_path: Path) -> None:
+    trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
+    path_of(tmp_path, 0).mkdir()
+    trainer.step = 3
+    trainer.save()
+    assert checkpoints(tmp_path) == [path_of(tmp_path, 0), path_of(tmp_path, 3)]

@@ -23,6 +23,8 @@ from unet_seg_ros.text import VALUE, last_words, one_line
 
 AHEAD = 32
 """Number of labels of other frames that are kept while a label is searched. Labels may be out of order by this many."""
+MAX_KEPT = 2**28
+"""Most bytes of these labels. The one that was read last is always kept."""
 ENCODINGS = ("mono8", "8UC1")
 IS_ID = np.isin(np.arange(256), [label.id for label in LABELS])
 IS_TRAIN_ID = (np.arange(256) < NUM_CLASSES) | (np.arange(256) == VOID)
@@ -173,10 +175,13 @@ class LabelTopic:
             return None
         while stamp_ns not in self._kept and (found := next(self._ahead, None)):
             self._kept[found[0]] = found[1]
-            if len(self._kept) > AHEAD:
+            while len(self._kept) > 1 and (len(self._kept) > AHEAD or self._bytes_kept() > MAX_KEPT):
                 del self._kept[next(iter(self._kept))]
         raw = self._kept.get(stamp_ns)  # not removed, because another frame may have the same stamp
         return None if raw is None else _pixels(raw, f"{self.topic}: stamp {stamp_ns}")
+
+    def _bytes_kept(self) -> int:
+        return sum(len(raw.cdr) for raw in self._kept.values())
 
 
 def _pixels(raw: Raw, name: str) -> Array:
