@@ -234,6 +234,6 @@ def test_an_error_is_short_whatever_the_file_holds(name: str, tmp_path: Path) ->
             load(write(tmp_path, {**RUN, name: value}))
         assert len(str(error.value)) < 1500
         assert str(error.value).isprintable()
-    with pytest.raises(ValueError, match="restarts are only for the schedule trapezoid|restarts must be") as error:
+    with pytest.raises(ValueError, match="restarts must be") as error:
         load(write(tmp_path, {**RUN, "schedule": "trapezoid", "cooldown": 10, "restarts": list(range(10_000))}))
     assert len(str(error.value)) < 1500
