@@ -84,14 +84,6 @@ class Manifest:
         named = range(len(self.class_names))
         if not all(isinstance(i, int) and (i in named or i == 255) for i in self.class_ids):
             raise ValueError(f"class_ids must be indices into class_names or 255, not {list(self.class_ids)}")
-        if not all(len(color) == 3 and all(0 <= c <= 255 for c in color) for color in self.palette):
-            raise ValueError("palette must hold RGB triples in 0..255")
-        if len(self.mean) != 3 or len(self.std) != 3 or not all(0 < s < math.inf for s in self.std):
-            raise ValueError("mean and std need 3 numbers, std above 0")
-        if not all(math.isfinite(m) for m in self.mean):
-            raise ValueError(f"mean must be finite, not {list(self.mean)}")
-        if not 0 <= self.reference_confidence <= 1:
-            raise ValueError(f"reference_confidence must be 0 to 1, not {self.reference_confidence}")
         if len(set(self.class_names)) < classes:
             raise ValueError("class_names must be different from each other")
         for name, (low, high) in self.int8_ranges.items():

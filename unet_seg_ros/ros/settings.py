@@ -76,7 +76,10 @@ class Settings:
         plain = {n: values[n] for n in cls.__dataclass_fields__ if n not in ("cameras", "regions", "limits", "ground")}
         return cls(
             cameras={name: _camera(name, values) for name in values["cameras"]},
-            regions=tuple(_region(name, values) for name in values["regions"]),
+            regions=tuple(
+                Region.from_flat(name, values[f"region.{name}.polygon"], values[f"region.{name}.cameras"])
+                for name in values["regions"]
+            ),
             limits=Limits(**{name: values[f"diagnostics.{name}"] for name in Limits.__dataclass_fields__}),
             ground=GroundSettings.of(values, values["cameras"]),
             **plain,
@@ -122,7 +125,3 @@ def _camera(name: str, values: Mapping[str, Any]) -> CameraSettings:
         max_rate=number("max_rate"),
         ignore=tuple(values[f"ignore.{name}"]),
     )
-
-
-def _region(name: str, values: Mapping[str, Any]) -> Region:
-    return Region.from_flat(name, values[f"region.{name}.polygon"], values[f"region.{name}.cameras"])

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rosbags.typesys.store import Typestore
 
 from unet_seg_ros import draw
 from unet_seg_ros.health.trust import Health
 from unet_seg_ros.metrics.coverage import Coverage, Region
 from unet_seg_ros.replay.record.recorder import Recorder, typestore
-from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame
+from unet_seg_ros.replay.source.drive import Array, Drive, DriveFrame, picture
 from unet_seg_ros.replay.topics import CAMERA_HEALTH, CLASS_COVERAGE, IMAGE, Target
 from unet_seg_ros.segmenter import Segmentation
 
@@ -61,9 +60,9 @@ class OutputRecorder:
         self.write_health(frame, health)
         coverage = seen.coverage(regions)
         messages = {
-            "mask": (IMAGE, picture(self._types, header, seen.mask)),
-            "confidence": (IMAGE, picture(self._types, header, seen.confidence)),
-            "overlay": (IMAGE, picture(self._types, header, draw.overlay(image, seen.mask, self._palette))),
+            "mask": (IMAGE, picture(header, seen.mask, "mono8")),
+            "confidence": (IMAGE, picture(header, seen.confidence, "mono8")),
+            "overlay": (IMAGE, picture(header, draw.overlay(image, seen.mask, self._palette), "rgb8")),
             "coverage": (CLASS_COVERAGE, self._coverage(header, seen, coverage, health.trust)),
         }
         for output, (kind, message) in messages.items():
@@ -94,11 +93,3 @@ class OutputRecorder:
             trust=trust,
             age=0.0,
         )
-
-
-def picture(types: Typestore, header: Any, pixels: Array) -> Any:
-    """A rosbags ``Image``: mono8 for uint8[H, W], rgb8 for uint8[H, W, 3]."""
-    height, width = pixels.shape[:2]
-    encoding = "mono8" if pixels.ndim == 2 else "rgb8"
-    data = np.ascontiguousarray(pixels).reshape(-1)
-    return types.types[IMAGE](header, height, width, encoding, 0, data.size // height, data)

@@ -133,18 +133,14 @@ def _all(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> 
     """The results of the finished tasks by number, and whether Ctrl-C ended the others."""
     done: dict[int, Result | str] = {}
     try:
-        for index, result in _shared(tasks, options, workers) if workers != Workers() else _here(tasks, options):
+        here = ((index, _task(source, output, options)) for index, (source, output) in enumerate(tasks))
+        for index, result in here if workers == Workers() else _shared(tasks, options, workers):
             done[index] = result
             if isinstance(result, Result) and result.interrupted:
                 return done, True
     except KeyboardInterrupt:
         return done, True
     return done, False
-
-
-def _here(tasks: list[tuple[Path, Path]], options: Options) -> Iterator[tuple[int, Result | str]]:
-    for index, (source, output) in enumerate(tasks):
-        yield index, _task(source, output, options)
 
 
 def _shared(tasks: list[tuple[Path, Path]], options: Options, workers: Workers) -> Iterator[tuple[int, Result | str]]:

@@ -115,12 +115,16 @@ class Drive:
 
 
 def image_message(pixels: Array, encoding: str, stamp_ns: int, frame_id: str) -> Any:
-    """A rosbags ``Image`` of pixels uint8[H, W, 3], not converted."""
-    kinds = TYPES.types
+    """A rosbags ``Image`` as ``picture`` makes it, with a header of its own."""
+    stamp = TYPES.types["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
+    return picture(TYPES.types["std_msgs/msg/Header"](stamp, frame_id), pixels, encoding)
+
+
+def picture(header: Any, pixels: Array, encoding: str) -> Any:
+    """A rosbags ``Image`` of pixels uint8[H, W] or uint8[H, W, 3], not converted."""
     height, width = pixels.shape[:2]
-    stamp = kinds["builtin_interfaces/msg/Time"](*divmod(stamp_ns, 10**9))
-    header = kinds["std_msgs/msg/Header"](stamp, frame_id)
-    return kinds[IMAGE](header, height, width, encoding, 0, width * 3, np.ascontiguousarray(pixels).reshape(-1))
+    step = width if pixels.ndim == 2 else 3 * width
+    return TYPES.types[IMAGE](header, height, width, encoding, 0, step, np.ascontiguousarray(pixels).reshape(-1))
 
 
 def header_stamp(cdr: bytes, otherwise: int) -> int:
