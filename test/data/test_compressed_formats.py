@@ -60,7 +60,7 @@ def test_a_mosaic_of_an_unknown_kind_is_refused(said: str) -> None:
         ("rgb8", False),
     ],
 )
-def test_red_and_blue_are_those_of_image_transport(said: str, exchanged: bool) -> None:
+def test_red_and_blue_are_exchanged_as_image_transport_does(said: str, exchanged: bool) -> None:
     """As compressed_image_transport's subscriber: what was not converted to BGR before it was compressed was taken for
     BGR by the encoder."""
     found = compressed_to_rgb(SimpleNamespace(format=said, data=encode(picture(), ".png")))

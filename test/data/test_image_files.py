@@ -340,7 +340,7 @@ def test_an_orientation_is_returned_and_not_applied(tmp_path: Path) -> None:
     assert read_picture(tmp_path / "a.png").orientation == 6
 
 
-def test_parts_of_a_file_are_bounded() -> None:
+def test_the_number_of_parts_of_a_file_is_limited() -> None:
     """Millions of empty parts, or of tables of tags, in a few megabytes; each takes a decoder no time."""
     jpeg, png = WHOLE["baseline"], WHOLE["PNG"]
     tags = b"Exif\0\0II*\0\x08\0\0\0\xff\xff"
@@ -356,7 +356,7 @@ def test_parts_of_a_file_are_bounded() -> None:
     assert np.array_equal(decode(jpeg[:2] + b"\xff" * 10**6 + jpeg[2:]).pixels, by_opencv(jpeg))
 
 
-def test_the_first_orientation_counts(tmp_path: Path) -> None:
+def test_the_first_orientation_is_used(tmp_path: Path) -> None:
     """As for a decoder that applies it."""
     exif = [Pillow.Exif(), Pillow.Exif()]
     exif[0][0x0112], exif[1][0x0112] = 6, 3

@@ -248,7 +248,7 @@ def test_tensors_of_another_network_are_refused(
 
 
 @pytest.mark.parametrize("variance", [-1.0, -1e-30])
-def test_a_negative_variance_is_refused_since_its_root_is_none(path: Path, variance: float) -> None:
+def test_a_negative_variance_is_refused(path: Path, variance: float) -> None:
     """A rectifier makes 0 of what is not a number, so that no logit would tell."""
     name = "encoder.0.0.body.0.1.running_var"
 

@@ -78,7 +78,7 @@ def test_a_break_and_a_jump_back_do_not_count_as_losses() -> None:
 
 @pytest.mark.parametrize("burst_ms", [0.000001, 1.0, 20.0])
 @pytest.mark.parametrize("place", [0, 3, 6, 30])
-def test_two_images_that_come_almost_at_once_tell_no_rate(burst_ms: float, place: int) -> None:
+def test_two_images_that_come_almost_at_once_give_no_rate(burst_ms: float, place: int) -> None:
     """A driver that was late sends two images at once."""
     steady = [i * 100.0 for i in range(60)]
     steady[place] = steady[place + 1] - burst_ms
@@ -86,7 +86,7 @@ def test_two_images_that_come_almost_at_once_tell_no_rate(burst_ms: float, place
     assert seen(steady).rate == pytest.approx(10, rel=0.05)
 
 
-def test_no_stamps_give_more_losses_than_a_message_can_hold(clock: Clock) -> None:
+def test_the_number_of_losses_always_fits_into_the_message(clock: Clock) -> None:
     stats = CameraStats()
     for i in range(2000):  # half of the gaps are a nanosecond
         clock.now += 0.1
@@ -97,7 +97,7 @@ def test_no_stamps_give_more_losses_than_a_message_can_hold(clock: Clock) -> Non
     assert stats.take_lost() == 2**32 - 1
 
 
-def test_a_pause_of_the_node_is_no_fault_of_the_camera(clock: Clock) -> None:
+def test_a_pause_of_the_node_is_not_reported_as_a_fault_of_the_camera(clock: Clock) -> None:
     for pause in (2.5, 8.0):
         stats = fed(clock)
         clock.now += pause

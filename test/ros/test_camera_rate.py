@@ -95,7 +95,7 @@ def test_a_second_publisher_is_reported(raw: Client) -> None:
         raw.node.destroy_publisher(second)
 
 
-def test_a_pause_of_the_node_loses_nothing(raw: Client) -> None:
+def test_a_pause_of_the_node_counts_no_lost_images(raw: Client) -> None:
     publisher = raw.publisher()
     assert raw.transition("deactivate")
     assert raw.transition("activate")

@@ -36,7 +36,7 @@ def test_a_signal_ends_the_node_with_status_0(number: signal.Signals, seed: int,
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_while_a_transition_waits_for_a_frame(number: signal.Signals, slow: Path) -> None:
+def test_a_signal_during_a_transition_ends_the_node_with_status_0(number: signal.Signals, slow: Path) -> None:
     with running("-p", f"model:={slow}", "-p", "threads:=1", outputs=()) as (node, client):
         client.wait(lambda: client.state() == "active", "active")
         publisher = client.publisher()

@@ -192,7 +192,7 @@ def test_overrides_replace_fields(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ["data.7.root=x", "data.x.root=x", "steps.a=1", "data.9=1", "data.0.root.a=1"])
-def test_an_override_of_what_there_cannot_be_is_named(override: str, tmp_path: Path) -> None:
+def test_an_override_of_an_impossible_field_is_named(override: str, tmp_path: Path) -> None:
     path = override.partition("=")[0]
     with pytest.raises(
         ValueError, match=rf"^{re.escape(override)}: there is no {re.escape(path)}; must be FIELD=VALUE"
@@ -200,7 +200,7 @@ def test_an_override_of_what_there_cannot_be_is_named(override: str, tmp_path: P
         load(write(tmp_path, RUN), [override])
 
 
-def test_an_override_that_is_none_is_named(tmp_path: Path) -> None:
+def test_an_argument_that_is_not_an_override_is_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"^steps: must be FIELD=VALUE, such as steps=100"):
         load(write(tmp_path, RUN), ["steps"])
     with pytest.raises(ValueError, match=r"^steps=\[: not YAML"):
@@ -209,7 +209,7 @@ def test_an_override_that_is_none_is_named(tmp_path: Path) -> None:
         load(write(tmp_path, RUN), ["nothing.here=1"])
 
 
-def test_an_override_may_set_what_the_file_leaves_out(tmp_path: Path) -> None:
+def test_an_override_may_set_a_field_that_the_file_omits(tmp_path: Path) -> None:
     path = write(tmp_path, RUN)
     config = load(path, ["augment.color=0.2", "data.0.augment.scale=[1, 2]", "validation.root=there"])
     assert config.augment == AugmentConfig(color=0.2)
@@ -228,7 +228,7 @@ def test_a_bad_value_of_an_override_is_named_with_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model", "schedule"])
-def test_an_error_is_short_whatever_the_file_holds(name: str, tmp_path: Path) -> None:
+def test_an_error_is_short_for_any_contents(name: str, tmp_path: Path) -> None:
     for value in ("x" * 5000, "\x1b[31m\n" * 500):
         with pytest.raises(ValueError, match=f"{name} must be one of") as error:
             load(write(tmp_path, {**RUN, name: value}))

@@ -169,7 +169,7 @@ def test_classes_and_void_are_counted_by_the_class_map(town: Path, tmp_path: Pat
     assert len(verify(town, "train", "gtFine", str(other)).problems) == 7
 
 
-def test_train_ids_under_the_name_of_label_ids_do_not_pass(town: Path) -> None:
+def test_train_ids_in_files_of_label_ids_are_refused(town: Path) -> None:
     """Road, sky and car are then 0, 10 and 13, and only the last two are also label ids: of other things."""
     for pair in find_pairs(town, "train"):
         assert pair.label is not None
@@ -195,7 +195,7 @@ def test_names_that_are_not_utf8_are_prepared_and_trained_on(town: Path, monkeyp
     np.testing.assert_array_equal(cached.read(odd).label, read_pair(pairs[odd]).label)
 
 
-def test_two_commands_at_once_leave_one_whole_cache(town: Path) -> None:
+def test_two_commands_at_once_write_one_complete_cache(town: Path) -> None:
     """The second waits, and finds what the first wrote."""
     start = [sys.executable, "-m", "training.prepare", str(town)]
     started = [subprocess.Popen(start, stdout=subprocess.PIPE, cwd=ROOT, text=True) for _ in range(2)]

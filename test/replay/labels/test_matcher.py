@@ -174,7 +174,7 @@ def test_labels_may_come_later_or_earlier_than_their_frames(tmp_path: Path) -> N
     assert problems == []
 
 
-def test_the_bytes_of_labels_that_wait_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_waiting_labels_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(matcher, "MAX_KEPT", 1)  # the last one alone is kept
     bag = write_bag(tmp_path / "bag", [message(index, ids(index)) for index in (1, 0, 2, 3)], 4)
     found, _ = looked_up(bag, LabelSource(None, (("", LABELS),)))

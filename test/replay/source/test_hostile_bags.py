@@ -252,7 +252,7 @@ def test_a_topic_whose_name_is_not_text_does_no_harm(tmp_path: Path) -> None:
     assert drives.stamps(bag) == ([0], "")
 
 
-def test_a_wrong_row_of_another_topic_condemns_nothing(tmp_path: Path) -> None:
+def test_a_wrong_row_of_another_topic_does_no_harm(tmp_path: Path) -> None:
     bag = write_sqlite(tmp_path / "bag.db3", [(1, cdr(0))], TABLES.replace(" NOT NULL", ""))
     base = sqlite3.connect(bag)
     base.execute("INSERT INTO topics VALUES (2, NULL, NULL, NULL, NULL)")
@@ -262,7 +262,7 @@ def test_a_wrong_row_of_another_topic_condemns_nothing(tmp_path: Path) -> None:
     assert drives.stamps(bag) == ([0], "")
 
 
-def test_a_column_may_take_the_name_of_the_rows_number(tmp_path: Path) -> None:
+def test_a_column_may_be_called_rowid(tmp_path: Path) -> None:
     bag = write_sqlite(tmp_path / "bag.db3", [(1, cdr(0)), (2, cdr(1))])
     for column, expected in (("rowid", [0, 1]), ("_ROWID_", [0, 1]), ("oid", None)):
         base = sqlite3.connect(bag)

@@ -14,7 +14,7 @@ from unet_seg_ros.replay.source.video_and_folder import open_source
 from unet_seg_ros.replay.topics import IMAGE
 
 
-def test_what_ffmpeg_would_take_for_a_video_is_none(tmp_path: Path) -> None:
+def test_texts_and_pictures_are_not_videos(tmp_path: Path) -> None:
     """It reads a picture alone, the files that a playlist names, and draws a text as a terminal does."""
     for index in range(3):
         drives.write_image(tmp_path / f"a_{index}.png", drives.picture(index))
@@ -36,7 +36,7 @@ def test_what_ffmpeg_would_take_for_a_video_is_none(tmp_path: Path) -> None:
             open_source(tmp_path / name)
 
 
-def test_a_video_without_compression_may_begin_as_a_text(tmp_path: Path) -> None:
+def test_a_video_without_compression_may_begin_like_a_text(tmp_path: Path) -> None:
     luma, chroma = bytes([ord("a")]) * (96 * 64), bytes([128]) * (96 * 64 // 2)
     (tmp_path / "a.y4m").write_bytes(b"YUV4MPEG2 W96 H64 F10:1 Ip A1:1 C420jpeg\n" + (b"FRAME\n" + luma + chroma) * 3)
     assert [frame.message.width for frame in open_source(tmp_path / "a.y4m").frames()] == [96, 96, 96]
@@ -50,7 +50,9 @@ def test_stamps_of_a_very_slow_drive_fit_into_a_message(tmp_path: Path) -> None:
         assert 0 < frame.stamp_ns <= MAX_STAMP
 
 
-def test_a_video_of_unknown_length_that_is_cut_short_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_video_of_unknown_length_that_is_cut_short_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     whole = drives.write_video(tmp_path / "whole.mkv", 40, 10)
     (tmp_path / "cut.mkv").write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     with caplog.at_level(logging.WARNING):

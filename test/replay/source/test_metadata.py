@@ -53,7 +53,7 @@ def test_a_file_that_is_not_named_is_reported(bag: Path) -> None:
     assert len(list(drive.frames())) == 2
 
 
-def test_values_may_be_shared(bag: Path) -> None:
+def test_metadata_may_have_aliases(bag: Path) -> None:
     """As Python's YAML writes an object that occurs twice."""
     metadata = bag / "metadata.yaml"
     whole = yaml.safe_load(metadata.read_text())
@@ -66,7 +66,7 @@ def test_values_may_be_shared(bag: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["- a\n", "- []\n", "- {}\n"])
-def test_millions_of_values_are_refused_before_they_are_built(value: str, bag: Path) -> None:
+def test_millions_of_values_are_refused_without_building_them(value: str, bag: Path) -> None:
     (bag / "metadata.yaml").write_text("a:\n" + value * (MAX_METADATA // len(value) - 10))
     found, said = drives.stamps(bag)
     assert found == [0, 1]

@@ -327,7 +327,7 @@ def test_reading_ahead_keeps_the_order_and_the_errors() -> None:
         next(ahead)
 
 
-def test_each_image_that_asks_for_a_rotation_is_told(tmp_path: Path) -> None:
+def test_each_image_that_asks_for_a_rotation_is_reported(tmp_path: Path) -> None:
     exif = Pillow.Exif()
     exif[0x0112] = 6
     for name, options in (("1.jpg", {}), ("2.jpg", {"exif": exif}), ("3.png", {"exif": exif}), ("4.png", {})):

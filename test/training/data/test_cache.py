@@ -96,7 +96,7 @@ def test_a_cache_is_complete_or_absent(frames: list[Decoded], tmp_path: Path, mo
         write_cache(paths, "2", names, frames, 25 * 10**9)
 
 
-def test_an_index_with_a_flipped_bit_is_never_believed(frames: list[Decoded], tmp_path: Path) -> None:
+def test_an_index_with_a_flipped_bit_is_refused(frames: list[Decoded], tmp_path: Path) -> None:
     """Another offset would shift every pixel of a frame; other counts would change which frames are drawn."""
     paths, names = cache_paths(tmp_path, "train", "gtFine"), [f"frame {n}" for n in range(len(frames))]
     write_cache(paths, "1", names, frames, 0)

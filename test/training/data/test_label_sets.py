@@ -96,7 +96,7 @@ def test_an_unknown_class_map_is_named() -> None:
         ),
     ],
 )
-def test_ids_that_teach_nothing_are_told(ids: list[int], class_map: str, words: str) -> None:
+def test_unusable_label_ids_are_reported(ids: list[int], class_map: str, words: str) -> None:
     found = strange_ids(ids, class_map)
     assert words in found
     assert bool(found) == bool(words)

@@ -15,7 +15,7 @@ from training.run.config_copy import COPY, DIGEST, check_copy, differences, plai
 MakeRun = Callable[..., TrainConfig]
 
 
-def test_the_copy_is_the_configuration(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_the_copy_equals_the_configuration(tiny_run: MakeRun, tmp_path: Path) -> None:
     config = tiny_run(validation=ValidationConfig("x"), restarts=(), half_steps=0)
     check_copy(tmp_path, config)  # a new folder
     write_copy(tmp_path, config)
@@ -42,7 +42,7 @@ def test_a_change_by_hand_is_refused_by_name(tiny_run: MakeRun, tmp_path: Path, 
     check_copy(tmp_path, config)
 
 
-def test_another_layout_of_the_same_is_no_change(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_another_layout_of_the_same_values_is_not_a_change(tiny_run: MakeRun, tmp_path: Path) -> None:
     write_copy(tmp_path, tiny_run())
     copy = tmp_path / COPY
     copy.write_text("# mine\n" + yaml.safe_dump(yaml.safe_load(copy.read_text()), sort_keys=True))

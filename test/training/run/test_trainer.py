@@ -100,7 +100,9 @@ def test_validation_and_saving_may_change_when_resuming(tiny_run: MakeRun, tmp_p
         assert (other.step, other.best) == (1, best)
 
 
-def test_moved_data_may_go_on_and_other_changes_are_named(tiny_run: MakeRun, town: Path, tmp_path: Path) -> None:
+def test_a_run_continues_with_moved_data_and_other_changes_are_named(
+    tiny_run: MakeRun, town: Path, tmp_path: Path
+) -> None:
     trainer = Trainer(tiny_run(), tmp_path, CPU)
     trainer.save()
     (source,) = tiny_run().data
@@ -308,7 +310,7 @@ def test_images_are_normalised() -> None:
     np.testing.assert_allclose(normalise(torch.from_numpy(images)).numpy(), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_what_cannot_be_deleted_ends_no_run(tiny_run: MakeRun, tmp_path: Path) -> None:
+def test_files_that_cannot_be_deleted_do_not_end_a_run(tiny_run: MakeRun, tmp_path: Path) -> None:
     trainer = Trainer(tiny_run(keep=1), tmp_path, CPU)
     path_of(tmp_path, 0).mkdir()
     trainer.step = 3
