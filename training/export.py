@@ -8,7 +8,6 @@ the checkpoint.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -31,10 +30,13 @@ from training.exporting.reference_confidence import reference_confidence
 from training.run.checkpoint import DamagedCheckpoint, check_tensors, check_values, part, read_checkpoint, to_export
 from training.run.trainer import normalise
 from unet_seg_ros import __version__
+from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.selection import make_engine
+from unet_seg_ros.files import read_bytes
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, not_finite, save_bundle
 from unet_seg_ros.model.fold import fold
+from unet_seg_ros.model.manifest_schema import MAX_TEXT
 from unet_seg_ros.model.unet import CONFIGS, UNet
 from unet_seg_ros.text import never_fail_to_print
 
@@ -182,6 +184,16 @@ def export(
     return bundle
 
 
+def _metrics(path: Path) -> dict[str, Any]:
+    try:
+        found = parse_json(read_bytes(path, MAX_TEXT), MAX_TEXT)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: must hold a JSON object")
+    return found
+
+
 def main() -> None:
     never_fail_to_print()
     parser = argparse.ArgumentParser(description=__doc__)
@@ -195,9 +207,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     try:
-        metrics = json.loads(arguments.metrics.read_text()) if arguments.metrics else {}
-        if not isinstance(metrics, dict):
-            raise ValueError(f"{arguments.metrics}: must hold a JSON object")
+        metrics = _metrics(arguments.metrics) if arguments.metrics else {}
         frames = spread(Path(arguments.frames[0]), arguments.frames[1]) if arguments.frames else ()
         bundle = export(arguments.run, arguments.output, arguments.name, metrics, frames, arguments.onnx)
     except (OSError, ValueError) as error:

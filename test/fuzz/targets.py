@@ -87,7 +87,8 @@ def _pictures() -> list[bytes]:
     return [cv2.imencode(kind, pixels, chosen)[1].tobytes() for kind, pixels, chosen in options]
 
 
-FORMATS = ("jpeg", "png", "", "rgb8; jpeg compressed bgr8", "bayer_rggb8; jpeg compressed",
+FORMATS = ("jpeg", "png", "", "rgb8; jpeg compressed bgr8", "bgr8; png compressed rgb8",
+           "bayer_rggb8; jpeg compressed", "bayer_rggb12; png compressed",
            "bayer_gbrg16; png compressed", "16UC1; png compressed", "mono16; png compressed",
            "compressedDepth")  # fmt: skip
 

@@ -288,3 +288,18 @@ def test_the_command_exports_or_prints_one_line(
     ):
         with pytest.raises(SystemExit, match=f"^{message}"):
             command(run, *options)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [("[" * 10**5, "nested too deep"), ("{", "not JSON"), ("x" * 2**21, "larger than"), ("3", "JSON object")],
+)
+def test_metrics_that_cannot_be_read_are_refused_in_one_line(
+    text: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metrics = tmp_path / "metrics.json"
+    metrics.write_text(text)
+    command = ["export", str(tmp_path), str(tmp_path / "x.safetensors"), "--name", "x", "--metrics", str(metrics)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=f"^{metrics}.*{says}"):
+        main()
