@@ -44,3 +44,12 @@ def test_a_path_may_have_any_bytes(storage: StoragePlugin, tmp_path: Path) -> No
     bag = drives.write_bag(tmp_path / "bag", {FRONT: [drives.raw(0)]}, storage)
     bag.rename(odd)
     assert drives.stamps(odd) == ([0], "")
+
+
+def test_a_line_break_in_a_name_hides_no_reason(tmp_path: Path) -> None:
+    """Of a problem only the first line is kept."""
+    for name in ("a\nb.png", "\x1b[31mc.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG")
+    for frame in open_source(tmp_path).frames():
+        assert frame.problem.isprintable()
+        assert frame.problem.endswith("PNG of 4 bytes has no header") or "neither a JPEG nor a PNG" in frame.problem

@@ -84,14 +84,14 @@ class Truth:
         try:
             ids = read_label(file) if file else self._of_topic(camera, stamp_ns)
         except (ValueError, SourceError) as error:
-            self._problems.add("label", str(error))
+            self._problems.add("label", one_line(error))  # the name of a file may hold a line break
             return None
         if ids is None:
             self._without += 1
             return None
         if not file:
             self._used.add((camera, stamp_ns))
-        name = file or f"{self._topics[camera].topic}: stamp {stamp_ns}"
+        name = one_line(file or f"{self._topics[camera].topic}: stamp {stamp_ns}")
         if ids.shape != shape[:2]:
             self._problems.add(
                 "label size",

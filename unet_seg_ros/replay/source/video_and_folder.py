@@ -26,7 +26,7 @@ from unet_seg_ros.files import natural_order, open_regular, utf8_path
 from unet_seg_ros.replay.errors import SourceError
 from unet_seg_ros.replay.source.bag import is_bag, open_bag
 from unet_seg_ros.replay.source.drive import MAX_STAMP, Array, Drive, DriveFrame, image_message
-from unet_seg_ros.text import last_words, listed
+from unet_seg_ros.text import last_words, listed, one_line
 
 logger = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def open_folder(path: Path, rate: float) -> Drive:
             "gtFine, or a bag's metadata.yaml"
         )
     read = tuple(file for pair in files for file in pair if file is not None)
-    lines = tuple(filter(None, problems))
+    lines = tuple(one_line(problem) for problem in problems if problem)
     return Drive(path, {CAMERA: TOPIC}, "raw", len(files), lambda: _folder_frames(files, rate), read, lines)
 
 
@@ -175,7 +175,7 @@ def _folder_frames(files: list[tuple[Path, Path | None]], rate: float) -> Iterat
                 note = f"{image}: {NOT_TURNED.format(f'by EXIF orientation {orientation}')}"
         except ValueError as error:
             rgb, problem = np.zeros((0, 0, 3), np.uint8), str(error)
-        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=problem, note=note)
+        yield replace(_frame(index, rate, rgb, "rgb8", label, name), problem=one_line(problem), note=one_line(note))
 
 
 def _frame(index: int, rate: float, pixels: Array, encoding: str, label: Path | None, name: str) -> DriveFrame:
