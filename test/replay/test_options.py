@@ -213,6 +213,9 @@ def test_options_of_an_offline_replay_are_read() -> None:
         ("--regions nowhere.yaml", "nowhere.yaml: No such file or directory"),
         ("--labels nowhere", "labels: nowhere is neither a folder nor a topic"),
         ("--labels . --labels /front/label", "labels: give one folder, or a topic for each camera"),
+        ("--scheduler tcp://head:8786", "--scheduler is for several drives"),
+        ("--require work.p95<=1e999", "'work.p95<=1e999' is not METRIC>=NUMBER"),
+        ("--require mIoU>=0.5", ", stages.postprocess.max, iou.road"),  # the list of metrics is whole
     ],
 )
 def test_options_that_exclude_each_other_give_an_error_of_one_line(
@@ -250,3 +253,10 @@ def test_wrong_ignored_pixels_give_one_line_with_the_file(tmp_path: Path, text: 
         load_ignored(path)
     line = line_of(caught).removeprefix(f"{path}: ")
     assert line.startswith(says.format(folder=tmp_path))
+
+
+@pytest.mark.parametrize("arguments", [[""], ["a", "--output", ""], ["a", "--baseline", ""], ["a", "--regions", ""]])
+def test_an_empty_path_is_not_the_current_folder(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.main(arguments)
+    assert "the path is empty" in capsys.readouterr().err

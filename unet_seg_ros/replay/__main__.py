@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from unet_seg_ros.replay.options import Options
     from unet_seg_ros.replay.result import Result
 
+LONGEST = 10_000
+"""Most characters of a line of an error; the list of all metrics is the longest."""
 INSTALL = "python3 -m pip install -r requirements/run.txt"
 
 
@@ -81,6 +83,8 @@ def _run(given: argparse.Namespace) -> int:
         gate = Gate(parse(given.require, options.mode, options.grouping, options.regions), baseline)
         sources = expanded(given.sources)
         if sources == given.sources and len(sources) == 1:
+            if given.scheduler:
+                raise ValueError("--scheduler is for several drives")
             result = replay_one(sources[0], given.output, options, gate)
         elif options.select:
             raise ValueError("--select is for one drive")
@@ -88,7 +92,7 @@ def _run(given: argparse.Namespace) -> int:
             title = given.sources[0] if len(given.sources) == 1 else given.output
             result = replay_many(sources, given.output, options, gate, Workers(given.jobs, given.scheduler), title)
     except (ReplayError, ValueError) as error:
-        print("replay: " + "\n".join(map(one_line, str(error).split("\n"))), file=sys.stderr)
+        print("replay: " + "\n".join(one_line(line, LONGEST) for line in str(error).split("\n")), file=sys.stderr)
         return 2
     with suppress(BrokenPipeError):  # the reader ended, as in `| head`; the report is already written
         _say(result, given.output)
@@ -169,25 +173,25 @@ def _parser() -> argparse.ArgumentParser:
         prog="replay", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("sources", type=Path, nargs="+", metavar="SOURCE")
-    add("--output", type=Path, default=Path("replay"), help="folder for the report (%(default)s)")
+    add("sources", type=_path, nargs="+", metavar="SOURCE")
+    add("--output", type=_path, default=Path("replay"), help="folder for the report (%(default)s)")
     add("--mode", choices=("offline", "live"), help="default: offline; live if --node is given")
     add("--model", default="", help="name of a shipped model or path of a bundle (default: the node's)")
     add("--device", default="", help="auto, cpu, cuda or cuda:N (default: the node's)")
     add("--topic", action="append", default=[], help="play this topic of a bag; repeat for more (default: all cameras)")
     add("--rate", type=_rate, metavar="HZ", help="frames per second of an image folder (10)")
-    add("--calibration", type=Path, metavar="YAML", help="record grids; parameter file with camera positions")
+    add("--calibration", type=_path, metavar="YAML", help="record grids; parameter file with camera positions")
     truth = parser.add_argument_group("ground truth").add_argument
     truth("--labels", action="append", default=[], metavar="WHERE", help="folder, TOPIC or CAMERA=TOPIC of the bag")
     truth("--label-ids", choices=("label", "train"), default="label", help="the labels hold these ids (%(default)s)")
     truth("--grouping", default="cityscapes19", metavar="NAME", help="cityscapes19, categories, camvid11 or a YAML")
-    truth("--regions", type=Path, metavar="YAML", help="regions to measure alone: name: [x0, y0, x1, y1, …]")
+    truth("--regions", type=_path, metavar="YAML", help="regions to measure alone: name: [x0, y0, x1, y1, …]")
     gate = parser.add_argument_group("verdict").add_argument
     gate("--require", action="append", default=[], metavar="RULE", help="such as 'miou>=0.6', or a YAML list; repeat")
-    gate("--baseline", type=Path, metavar="JSON", help="fail if significantly worse than this report.json")
+    gate("--baseline", type=_path, metavar="JSON", help="fail if significantly worse than this report.json")
     offline = parser.add_argument_group("offline").add_argument
     offline("--against", default="", metavar="MODEL", help="a second model; measure how often both agree")
-    offline("--ignore", type=Path, metavar="YAML", help="areas that show the car: camera: [polygon or PNG, …]")
+    offline("--ignore", type=_path, metavar="YAML", help="areas that show the car: camera: [polygon or PNG, …]")
     offline("--unknown-below", type=float, default=0.0, metavar="P", help="less probable pixels become unlabeled")
     offline("--assume-latency", type=float, metavar="S", help="streaming_miou: each mask arrives after S seconds")
     offline("--select", nargs=2, metavar=("N", "FOLDER"), help="write the N frames that are most worth labelling")
@@ -206,6 +210,12 @@ def _end_on_signals() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, signal.default_int_handler)
+
+
+def _path(text: str) -> Path:
+    if not text:  # such as a variable of the shell that is not set; Path would make it the current folder
+        raise argparse.ArgumentTypeError("the path is empty")
+    return Path(text)
 
 
 def _rate(text: str) -> float:

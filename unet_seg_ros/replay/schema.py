@@ -201,4 +201,9 @@ def read_report(path: Path) -> dict[str, Any]:
         raise ReportError(f"{path}: not a report.json: {error}") from error
     if not isinstance(report, dict) or report.get("format") != FORMAT:
         raise ReportError(f"{path}: not a report of a replay in format {FORMAT}")
+    frames, accuracy = report.get("frames"), report.get("accuracy")
+    if not (isinstance(frames, dict) and isinstance(frames.get("sent"), int) and "mode" in report):
+        raise ReportError(f"{path}: not a report of a replay: frames or mode are missing")
+    if accuracy is not None and not (isinstance(accuracy, dict) and isinstance(accuracy.get("grouping"), str)):
+        raise ReportError(f"{path}: not a report of a replay: accuracy has no grouping")
     return report

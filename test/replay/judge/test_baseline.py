@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -54,6 +56,7 @@ def compared(before: pd.DataFrame, after: pd.DataFrame, live: bool = False) -> d
 def written(folder: Path, frames: pd.DataFrame | None, mode: str = "offline", grouping: str = "cityscapes19") -> Path:
     """A report.json with its frames.csv."""
     report = {**test_schema.example(), "mode": mode, "accuracy": {"grouping": grouping} if grouping else None}
+    report["frames"] = {**report["frames"], "sent": 0 if frames is None else len(frames)}
     (folder / "report.json").write_text(json.dumps(report))
     if frames is not None:
         frames.to_csv(folder / "frames.csv", index=False)
@@ -276,3 +279,34 @@ def test_a_table_of_another_kind_gives_an_error_of_one_line(tmp_path: Path) -> N
         match=r"frames\.csv: not the frames of a replay; these columns are missing: camera, flicker, stamp_ns",
     ):
         Baseline(written(tmp_path, pd.DataFrame({"a": [1]})))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"accuracy": "x"},
+        {"accuracy": [1]},
+        {"accuracy": {}},
+        {"frames": None},
+        {"frames": {"sent": "1"}},
+        {"mode": None},
+    ],
+)
+def test_a_damaged_report_gives_an_error_of_one_line(tmp_path: Path, change: dict[str, Any]) -> None:
+    path = written(tmp_path, table(4))
+    report = {**json.loads(path.read_text()), **change}
+    path.write_text(json.dumps({key: value for key, value in report.items() if (key, value) != ("mode", None)}))
+    with pytest.raises(ReportError, match=r"report\.json: not a report of a replay: (frames or mode|accuracy)"):
+        Baseline(path)
+
+
+def test_a_table_that_was_cut_short_is_refused(tmp_path: Path) -> None:
+    path = written(tmp_path, table(4))
+    frames = path.with_name("frames.csv")
+    frames.write_text("".join(frames.read_text().splitlines(keepends=True)[:31]))
+    with pytest.raises(ReportError, match=r"frames\.csv: has 30 frames, but report\.json counts 40"):
+        Baseline(path)
+    frames.unlink()
+    os.mkfifo(frames)
+    with pytest.raises(ReportError, match="is not a regular file"):
+        Baseline(path)

@@ -313,6 +313,34 @@ def test_an_interrupted_replay_writes_a_report(tmp_path: Path, model: Path, numb
     assert len(pd.read_csv(tmp_path / "out" / "frames.csv")) == report["frames"]["processed"]
 
 
+SIGNAL_WHILE_IT_WRITES = """
+import os, signal, sys
+from unet_seg_ros.replay.run import one_drive
+write = one_drive.write
+def late(*arguments):
+    os.kill(os.getpid(), signal.SIGTERM)
+    write(*arguments)
+one_drive.write = late
+from unet_seg_ros.replay.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_a_signal_while_the_report_is_written_loses_nothing(tmp_path: Path, town: Path, model: Path) -> None:
+    """Nor does the next of several drives begin."""
+    arguments = [str(town), str(town), "--output", str(tmp_path / "out"), "--model", str(model), "--no-recording"]
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_WHILE_IT_WRITES, *arguments], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    for folder in (tmp_path / "out", next((tmp_path / "out").glob("*/report.html")).parent):
+        report = json.loads((folder / "report.json").read_text())
+        assert report["frames"]["processed"] == FRAMES
+        assert (folder / "report.html").is_file()
+    assert len(list((tmp_path / "out").glob("*/report.json"))) == 1
+
+
 def test_on_a_full_disk_the_recording_is_missing_or_one_line_says_why(tmp_path: Path, town: Path, model: Path) -> None:
     script = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]),) * 2); "
     script += "sys.argv[1:2] = []; from unet_seg_ros.replay.__main__ import main; sys.exit(main())"

@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from unet_seg_ros.data.labels import Grouping
+from unet_seg_ros.files import open_regular
 from unet_seg_ros.replay.errors import ReportError
 from unet_seg_ros.replay.schema import Comparison, read_report
 
@@ -49,7 +50,8 @@ class Baseline:
         table = path.with_name("frames.csv")
         self.files = [path, table]
         try:
-            self._frames = pd.read_csv(table, dtype={"bag": str, "camera": str})
+            with open_regular(table) as file:
+                self._frames = pd.read_csv(file, dtype={"bag": str, "camera": str})
         except (OSError, ValueError) as error:
             raise ReportError(f"{table}: the baseline's frames cannot be read: {error}") from error
         missing = {"camera", "stamp_ns", "status", "flicker"} - set(self._frames)
@@ -57,6 +59,9 @@ class Baseline:
             raise ReportError(
                 f"{table}: not the frames of a replay; these columns are missing: {', '.join(sorted(missing))}"
             )
+        sent = self._report["frames"]["sent"]
+        if len(self._frames) != sent:
+            raise ReportError(f"{table}: has {len(self._frames)} frames, but {path.name} counts {sent}; one is damaged")
 
     def compare(self, frames: pd.DataFrame, mode: str, grouping: Grouping) -> list[Comparison]:
         """Compare with the table of a replay. Raises ReportError that says why they cannot be compared."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +65,7 @@ def parse(texts: Sequence[str], mode: str, grouping: Grouping, regions: Sequence
             requirement = Requirement(parts[1], parts[2], float(parts[3])) if parts else None
         except ValueError:
             requirement = None
-        if requirement is None:
+        if requirement is None or not math.isfinite(requirement.limit):
             raise ValueError(f"require: {quoted(line)} is not METRIC>=NUMBER, or <=, <, >; for example miou>=0.6")
         if requirement.metric in set(names(other, grouping, regions)) - set(known):
             raise ValueError(f"require: {requirement.metric} is measured only with --mode {other}, not {mode}")

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
+from typing import Protocol
 
 
 @contextmanager
@@ -32,3 +33,21 @@ def interruptible() -> Iterator[Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class Interruptible(Protocol):
+    """What remembers whether a signal came."""
+
+    interrupted: bool
+
+
+@contextmanager
+def finishing(work: Interruptible) -> Iterator[None]:
+    """The end of a replay, such as the writing of its report: the first signal does not break it off, ``work`` is only
+    marked as interrupted. If it was interrupted before, or at a second signal, the process ends at once."""
+    if work.interrupted:
+        yield
+        return
+    with interruptible() as stopped:
+        yield
+    work.interrupted = stopped.is_set()

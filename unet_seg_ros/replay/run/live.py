@@ -24,6 +24,7 @@ from unet_seg_ros.replay.report.gallery import Gallery, Shot
 from unet_seg_ros.replay.result import LOG, RECORDING, FrameId, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
 from unet_seg_ros.replay.run.frames_without_mask import FramesWithoutMask
+from unet_seg_ros.replay.run.interruption import finishing
 from unet_seg_ros.replay.run.open_drive import open_drive
 from unet_seg_ros.replay.run.provenance import made_by, model_file
 from unet_seg_ros.replay.source.drive import Array, Drive
@@ -46,13 +47,15 @@ def replay_live(source: Path, output: Path, options: Options) -> tuple[Result, G
         live = _play(drive, output, options)
         if not live.played.frames:
             raise SourceError(live.played.problem)
-        _look_through(drive, live, output, evaluation, truth, where)
-        made = made_by(drive, options, {"id": evaluation.model_id}, hashed=not evaluation.interrupted)
-        if not options.node:
-            made["model"] = model_file(options.model, evaluation.model_id)
-        made["node"] = live.played.engine
-        speed = Speed(**achieved(live.played))
-        result = evaluation.result(made, counted(live.played), speed, perf_counter() - start, live.resources)
+        with finishing(live.played):
+            _look_through(drive, live, output, evaluation, truth, where)
+            made = made_by(drive, options, {"id": evaluation.model_id}, hashed=not evaluation.interrupted)
+            if not options.node:
+                made["model"] = model_file(options.model, evaluation.model_id)
+            made["node"] = live.played.engine
+            speed = Speed(**achieved(live.played))
+            result = evaluation.result(made, counted(live.played), speed, perf_counter() - start, live.resources)
+        result.interrupted = live.played.interrupted
         return result, evaluation.gallery
     except (SourceError, NodeError, OSError, ValueError) as error:
         raise ReplayError(str(error)) from error

@@ -26,6 +26,7 @@ from unet_seg_ros.replay.report.gallery import Gallery
 from unet_seg_ros.replay.report.writer import write
 from unet_seg_ros.replay.result import FIGURES, Result
 from unet_seg_ros.replay.run.evaluation import Evaluation, Speed
+from unet_seg_ros.replay.run.interruption import finishing
 from unet_seg_ros.replay.run.one_drive import replay_one
 from unet_seg_ros.replay.run.output_folder import clear
 from unet_seg_ros.replay.schema import Frames, MadeBy
@@ -101,8 +102,9 @@ def replay_many(
         if interrupted:
             total.interrupted = True
             total.report["problems"].append(f"interrupted: {len(done)} of {len(sources)} drives were replayed")
-        gate.add_verdict(total)
-        write(output, total, gallery, options.grouping)
+        with finishing(total):
+            gate.add_verdict(total)
+            write(output, total, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error
     return total

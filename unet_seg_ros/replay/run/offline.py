@@ -193,12 +193,13 @@ def replay_offline(source: Path, output: Path, options: Options) -> tuple[Result
             recording = Recorder(output / RECORDING) if options.record else nullcontext()
             with recording as recorder:
                 offline.run(recorder, stopped)
-        resources = meter.stop()
-        if recorder and recorder.problem:
-            offline.problems.add("recording", recorder.problem)
-        result = offline.result(resources)
-        if not result.interrupted and (problem := offline.select(result.frames)):
-            result.report["problems"].append(one_line(problem))
+            resources = meter.stop()
+            if recorder and recorder.problem:
+                offline.problems.add("recording", recorder.problem)
+            result = offline.result(resources)
+            if not result.interrupted and (problem := offline.select(result.frames)):
+                result.report["problems"].append(one_line(problem))
+        result.interrupted = stopped.is_set()
         return result, offline.evaluation.gallery
     except (SourceError, OSError, ValueError) as error:  # a bundle that can't be loaded is a ValueError
         raise ReplayError(str(error)) from error

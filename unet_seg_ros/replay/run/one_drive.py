@@ -9,6 +9,7 @@ from unet_seg_ros.replay.judge.verdict import Gate
 from unet_seg_ros.replay.options import Options
 from unet_seg_ros.replay.report.writer import write
 from unet_seg_ros.replay.result import Result
+from unet_seg_ros.replay.run.interruption import finishing
 from unet_seg_ros.replay.run.offline import replay_offline
 from unet_seg_ros.replay.run.output_folder import clear
 
@@ -23,8 +24,9 @@ def replay_one(source: Path, output: Path, options: Options, gate: Gate) -> Resu
             from unet_seg_ros.replay.run.live import replay_live  # it needs ROS
 
             result, gallery = replay_live(source, output, options)
-        gate.add_verdict(result)
-        write(output, result, gallery, options.grouping)
+        with finishing(result):
+            gate.add_verdict(result)
+            write(output, result, gallery, options.grouping)
     except OSError as error:
         raise ReplayError(str(error)) from error
     return result
