@@ -51,6 +51,8 @@ def main() -> None:
     try:
         looks = Looks(tuple(arguments.scales), arguments.flip, tuple(arguments.sliding) if arguments.sliding else None)
         segmenter = Segmenter.load(arguments.bundle)
+        if arguments.output:
+            (arguments.output / "worst").mkdir(parents=True, exist_ok=True)  # finds a wrong path before the work
         where = (arguments.root, arguments.split, GROUPINGS[arguments.grouping], arguments.cities)
         evaluation = evaluate(segmenter, *where, class_map=arguments.class_map)
         if not evaluation.score.confusion.matrix.any():

@@ -34,9 +34,9 @@ from unet_seg_ros.data.yaml_file import parse_json
 from unet_seg_ros.engine import Engine
 from unet_seg_ros.engine.selection import make_engine
 from unet_seg_ros.files import read_bytes
+from unet_seg_ros.model import manifest_schema
 from unet_seg_ros.model.bundle import Bundle, BundleError, Manifest, load_bundle, not_finite, save_bundle
 from unet_seg_ros.model.fold import fold
-from unet_seg_ros.model.manifest_schema import MAX_TEXT
 from unet_seg_ros.model.unet import CONFIGS, UNet
 from unet_seg_ros.text import never_fail_to_print
 
@@ -163,6 +163,10 @@ def export(
     BundleError or ValueError if the run or the bundle that it started from cannot be used, FileNotFoundError if its
     data is gone; ``output`` and ``onnx`` are then as they were.
     """
+    manifest_schema.check({"name": name}, manifest_schema.MANIFEST)  # before all data is read
+    for file in (output, onnx):
+        if file and file.is_dir():
+            raise IsADirectoryError(f"{file}: is a folder; name a file")
     path, config, model = first_undamaged(to_export(run))
     data, terms = data_and_terms(config)
     folded = _folded(model, output)
@@ -186,7 +190,7 @@ def export(
 
 def _metrics(path: Path) -> dict[str, Any]:
     try:
-        found = parse_json(read_bytes(path, MAX_TEXT), MAX_TEXT)
+        found = parse_json(read_bytes(path, manifest_schema.MAX_TEXT), manifest_schema.MAX_TEXT)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     if not isinstance(found, dict):

@@ -176,6 +176,7 @@ def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
     there = [labelled for labelled in SETS if (data / labelled.folder).is_dir()]
     if not there:
         raise ValueError(f"{data}: none of these folders exists: {', '.join(labelled.folder for labelled in SETS)}")
+    output.mkdir(parents=True, exist_ok=True)  # finds a wrong path before the work
     for labelled in SETS:
         if labelled not in there:
             print(f"left out, because {data / labelled.folder} does not exist: {labelled.title}", file=sys.stderr)

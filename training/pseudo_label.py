@@ -182,6 +182,9 @@ def pseudo_label(segmenter: Segmenter, drives: Sequence[Drive], output: Path, co
     Confidences().thresholds(share)  # finds a wrong share now, not after an hour
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise FileExistsError(f"{output}: the folder is not empty; give an empty or new one")
+    output = output.resolve()  # a folder cannot take the place of a link
+    if output.is_mount():
+        raise FileExistsError(f"{output}: nothing can take the place of a mount point; name a new folder in it")
     output.parent.mkdir(parents=True, exist_ok=True)
     views = Views(drives)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.parent) as temporary:

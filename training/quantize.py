@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from training.data.label_sets import class_map_path
 from training.data.sampling import evenly
 from training.exporting.int8 import Split, calibrate, check, refuse_unless_passed, with_int8
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
@@ -49,6 +50,8 @@ def parse() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.calibrate and not arguments.check:
         parser.error("--calibrate needs at least one --check; int8 is not written without a check")
+    if arguments.frames < 1 or arguments.check_frames < 0:
+        parser.error("--frames must be at least 1, and --check-frames must not be negative")
     unknown = [grouping for _, _, grouping, _ in arguments.check if grouping not in GROUPINGS]
     if unknown:
         parser.error(f"--check: there is no grouping {unknown[0]}; the groupings are {', '.join(GROUPINGS)}")
@@ -60,6 +63,10 @@ def main() -> None:
     arguments = parse()
     try:
         bundle = load_bundle(arguments.bundle)
+        if arguments.output.is_dir():
+            raise IsADirectoryError(f"{arguments.output}: is a folder; name a file")
+        for *_, class_map in arguments.check:
+            class_map_path(class_map)  # finds a wrong name before the work
         if arguments.calibrate:
             frames = [
                 pair

@@ -26,6 +26,7 @@ from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.files import write_atomically
 from unet_seg_ros.text import never_fail_to_print
 
+MAX_DRIVES = 10_000
 LIMITS: dict[str, tuple[float, float]] = {
     "seed": (0, 2**31 - 1),
     "width": (32, 8192),
@@ -246,6 +247,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--fps", type=float, default=10.0)
     parser.add_argument("--seconds", type=float, default=10.0, help="length of each drive in seconds")
     options = parser.parse_args(arguments)
+    if not 1 <= options.drives <= MAX_DRIVES:
+        parser.error(f"--drives must be 1 to {MAX_DRIVES}, not {options.drives}")
+    if not options.split or Path(options.split).name != options.split or options.split.startswith("."):
+        parser.error(f"--split must be the name of a folder, such as train, not {options.split!r}")
     try:
         configs = [
             DriveConfig(options.seed + i, options.width, options.height, options.fps, options.seconds)
@@ -253,10 +258,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ]
     except ValueError as error:
         parser.error(str(error))
-    with tqdm(total=sum(config.frames for config in configs), unit="frame") as bar:
-        for config in configs:
-            for _ in write_drive(config, options.output, options.split):
-                bar.update()
+    try:
+        with tqdm(total=sum(config.frames for config in configs), unit="frame") as bar:
+            for config in configs:
+                for _ in write_drive(config, options.output, options.split):
+                    bar.update()
+    except OSError as error:
+        raise SystemExit(str(error)) from error
 
 
 if __name__ == "__main__":

@@ -139,6 +139,24 @@ def test_only_the_chosen_cities_are_measured(two_cities: Path, bundle: Path) -> 
         evaluate(segmenter, two_cities, "train", grouping, ["town", "hamlet"])
 
 
+def test_train_ids_under_the_name_of_label_ids_are_not_measured(town: Path, bundle: Path) -> None:
+    """Their 7, 8, 11, 12 and 13 are also label ids, of other things, and give figures that look right."""
+    for pair in find_pairs(town, "train"):
+        ids = cv2.imread(str(pair.label), cv2.IMREAD_UNCHANGED)
+        trained = np.select([ids == 7, ids == 23, ids == 26], [0, 8, 13], 255).astype(np.uint8)
+        assert cv2.imwrite(str(pair.label), trained)
+    with pytest.raises(ValueError, match=r"train: the labels hold the ids 0, 8, 13, 255, which look like train ids"):
+        evaluate(Segmenter.load(bundle, device="cpu"), town, "train", GROUPINGS["cityscapes19"])
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    town: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"Not a directory.*tiny\.safetensors"):
+        run(monkeypatch, bundle, town, "train", "--output", bundle)
+    assert capsys.readouterr().out == ""
+
+
 def test_the_table_leaves_out_missing_classes() -> None:
     evaluation = Evaluation(GROUPINGS["categories"])
     label, mask = np.array([[0, 0, 0, 13]], np.uint8), np.array([[0, 0, 13, 13]], np.uint8)
@@ -178,5 +196,5 @@ def test_the_command_prints_the_table_or_one_line(
         run(monkeypatch, bundle, town)  # the split val does not exist
     with pytest.raises(SystemExit, match=r"^.*no city nowhere; there are town$"):
         run(monkeypatch, bundle, town, "train", "--cities", "nowhere")
-    with pytest.raises(SystemExit, match=r"^scales must be above 0, not \[1\.0, 0\.0\]$"):
+    with pytest.raises(SystemExit, match=r"^scales must be above 0 and at most 8, not \[1\.0, 0\.0\]$"):
         run(monkeypatch, bundle, town, "train", "--scales", "1", "0")

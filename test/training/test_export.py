@@ -284,6 +284,9 @@ def test_the_command_exports_or_prints_one_line(
     for run, options, message in (
         (tmp_path, [], f"{tmp_path}: no checkpoint of a training run"),
         (tmp_path / "run", ["--metrics", str(metrics)], f"{metrics}: must hold a JSON object"),
+        (tmp_path / "run", ["--metrics", "/dev/zero"], "/dev/zero is not a regular file"),
+        (tmp_path / "run", ["--onnx", str(town)], f"{town}: is a folder; name a file"),
+        (tmp_path / "run", ["--name", "a\nb"], r"name must be printable text of at most 100 characters, not a\\nb"),
         (tmp_path / "run", ["--frames", str(town), "test"], f"{town}/leftImg8bit/test: no images named"),
     ):
         with pytest.raises(SystemExit, match=f"^{message}"):

@@ -240,6 +240,18 @@ def test_a_folder_that_is_not_empty_is_refused_and_kept(tmp_path: Path, monkeypa
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
+def test_the_output_may_be_a_link_to_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, link = tmp_path / "real", tmp_path / "link"
+    real.mkdir()
+    link.symlink_to(real)
+    command(monkeypatch, bundle(tmp_path), folder_of(tmp_path / "drive", 2), link)
+    assert link.is_symlink()
+    assert len(find_pairs(real, "train")) == 2
+    monkeypatch.setattr(Path, "is_mount", lambda path: path == tmp_path / "volume")
+    with pytest.raises(SystemExit, match="volume: nothing can take the place of a mount point; name a new"):
+        command(monkeypatch, bundle(tmp_path), tmp_path / "drive", tmp_path / "volume")
+
+
 def test_shares_of_a_class_that_was_not_seen_are_none() -> None:
     nothing = np.zeros(19, np.int64)
     rows = Kept(0, nothing, nothing, np.full(19, 255, np.uint8)).classes()

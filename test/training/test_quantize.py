@@ -111,6 +111,8 @@ def test_the_allowed_loss_of_int8(agreement: float, fp32: float, rounded: float,
     [
         (["--calibrate", "a", "train"], "--calibrate needs at least one --check"),
         (["--check", "a", "val", "nothing", "cityscapes"], "there is no grouping nothing"),
+        (["--frames", "0"], "--frames must be at least 1, and --check-frames must not be negative"),
+        (["--check-frames", "-1"], "--check-frames must not be negative"),
     ],
 )
 def test_wrong_arguments_are_refused(
@@ -124,3 +126,13 @@ def test_wrong_arguments_are_refused(
 def test_missing_data_is_named(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match="nowhere"):
         command(monkeypatch, bundle, tmp_path / "out", *splits(tmp_path / "nowhere"))
+
+
+def test_what_would_fail_after_the_calibration_is_found_before(
+    bundle: Path, town: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantize, "calibrate", lambda *_: pytest.fail("calibrated"))
+    with pytest.raises(SystemExit, match="no class map is called 'nothing'"):
+        command(monkeypatch, bundle, tmp_path / "out", *splits(town)[:-1], "nothing")
+    with pytest.raises(SystemExit, match=f"{town}: is a folder; name a file"):
+        command(monkeypatch, bundle, town, *splits(town))

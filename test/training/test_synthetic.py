@@ -111,7 +111,28 @@ def test_the_command_writes_cityscapes(tmp_path: Path) -> None:
     assert intrinsics["fx"] > 0
 
 
-def test_the_command_refuses_bad_sizes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--width", "5", "width must be from 32 to 8192, not 5"),
+        ("--drives", "0", "--drives must be 1 to 10000, not 0"),
+        ("--drives", "-3", "--drives must be 1 to 10000, not -3"),
+        ("--drives", "1000000000", "--drives must be 1 to 10000"),
+        ("--split", "", "--split must be the name of a folder, such as train, not ''"),
+        ("--split", "a/b", "--split must be the name of a folder"),
+        ("--split", "..", "--split must be the name of a folder"),
+    ],
+)
+def test_the_command_refuses_bad_values(
+    option: str, value: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        main([str(tmp_path), "--width", "5"])
-    assert "width must be from 32 to 8192, not 5" in capsys.readouterr().err
+        main([str(tmp_path), option, value])
+    assert message in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_command_names_what_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit, match=r"Not a directory.*file/leftImg8bit"):
+        main([str(tmp_path / "file"), "--seconds", "0.1"])

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from training.data.dataset import labelled_pairs, read_pair
-from training.data.label_sets import to_train_ids
+from training.data.label_sets import strange_ids, to_train_ids
 from training.evaluation.test_time_augmentation import Looks, segment
 from unet_seg_ros.data.cityscapes import Pair
 from unet_seg_ros.data.labels import CLASS_NAMES, GROUPINGS, Grouping
@@ -79,11 +79,11 @@ def evaluate(
 
     ``class_map`` says what the label ids mean. The masks are those of the Segmenter or, with ``looks``, those of the
     mean over several predictions.
-    Raises ValueError if the bundle's classes are not Cityscapes' 19, a file cannot be read or a city is not there,
-    FileNotFoundError if split or label is missing.
+    Raises ValueError if the bundle's classes are not Cityscapes' 19, a file cannot be read, a city is not there or the
+    labels are train ids or have no id of the class map, FileNotFoundError if split or label is missing.
     """
     check_classes(segmenter)
-    evaluation = Evaluation(grouping, class_map)
+    evaluation, pixels = Evaluation(grouping, class_map), np.zeros(256, np.int64)
     title = "averaged" if looks else "Segmenter"
     for pair in tqdm(labelled_pairs(root, split, cities=cities), title, unit="frame", dynamic_ncols=True):
         image, label_ids = read_pair(pair)
@@ -93,4 +93,7 @@ def evaluate(
             seen = segmenter([image])[0]
             mask, confidence = seen.mask, seen.confidence
         evaluation.update(pair, evaluation.train_ids[label_ids], mask, confidence)
+        pixels += np.bincount(label_ids.ravel(), minlength=256)
+    if strange := strange_ids(np.flatnonzero(pixels).tolist(), class_map):
+        raise ValueError(f"{root}, {split}: {strange}")
     return evaluation

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,12 @@ from unet_seg_ros import __version__
 from unet_seg_ros.data.image_files import write_image
 from unet_seg_ros.data.labels import CLASS_COLORS, VOID, Grouping
 from unet_seg_ros.draw import contact_sheet, legend
+from unet_seg_ros.files import write_atomically
 from unet_seg_ros.metrics.calibration import Calibration
 from unet_seg_ros.metrics.confusion import ConfusionMatrix
 from unet_seg_ros.metrics.figures import by_class, finite
 from unet_seg_ros.segmenter import Segmenter
+from unet_seg_ros.text import cell
 
 WORST = 10
 SHEET, SHEET_WIDTH = "worst.png", 1600
@@ -39,6 +42,27 @@ def write_report(
     ``settings`` go into the report unchanged; ``apart`` is the evaluation with test-time augmentation. The pictures
     show ``evaluation``; those of an earlier report are replaced.
     """
+    # the figures first: a picture that fails must not take them along
+    rows = io.StringIO(newline="")
+    table = csv.writer(rows)
+    table.writerow(["name", "miou", "pixel_accuracy"])
+    table.writerows((cell(score.pair.name), score.miou, score.pixel_accuracy) for score in evaluation.frames)
+    write_atomically(folder / "per_frame.csv", rows.getvalue())
+    report = {
+        "bundle": segmenter.model_id,
+        "version": __version__,
+        "device": segmenter.engine.device,
+        "precision": segmenter.engine.precision,
+        "max_pixels": segmenter.max_pixels,
+        **settings,
+        **figures(evaluation),
+        "apart": figures(apart) if apart else None,
+    }
+    write_atomically(folder / "report.json", json.dumps(report, indent=1, allow_nan=False) + "\n")
+    _write_pictures(folder, segmenter, evaluation)
+
+
+def _write_pictures(folder: Path, segmenter: Segmenter, evaluation: Evaluation) -> None:
     pictures = folder / "worst"
     pictures.mkdir(parents=True, exist_ok=True)
     for path in pictures.glob("*.png"):
@@ -52,21 +76,6 @@ def write_report(
         write_image(folder / SHEET, contact_sheet(images, 1, SHEET_WIDTH))
     confusion_figure(evaluation.score.confusion).savefig(folder / "confusion.png", dpi=130)
     reliability_figure(evaluation.score.calibration).savefig(folder / "reliability.png", dpi=130)
-    with (folder / "per_frame.csv").open("w", newline="") as file:
-        table = csv.writer(file)
-        table.writerow(["name", "miou", "pixel_accuracy"])
-        table.writerows((score.pair.name, score.miou, score.pixel_accuracy) for score in evaluation.frames)
-    report = {
-        "bundle": segmenter.model_id,
-        "version": __version__,
-        "device": segmenter.engine.device,
-        "precision": segmenter.engine.precision,
-        "max_pixels": segmenter.max_pixels,
-        **settings,
-        **figures(evaluation),
-        "apart": figures(apart) if apart else None,
-    }
-    (folder / "report.json").write_text(json.dumps(report, indent=1, allow_nan=False) + "\n")
 
 
 def figures(evaluation: Evaluation) -> dict[str, Any]:

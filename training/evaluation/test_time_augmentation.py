@@ -22,6 +22,8 @@ from unet_seg_ros.model.geometry import working_size
 from unet_seg_ros.segmenter import Segmenter
 
 Image = NDArray[np.uint8]
+MAX_SCALE = 8.0
+"""Largest scale; 64 times the pixels of the working resolution."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +39,8 @@ class Looks:
     window: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"scales must be above 0, not {list(self.scales)}")
+        if not self.scales or not all(0 < scale <= MAX_SCALE for scale in self.scales):  # NaN is neither
+            raise ValueError(f"scales must be above 0 and at most {MAX_SCALE:g}, not {list(self.scales)}")
         if self.window and min(self.window) < 1:
             raise ValueError(f"a window must be at least 1×1 pixels, not {list(self.window)}")
 

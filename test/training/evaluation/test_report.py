@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import weakref
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 import torch
 
 from training.evaluate import main
+from training.evaluation import report as module
 from training.evaluation.evaluation import Evaluation, FrameScore, evaluate
 from training.evaluation.report import WORST, confusion_figure, figures, worst, write_report
 from training.evaluation.test_time_augmentation import Looks
@@ -123,6 +125,24 @@ def test_the_pictures_show_groups_and_their_errors(town: Path, bundle: Path, tmp
         assert (error[void] == 0).all()
         wrong = (label != prediction).any(axis=2) & ~void
         np.testing.assert_array_equal((error == (220, 20, 20)).all(axis=2), wrong)
+
+
+def test_figures_are_written_whatever_the_names_and_pictures_are(
+    town: Path, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in [*town.rglob("*_000001_*.png")]:
+        path.rename(path.with_name(path.name.replace("town_", os.fsdecode(b"=\xff_"))))
+    segmenter, output = Segmenter.load(bundle, device="cpu"), tmp_path / "report"
+    evaluation = evaluate(segmenter, town, "train", GROUPINGS["cityscapes19"])
+    monkeypatch.setattr(module, "frame_panels", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_report(output, segmenter, evaluation, {})
+    assert json.loads((output / "report.json").read_text())["frames"] == 6
+    names = [row["name"] for row in csv.DictReader((output / "per_frame.csv").open(newline="", encoding="utf-8"))]
+    assert "'=\\udcff_000000_000001" in names
+    monkeypatch.undo()
+    write_report(output, segmenter, evaluation, {})
+    assert len(list((output / "worst").iterdir())) == 6
 
 
 def test_void_predictions_get_a_column_only_if_there_are_any() -> None:

@@ -108,9 +108,9 @@ def test_confidence_is_the_probability_of_the_chosen_class(segmenter: Segmenter)
     assert (probabilities[2] <= np.maximum(*probabilities[:2]) + 1).all()  # a mean is no larger than its largest part
 
 
-@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0)])
-def test_scales_must_be_positive(scales: tuple[float, ...]) -> None:
-    with pytest.raises(ValueError, match=r"^scales must be above 0, not \["):
+@pytest.mark.parametrize("scales", [(), (0.0,), (1.0, -1.0), (1.0, np.nan), (np.inf,), (8.1,)])
+def test_scales_must_be_positive_and_small(scales: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match=r"^scales must be above 0 and at most 8, not \["):
         Looks(scales)
 
 
