@@ -178,8 +178,8 @@ def test_train_ids_in_files_of_label_ids_are_refused(town: Path) -> None:
         assert cv2.imwrite(str(pair.label), trained)
     (problem,) = verify(town, "train", "gtFine").problems
     assert problem == (
-        "train: the labels hold the ids 0, 11, 13, 255, which look like train ids: use files with label ids, or a class "
-        "map of train ids; some are not in the class map cityscapes"
+        "train: the labels hold the ids 0, 11, 13, 255, which look like train ids: use files with label ids, or a "
+        "class map of train ids; some are not in the class map cityscapes"
     )
 
 
