@@ -300,6 +300,34 @@ def test_killing_the_replay_ends_the_node(tmp_path: Path, town: Path, model: Pat
         assert (tmp_path / "report.html").is_file()
 
 
+SIGNAL_WHILE_IT_WAITS = """
+import os, signal, sys
+from unet_seg_ros.replay.__main__ import main
+from unet_seg_ros.replay.live.player import Player
+spin = Player._spin_on
+def late(player):
+    os.kill(os.getpid(), signal.SIGTERM)
+    spin(player)
+Player._spin_on = late
+sys.exit(main())
+"""
+
+
+def test_a_signal_while_the_last_masks_are_awaited_loses_nothing(tmp_path: Path, town: Path, model: Path) -> None:
+    options = ["--mode", "live", "--device", "cpu", "--rate", "10", "--output", str(tmp_path), "--model", str(model)]
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNAL_WHILE_IT_WAITS, str(town), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+    )
+    assert done.returncode == 130, done.stderr
+    assert "Traceback" not in done.stderr
+    assert report(tmp_path)["frames"]["sent"] == FRAMES
+    assert report(tmp_path)["problems"] == ["interrupted"]
+
+
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks for the node in /proc")
 def test_if_the_node_dies_a_report_is_written(tmp_path: Path, town: Path, model: Path) -> None:
     process = start(town, "--output", tmp_path, "--model", model, "--rate", 2)

@@ -92,6 +92,8 @@ class Player:
             logger.warning("stopped after %d frames: %s", len(self._connection.frames), played.problem)
         try:
             self._drain()
+        except KeyboardInterrupt:
+            played.interrupted, played.problem = True, played.problem or "interrupted"
         except NodeError as error:
             played.problem = played.problem or str(error)
         after = self._status.counts()
