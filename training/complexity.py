@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from training.interruption import end_in_one_line
 from unet_seg_ros.model.fold import fold
 from unet_seg_ros.model.unet import CONFIGS, UNet, UNetConfig
 from unet_seg_ros.text import never_fail_to_print
@@ -146,6 +147,7 @@ def _size(text: str) -> tuple[int, int]:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=_size, default="2048x1024", help="WIDTHxHEIGHT of the image (default 2048x1024)")
     height, width = size = parser.parse_args().size

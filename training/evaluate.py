@@ -13,6 +13,7 @@ from pathlib import Path
 from training.evaluation.evaluation import Evaluation, evaluate
 from training.evaluation.report import write_report
 from training.evaluation.test_time_augmentation import Looks
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.labels import GROUPINGS
 from unet_seg_ros.engine import DeviceLost, OutOfMemory
 from unet_seg_ros.segmenter import Segmenter
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--scales", type=float, nargs="+", default=[1.0], help="also: averaged over these scales")
     parser.add_argument("--sliding", type=int, nargs=2, metavar=("HEIGHT", "WIDTH"), help="also: in windows")
     never_fail_to_print()
+    end_in_one_line()
     arguments = parser.parse_args()
     try:
         looks = Looks(tuple(arguments.scales), arguments.flip, tuple(arguments.sliding) if arguments.sliding else None)

@@ -27,6 +27,7 @@ from training.data.dataset import labelled_pairs
 from training.exporting.equivalence import LOGITS, MASKS, Forward, Frame, compare, spread
 from training.exporting.onnx import onnx_forward, write_onnx
 from training.exporting.reference_confidence import reference_confidence
+from training.interruption import end_in_one_line
 from training.run.checkpoint import DamagedCheckpoint, check_tensors, check_values, part, read_checkpoint, to_export
 from training.run.trainer import normalise
 from unet_seg_ros import __version__
@@ -200,6 +201,7 @@ def _metrics(path: Path) -> dict[str, Any]:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="run folder of training.train, or one of its checkpoints")
     parser.add_argument("output", type=Path, help="bundle to write (.safetensors)")

@@ -23,6 +23,7 @@ from training.evaluate import percent
 from training.evaluation.evaluation import Evaluation, FrameScore, check_classes, evaluate
 from training.evaluation.report import frame_panels, group_legend, write_report
 from training.evaluation.streaming import RATES, Streamed, streamed
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.image_files import is_picture, read_image, write_image
 from unet_seg_ros.data.labels import CLASS_COLORS, CLASS_NAMES, GROUPINGS, palette
 from unet_seg_ros.draw import contact_sheet, legend, overlay
@@ -194,6 +195,7 @@ def model_report(segmenter: Segmenter, data: Path, output: Path) -> str:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("output", type=Path, help="folder for card.md, reports and pictures")

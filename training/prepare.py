@@ -21,6 +21,7 @@ from tqdm import tqdm
 from training.data.cache import Decoded, cache_paths, frame_names, open_cache, state, write_cache
 from training.data.dataset import read_pair
 from training.data.label_sets import LabelSets, strange_ids
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.cityscapes import LABEL_FOLDERS, Pair, find_pairs, label_files, shared_labels, splits
 from unet_seg_ros.data.image_files import read_image, read_label
 from unet_seg_ros.data.labels import LABELS, VOID
@@ -216,6 +217,7 @@ def table(found: Sequence[Split]) -> str:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data", type=Path, help="folder in Cityscapes layout")
     parser.add_argument("--splits", nargs="+", help="splits to check (default: all)")

@@ -26,6 +26,7 @@ from training.data.confidence_thresholds import Confidences, sure_labels
 from training.evaluation.evaluation import check_classes
 from training.evaluation.pseudo_label_picture import kept_picture
 from training.evaluation.test_time_augmentation import Looks, segment
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.cityscapes import frame_name, image_path, label_path
 from unet_seg_ros.data.different_frames import Candidates
 from unet_seg_ros.data.image_files import read_image, write_image
@@ -216,6 +217,7 @@ def summary(segmenter: Segmenter, views: Views, kept: Kept, chosen: int, share: 
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path, help="model bundle (.safetensors)")
     parser.add_argument("drives", type=Path, nargs="+", metavar="drive", help="bag, video or folder of images")

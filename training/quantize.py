@@ -15,6 +15,7 @@ from pathlib import Path
 from training.data.label_sets import class_map_path
 from training.data.sampling import evenly
 from training.exporting.int8 import Split, calibrate, check, refuse_unless_passed, with_int8
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
 from unet_seg_ros.data.image_files import read_image
 from unet_seg_ros.data.labels import GROUPINGS
@@ -60,6 +61,7 @@ def parse() -> argparse.Namespace:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     arguments = parse()
     try:
         bundle = load_bundle(arguments.bundle)

@@ -14,6 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from training.evaluation.evaluation import check_classes
+from training.interruption import end_in_one_line
 from unet_seg_ros.data.cityscapes import Pair, find_pairs
 from unet_seg_ros.data.image_files import read_image, read_label, write_image
 from unet_seg_ros.data.labels import LABELS, TRAIN_ID_TO_ID, TRAIN_LABELS
@@ -69,6 +70,7 @@ def check_file(path: Path, size: tuple[int, int]) -> None:
 
 def main() -> None:
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(
         prog="python -m training.submission", description="Write the files for the Cityscapes test server."
     )

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from training.interruption import end_in_one_line
 from training.town.ground import BLOCK
 from training.town.raster import Camera, Pose, Raster
 from training.town.vehicles import Mesh
@@ -237,6 +238,7 @@ def write_drive(config: DriveConfig, root: Path, split: str = "train") -> Iterat
 def main(arguments: Sequence[str] | None = None) -> None:
     """The command line: several drives with consecutive seeds."""
     never_fail_to_print()
+    end_in_one_line()
     parser = argparse.ArgumentParser(prog="python -m training.synthetic", description=__doc__)
     parser.add_argument("output", type=Path, help="folder to write, in the Cityscapes layout")
     parser.add_argument("--split", default="train")

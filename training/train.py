@@ -23,6 +23,7 @@ from tqdm import tqdm
 
 from training import config as configuration
 from training.config import TrainConfig, ValidationConfig
+from training.interruption import end_in_one_line
 from training.optimise.distributed import process_group, rank, same_everywhere, world
 from training.optimise.optimizer import learning_rate
 from training.run.checkpoint import DamagedCheckpoint, checkpoints, clear_unfinished
@@ -204,6 +205,7 @@ def main() -> None:
     never_fail_to_print()
     arguments = parser.parse_intermixed_args()  # overrides may come after options
     folder: Path = arguments.folder
+    end_in_one_line(f"; the checkpoints in {folder} are complete; run the same command again to resume")
     # Denormal numbers are very slow on a CPU. Threads inherit this setting when they start.
     torch.set_flush_denormal(True)
     try:
