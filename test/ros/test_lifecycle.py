@@ -51,6 +51,14 @@ def test_a_model_is_released_at_cleanup(tiny: Path) -> None:
         assert max(threads[1:]) <= threads[0]
 
 
+@pytest.mark.parametrize("topic", ["/segmentation/camera/mask", "/segmentation/other/overlay"])
+def test_an_output_of_the_node_cannot_be_a_cameras_topic(tiny: Path, topic: str) -> None:
+    arguments = ("-p", "cameras:=[camera, other]", "-p", f"topic.camera:={topic}")
+    with running("-p", f"model:={tiny}", "-p", "threads:=1", *arguments, outputs=()) as (node, client):
+        client.wait(lambda: f"topic.camera: {topic} is an output of this node" in node.log, "one ERROR")
+        assert client.state() == "unconfigured"
+
+
 def test_after_a_bad_bundle_a_good_one_can_be_configured(tiny: Path, tmp_path: Path) -> None:
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(tiny.read_bytes()[:5000])

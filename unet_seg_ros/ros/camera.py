@@ -77,6 +77,11 @@ class Camera:
         """The topic of its images, after remapping."""
         return self._input.topic
 
+    @property
+    def output_topics(self) -> list[str]:
+        """The topics of the messages of each frame, after remapping."""
+        return self._publishers.topics
+
     def open(self, take: Callable[[Camera, Any], None]) -> None:
         """Subscribe; ``take`` is called with this camera and each message."""
         self._take = take

@@ -85,7 +85,7 @@ class SegmentationNode(LifecycleNode):
         except ImportError as error:
             return self._refuse(f"{error}; install it with: python3 -m pip install -r requirements/run.txt")
         except (ValueError, OutOfMemory, DeviceLost) as error:
-            return self._refuse(f"{error}. Set the parameter and configure again.")
+            return self._refuse(f"{error}. Set the parameter and try again.")
         self._configured, self._problem = values, ""
         segmenter = self._pipeline.segmenter
         self.get_logger().info(

@@ -83,6 +83,10 @@ class Publishers:
             (output, node.create_publisher(output.type, f"~/{camera}/{output.name}", qos)) for output in outputs
         ]
 
+    @property
+    def topics(self) -> list[str]:
+        return [str(publisher.topic_name) for _, publisher in self._publishers]
+
     def publish(self, frame: SegmentedFrame) -> None:
         for output, publisher in self._publishers:
             if output.always or publisher.get_subscription_count():

@@ -5,7 +5,7 @@ The node imports this module only at configure, so that it can report a missing 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from rclpy.lifecycle import LifecycleNode
 
@@ -42,6 +42,7 @@ class Pipeline:
         try:
             for name in settings.cameras:
                 cameras[name] = Camera(node, name, settings, manifest, model_id, self._ground.take)
+            check_topics(cameras)
         except Exception:
             self.destroy()
             raise
@@ -85,3 +86,11 @@ class Pipeline:
             yield from camera.reports(self.settings, problem)
         yield self._ground.report()
         yield self._engine_stats.report(self.segmenter, problem)
+
+
+def check_topics(cameras: Mapping[str, Camera]) -> None:
+    """Raises ValueError if a camera's images are an output of this node, which would segment its own masks."""
+    outputs = {topic for camera in cameras.values() for topic in camera.output_topics}
+    for name, camera in cameras.items():
+        if camera.topic in outputs:
+            raise ValueError(f"topic.{name}: {camera.topic} is an output of this node, not a camera's topic")
