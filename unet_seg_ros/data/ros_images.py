@@ -154,8 +154,9 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
     """The frame as an H×W×3 uint8 RGB array, from JPEG, PNG or BMP, as ``data.image_files`` reads them.
 
     A picture whose ``format`` names a Bayer mosaic (``bayer_rggb8; jpeg compressed``) is demosaiced; one whose
-    ``format`` names depth is refused. Red and blue are exchanged where ``compressed_image_transport`` does so: it takes
-    the pixels for BGR only if ``format`` says it (``rgb8; jpeg compressed bgr8``). Raises ImageError.
+    ``format`` names depth is refused. Red and blue are exchanged, as ``compressed_image_transport`` does, if
+    ``format`` says that the pixels were compressed as RGB (``rgb8; jpeg compressed rgb8``): encoders take them for BGR.
+    A picture whose ``format`` does not say it keeps its own colours. Raises ImageError.
     """
     if reason := not_a_picture(msg.format):
         raise ImageError(reason)
@@ -166,7 +167,7 @@ def compressed_to_rgb(msg: CompressedImageMessage) -> Array:
     except PictureError as error:
         raise ImageError(f"format {quoted(msg.format)}: {error}") from error
     if pixels.ndim == 3:
-        exchanged = encoding in _COLORS and "compressed bgr" not in msg.format[:MAX_FORMAT]
+        exchanged = encoding in _COLORS and "compressed rgb" in msg.format[:MAX_FORMAT]
         return cast(Array, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)) if exchanged else pixels
     return _demosaiced(pixels, msg.format)
 
