@@ -26,7 +26,7 @@ from unet_seg_ros.segmenter import Segmenter
 Frame = NDArray[np.uint8]
 AGREE = {"fp32": 0.9999, "bf16": 0.99, "int8": 0.95}
 """The share of pixels that must agree in spite of rounding, on streets that the model was not trained on."""
-SLIVER = {"int8": 0.9}
+SLIVER = {"int8": 0.85}
 """The same where a side has under 100 pixels: int8 clips means over so few places, which calibration has not seen."""
 CASES = [
     pytest.param(OpenVinoEngine, "fp32", id="OpenVINO fp32"),

@@ -37,6 +37,7 @@ class Manager(Node):
 
     def call(self, client: Any, request: Any, seconds: float = 60.0) -> Any:
         assert client.wait_for_service(seconds), f"no service {client.srv_name}"
+        time.sleep(0.5)  # the node drops an answer if it has not found this client 100 ms after the request
         future = client.call_async(request)
         rclpy.spin_until_future_complete(self, future, timeout_sec=seconds)
         assert future.done(), f"no answer of {client.srv_name}"
