@@ -49,12 +49,16 @@ class NodeProcess:
         lines = self._log.read_text(errors="replace").splitlines()
         return [line.removeprefix("[ERROR] ") for line in lines if line.startswith("[ERROR]")]
 
-    def stop(self) -> None:
-        """End the node with SIGINT, and with SIGKILL if that takes too long."""
+    def stop(self) -> bool:
+        """End the node with SIGINT, and with SIGKILL if that takes too long or at Ctrl-C. Returns whether Ctrl-C came:
+        it must not lose the report."""
+        interrupted = False
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGINT)
         try:
             self._process.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
+        except (subprocess.TimeoutExpired, KeyboardInterrupt) as reason:
+            interrupted = isinstance(reason, KeyboardInterrupt)
             self._process.kill()
             self._process.wait()
+        return interrupted

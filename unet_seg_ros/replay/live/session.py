@@ -56,7 +56,8 @@ def play_to_own_node(drive: Drive, bag: Path, log: Path, model: str, device: str
             played = player.play()
             resources = meter.stop()
     finally:
-        process.stop()
+        interrupted = process.stop()
+    played.interrupted = played.interrupted or interrupted
     return Live(played, resources, recorder.problem)
 
 
