@@ -10,7 +10,7 @@ import threading
 
 from unet_seg_ros.replay.live.node_process import NodeProcess
 
-DEAF = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
+IGNORES_SIGINT = "import signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN); print(flush=True); time.sleep(60)"
 """A process that SIGINT does not end."""
 
 
@@ -23,7 +23,7 @@ def started(program: str) -> NodeProcess:
 
 
 def test_ctrl_c_while_the_node_ends_is_told_and_not_raised() -> None:
-    process = started(DEAF)
+    process = started(IGNORES_SIGINT)
     threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
     assert process.stop()
     assert process._process.returncode == -signal.SIGKILL
