@@ -220,10 +220,9 @@ class TrainConfig:
     def _check_bounds(self) -> None:
         _check(math.prod(self.crop) <= MAX_CROP, f"crop must have at most {MAX_CROP} pixels, not {list(self.crop)}")
         most = {"max_pixels": MAX_PIXELS, "learning_rate": MAX_RATE, "weight_decay": MAX_RATE, "seed": MAX_SEED}
-        for field, bound in {**most, "half_steps": self.steps}.items():
-            value = getattr(self, field)
-            why = " (steps)" if field == "half_steps" else ""
-            _check(value <= bound, f"{field} must be at most {bound:.10g}{why}, not {value}")
+        for field, bound in most.items():
+            _check(getattr(self, field) <= bound, f"{field} must be at most {bound:.10g}, not {getattr(self, field)}")
+        _check(self.half_steps <= self.steps, f"half_steps must be at most {self.steps} (steps), not {self.half_steps}")
 
     def _check_schedule(self) -> None:
         _check(self.schedule in SCHEDULES, f"schedule must be one of {SCHEDULES}, not {quoted(self.schedule)}")
@@ -274,10 +273,10 @@ def _is(value: Any, kind: Any) -> bool:
 def _build(cls: type[Any], values: Any, where: str) -> Any:
     fields = {field.name for field in dataclasses.fields(cls)}
     _check(isinstance(values, dict), f"{where}: must be a mapping")
-    unknown = set(values) - fields
-    near = difflib.get_close_matches(str(min(unknown, key=str, default="")), fields, n=1)
-    hint = f"did you mean {near[0]}? There are" if near else "there are"
-    _check(not unknown, f"{where}: unknown {listed(sorted(unknown, key=str))}; {hint} {', '.join(sorted(fields))}")
+    if unknown := sorted(set(values) - fields, key=str):
+        near = difflib.get_close_matches(str(unknown[0]), fields, n=1)
+        hint = f"did you mean {near[0]}? There are" if near else "there are"
+        raise ValueError(one_line(f"{where}: unknown {listed(unknown)}; {hint} {', '.join(sorted(fields))}"))
     required = {field.name for field in dataclasses.fields(cls) if field.default is dataclasses.MISSING}
     missing = required - set(values)
     _check(not missing, f"{where}: {', '.join(sorted(missing))} missing")
@@ -328,14 +327,13 @@ def _override(values: Any, override: str) -> None:
     path, separator, text = override.partition("=")
     form = "FIELD=VALUE, such as steps=100 or data.0.root=/cityscapes"
     _check(bool(separator), f"{override}: must be {form}")
+    value = parse_yaml(text, override)
     *parents, last = path.split(".")
     try:
         for key in parents:
             values = _inside(values, key)
-        values[int(last) if isinstance(values, list) else last] = parse_yaml(text, override)
+        values[int(last) if isinstance(values, list) else last] = value
     except (LookupError, TypeError, AttributeError, ValueError) as error:
-        if str(error).startswith(override):  # of the YAML
-            raise
         raise ValueError(f"{override}: there is no {path}; must be {form}") from error
 
 

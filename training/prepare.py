@@ -82,7 +82,7 @@ class Split:
         found = [problem for frame in self.frames for problem in frame.problems]
         found += [f"{path}: no image for this label" for path in self.strays]
         found += shared_labels(self.pairs)
-        if self.counts and (strange := strange_ids(self.counts, self.meaning.name)):
+        if (counts := self.counts) and (strange := strange_ids(counts, self.meaning.name)):
             found.append(f"{self.name}: {strange}")
         cities = {pair.image.parent.name for pair in self.pairs}
         expected = CITYSCAPES.get(self.name, 0)

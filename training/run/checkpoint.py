@@ -16,8 +16,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from unet_seg_ros.data.yaml_file import parse_json
-from unet_seg_ros.model.bundle import BundleError, digest, not_finite, read_tensors, write_tensors
-from unet_seg_ros.model.tensor_shapes import VARIANCE
+from unet_seg_ros.model.bundle import BundleError, digest, negative_variance, not_finite, read_tensors, write_tensors
 from unet_seg_ros.text import VALUE, one_line, quoted
 
 FORMAT = 2
@@ -135,9 +134,8 @@ def check_tensors(path: Path, found: Mapping[str, Tensor], expected: Mapping[str
         raise DamagedCheckpoint(
             f"{path}: {len(wrong)} tensors are missing, unexpected or of another shape or type, the first is {first}"
         )
-    for name, tensor in found.items():
-        if name.endswith(VARIANCE) and bool((tensor < 0).any()):
-            raise DamagedCheckpoint(f"{path}: {one_line(f'{prefix}{name}', VALUE)} must not be negative")
+    if name := negative_variance({name: tensor.numpy() for name, tensor in found.items()}):
+        raise DamagedCheckpoint(f"{path}: {one_line(f'{prefix}{name}', VALUE)} must not be negative")
 
 
 def check_optimizer(path: Path, tensors: Mapping[str, Tensor], step: int, optimizer: Optimizer) -> None:

@@ -43,7 +43,7 @@ def load_costs(path: Path | None, class_names: Sequence[str], class_ids: Sequenc
     ground, standing = (_section(path, name, content[name]) for name in ("ground", "standing"))
     if not set(ground) & set(class_names):
         raise ValueError(f"{path}: `ground` names no class of the model, which has {', '.join(class_names)}")
-    for name in {*ground, *standing} - {*class_names, *CLASS_NAMES, DEFAULT}:  # of another model, or a slip
+    for name in sorted({*ground, *standing} - {*class_names, *CLASS_NAMES, DEFAULT}):  # of another model, or a slip
         if near := get_close_matches(name, [*class_names, DEFAULT], n=1, cutoff=SIMILAR):
             raise ValueError(f"{path}: no class is called {quoted(name)}; did you mean {near[0]}?")
     both = set(ground) & set(standing)

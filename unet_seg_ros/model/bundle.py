@@ -181,6 +181,11 @@ def not_finite(arrays: Mapping[str, Array]) -> str:
     return next((name for name, a in arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()), "")
 
 
+def negative_variance(arrays: Mapping[str, Array]) -> str:
+    """The name of the first variance of a normalisation that holds a negative number; empty if there is none."""
+    return next((name for name, array in arrays.items() if name.endswith(VARIANCE) and (array < 0).any()), "")
+
+
 def _stored(array: Array) -> Array:
     """Weights of convolutions are stored in 16 bits if they fit, which does not change masks visibly; others as they
     are."""
@@ -249,6 +254,6 @@ def load_bundle(path: Path) -> Bundle:
         raise BundleError(f"{path}: {len(wrong)} tensors do not fit its manifest, the first is {first}")
     if strange := not_finite(tensors):
         raise BundleError(f"{path}: {strange} holds NaN or infinity; train or export it again")
-    if strange := next((name for name in shapes if name.endswith(VARIANCE) and (tensors[name] < 0).any()), ""):
+    if strange := negative_variance(tensors):
         raise BundleError(f"{path}: {strange} must not be negative; train or export it again")
     return Bundle(manifest, {name: _loaded(array) for name, array in tensors.items()}, metadata["sha256"])
